@@ -1,0 +1,123 @@
+"""Scalar reverse-mode automatic differentiation that explains every number it gives.
+
+Read `primitives.py` (every function with its derivative), `value.py` (the graph and the
+sweep), `transforms.py` (grad, jvp, hessian …), in that order: they are the engine.
+"""
+
+import os as _os
+from typing import Any as _Any
+
+if _os.path.isdir(_os.path.join(_os.path.dirname(__file__), "numpy")):
+    raise ImportError(
+        "autograd: two distributions share this folder, scalar-autograd and the one named "
+        "autograd (HIPS), and have overwritten each other; run "
+        "'pip uninstall autograd scalar-autograd' and install one of them, in a venv of "
+        "its own"
+    )
+
+from .check import check_grads
+from .primitives import (
+    Primitive,
+    abs,
+    acos,
+    acosh,
+    add,
+    asin,
+    asinh,
+    atan,
+    atan2,
+    atanh,
+    cbrt,
+    ceil,
+    clip,
+    copysign,
+    cos,
+    cosh,
+    degrees,
+    div,
+    dot,
+    equal,
+    erf,
+    erfc,
+    exp,
+    exp2,
+    expm1,
+    floor,
+    fma,
+    gamma,
+    gelu,
+    greater,
+    greater_equal,
+    hypot,
+    identity,
+    leaky_relu,
+    less,
+    less_equal,
+    lgamma,
+    log,
+    log1p,
+    log2,
+    log10,
+    logsumexp,
+    maximum,
+    minimum,
+    mod,
+    mul,
+    neg,
+    not_equal,
+    polygamma,
+    pow,
+    prod,
+    radians,
+    relu,
+    sigmoid,
+    sign,
+    silu,
+    sin,
+    sinh,
+    softplus,
+    sqrt,
+    stop_gradient,
+    sub,
+    tan,
+    tanh,
+    where,
+)
+from .transforms import (
+    grad,
+    hessian,
+    hvp,
+    jacobian,
+    jvp,
+    ravel,
+    value_and_grad,
+    vjp,
+)
+from .value import Value, detect_anomaly
+
+__version__ = "0.1.0"
+accelerated = False  # whether Value is the C type; this release is pure Python
+
+_LAZY = {"draw": ".show.draw", "explain": ".show.explain"}  # for people who look
+
+__all__ = [
+    "Primitive", "Value", "accelerated", "check_grads", "detect_anomaly",
+    "explain", "grad", "hessian", "hvp", "jacobian", "jvp", "ravel", "value_and_grad",
+    "vjp",
+    "abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh", "cbrt",
+    "ceil", "clip", "copysign", "cos", "cosh", "degrees", "div", "dot", "equal", "erf",
+    "erfc", "exp", "exp2", "expm1", "floor", "fma", "gamma", "gelu", "greater",
+    "greater_equal", "hypot", "identity", "leaky_relu", "less", "less_equal", "lgamma",
+    "log", "log1p", "log2", "log10", "logsumexp", "maximum", "minimum", "mod", "mul",
+    "neg", "not_equal", "polygamma", "pow", "prod", "radians", "relu", "sigmoid", "sign",
+    "silu", "sin", "sinh", "softplus", "sqrt", "stop_gradient", "sub", "tan", "tanh",
+    "where",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> _Any:
+    if name in _LAZY:
+        from importlib import import_module
+
+        return getattr(import_module(_LAZY[name], __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,2 @@
+def check_grads(f, args, order=2):
+    raise NotImplementedError

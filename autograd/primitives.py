@@ -1,0 +1,922 @@
+"""Every elementary function once, as one row: its value on floats and its derivatives.
+
+A row reads `name, value, one rule per argument`. With z = f(x, y), the rule for x takes
+(z, x, y) and gives the partial ∂z/∂x; it may use the result z, and is written with rows
+and operators, so that it runs on floats (recording a graph) as well as on Values (which
+makes it differentiable again, to any order). A rule that is the same everywhere is just
+a number. Rules never branch on values: they select, with `where`.
+
+Everything else in this package loops over these rows; no derivative is written twice.
+
+    z         the result                   inf, nan  IEEE 754: arithmetic never raises
+    x, y, w   the operands, in order       inside    keeps a partial to the row's domain
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from functools import reduce
+from itertools import accumulate
+from math import fabs, inf, nan
+from numbers import Real
+from typing import Any, Final
+
+Edge = tuple[tuple[float, ...], float, tuple[float, ...]]
+Range = tuple[float, float]
+
+ARITHMETIC_ERRORS: Final = (ValueError, ZeroDivisionError, OverflowError)
+
+
+def number(x: Any, operation: str = "autograd", argument: str = "operand") -> float:
+    """Give x as a float, or refuse by name what would lose digits or a gradient.
+
+    >>> number(3), number(True)
+    (3.0, 1.0)
+    >>> number("3", "exp", "x")
+    Traceback (most recent call last):
+    TypeError: exp: x must be a real number, but is '3' (str); convert it with float()
+    """
+    if type(x) is float:
+        return x
+    if type(x).__module__ == "numpy" and getattr(x, "ndim", None) == 0:
+        x = x.item()  # a NumPy scalar or an array with no axes
+    if isinstance(x, Real):
+        try:
+            return float(x)
+        except OverflowError:
+            raise ValueError(
+                f"{operation}: {argument} must fit a float64 (below 1.8e308), but is "
+                f"an integer of {x.__class__.__name__} type that does not; scale it"
+            ) from None
+    text = repr(x) if len(repr(x)) < 40 else repr(x)[:37] + "..."
+    remedy = "convert it with float()"
+    if hasattr(x, "_apply"):
+        remedy = "use it as it is, or stop_gradient(x) to drop its gradient on purpose"
+    elif isinstance(x, complex):
+        remedy = "differentiate its real and imaginary parts"
+    elif hasattr(x, "__len__"):
+        remedy = "call it once for each element"
+    raise TypeError(
+        f"{operation}: {argument} must be a real number, but is {text} "
+        f"({type(x).__name__}); {remedy}"
+    )
+
+
+class Primitive:
+    """One row of the table: a function that knows its own derivative.
+
+    Called on floats it gives a float, on Values a Value that remembers the operation.
+    A row made by a user works everywhere at once:
+
+    >>> cube = Primitive("cube", lambda x: x * x * x, lambda z, x: 3 * x * x)
+    >>> cube(2.0)
+    8.0
+
+    value    the function on floats; where Python's math raises, `ieee` answers
+    partials one rule (z, *args) -> ∂z/∂arg for each argument, or a number; a row with
+             any number of arguments has one rule (z, *args) -> all partials
+    latex    a template such as r"\\sqrt{{{0}}}"; {all} stands for all operands
+    native   the name of the same function in libm or LLVM
+    domain   where a row of one argument has a value: (lowest, highest)
+    sample   where tests try it: one (low, high) for all arguments, or one for each
+    edges    kinks and limits that are fixed by convention: (args, value, partials)
+    ulp      the accuracy of value and partials, in units in the last place (of the
+             largest term where terms cancel)
+    select   a partial of zero leaves its operand out of the sweep altogether
+    ieee     the value, a function of the operands, where `value` raises
+
+    """
+
+    def __init__(
+        self,
+        name: str,
+        value: Callable[..., float],
+        *partials: Callable[..., Any] | float,
+        latex: str | None = None,
+        native: str | None = None,
+        domain: Range = (-inf, inf),
+        sample: Range | tuple[Range, ...] = (-3.0, 3.0),
+        edges: Sequence[Edge] = (),
+        ulp: float = 2.0,
+        select: bool = False,
+        ieee: Callable[..., float] = lambda *args: nan,
+    ) -> None:
+        if not partials:
+            raise ValueError(
+                f"Primitive: partials must be one rule for each argument of {name!r}, "
+                "but is empty; pass rules such as lambda z, x: 2 * x"
+            )
+        self.name, self.raw, self.ieee = name, value, ieee
+        self.rules = tuple([_rule(partial) for partial in partials])
+        self.select = select
+        self.constant = partials if all(type(d) is float for d in partials) else None
+        self.latex, self.native, self.domain = latex, native, domain
+        self.sample, self.edges, self.ulp = sample, tuple(edges), ulp
+        self.defaults: tuple[float, ...] = getattr(value, "__defaults__", None) or ()
+        code = getattr(partials[0], "__code__", None)
+        self.variadic = len(partials) == 1 and bool(code and code.co_flags & 0x04)
+        self.arity = 0 if self.variadic else len(partials)
+        self.__module__ = sys._getframe(1).f_globals.get("__name__", __name__)
+
+    def __repr__(self) -> str:
+        return f"<primitive {self.name}>"
+
+    def __reduce__(self) -> str:
+        return self.name
+
+    def __call__(self, *args: Any) -> Any:
+        """Apply the row: floats give a float, any Value among them a Value."""
+        if self.variadic:
+            args = self._spread(args)
+        elif len(args) != self.arity:
+            args = self._completed(args)
+        for arg in args:
+            if type(arg) is not float and type(arg) is not bool:
+                return self._call_mixed(args)
+        return self.value(*args)
+
+    def value(self, *args: float) -> float:
+        """The value on floats, by IEEE 754 where Python's math would raise.
+
+        >>> log.value(0.0), exp.value(1000.0), div.value(0.0, 0.0)
+        (-inf, inf, nan)
+        """
+        try:
+            z = self.raw(*args)
+        except ARITHMETIC_ERRORS:
+            z = self.ieee(*args)
+        return z if type(z) is float else number(z, self.name, "the value")
+
+    def derivatives(self, z: Any, *args: Any) -> tuple[Any, ...]:
+        """∂z/∂arg for every argument: floats from floats, Values from Values.
+
+        >>> mul.derivatives(6.0, 2.0, 3.0)
+        (3.0, 2.0)
+        """
+        try:
+            found = self._run_rules(z, args)
+            if not any(isinstance(partial, complex) for partial in found):
+                return found
+        except ARITHMETIC_ERRORS:
+            pass
+        z, *operands = (Total(x) if type(x) is float else x for x in (z, *args))
+        return tuple(
+            float(partial) if isinstance(partial, float) else partial
+            for partial in self._run_rules(z, operands)
+        )
+
+    def _run_rules(self, z: Any, args: Sequence[Any]) -> tuple[Any, ...]:
+        if self.variadic:
+            return tuple(self.rules[0](z, *args))
+        return tuple([rule(z, *args) for rule in self.rules])
+
+    def _call_mixed(self, args: tuple[Any, ...]) -> Any:
+        for arg in args:
+            if hasattr(arg, "_apply"):
+                return arg._apply(self, args)
+        result = self.value(*[number(arg, self.name) for arg in args])
+        return Total(result) if Total in map(type, args) else result
+
+    def _completed(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        missing = self.arity - len(args)
+        if 0 < missing <= len(self.defaults):
+            return args + self.defaults[-missing:]
+        raise TypeError(
+            f"{self.name}: must be called with {self.arity} argument(s), but has "
+            f"{len(args)}; see help(autograd.{self.name})"
+        )
+
+    def _spread(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Join sequences of equal length: dot([a, b], [c, d]) has operands a b c d."""
+        if not args or not hasattr(args[0], "__len__"):
+            return args
+        for other in args[1:]:
+            if not hasattr(other, "__len__") or len(other) != len(args[0]):
+                size = len(other) if hasattr(other, "__len__") else "no length"
+                raise ValueError(
+                    f"{self.name}: every sequence must have the length of the first, "
+                    f"{len(args[0])}, but one has {size}; pair the elements first"
+                )
+        return tuple([x for sequence in args for x in sequence])
+
+
+def _rule(partial: Callable[..., Any] | float) -> Callable[..., Any]:
+    return partial if callable(partial) else lambda z, *args: partial
+
+
+class Total(float):
+    """A float whose operators are rows: 1 / Total(0.0) is inf where 1 / 0.0 raises.
+
+    Rules run on plain floats first, which is fast, and on these where that raises.
+    """
+
+    __slots__ = ()
+
+
+def inside(z: Any, partial: Any) -> Any:
+    """The partial where the row has a value, NaN where z is NaN: outside the domain."""
+    return where(z == z, partial, z)
+
+
+# ---- arithmetic ----------------------------------------------------------------------
+
+
+def _divide(x: float, y: float) -> float:
+    """x / 0 is ±inf, and 0 / 0 is NaN."""
+    return nan if x == 0.0 or x != x else math.copysign(inf, x) * math.copysign(1.0, y)
+
+
+def _power(x: float, y: float) -> float:
+    """x ** y where math.pow raises: a pole, an overflow, or a root of a negative."""
+    if y != math.floor(y) and x < 0.0:
+        return nan
+    odd = math.fmod(y, 2.0) != 0.0
+    return -inf if odd and math.copysign(1.0, x) < 0.0 else inf
+
+
+def _fma(x: float, y: float, w: float) -> float:
+    """x * y + w, rounded once (Python has math.fma only from 3.13 on)."""
+    from fractions import Fraction
+
+    try:
+        exact = Fraction(x) * Fraction(y) + Fraction(w)
+        return float(exact) if exact else x * y + w
+    except (OverflowError, ValueError):  # an operand or the result is not finite
+        return x * y + w
+
+
+add = Primitive("add", operator.add, 1.0, 1.0, latex="{0} + {1}", native="fadd", ulp=1)
+sub = Primitive("sub", operator.sub, 1.0, -1.0, latex="{0} - {1}", native="fsub", ulp=1)
+mul = Primitive(
+    "mul",
+    operator.mul,
+    lambda z, x, y: y,
+    lambda z, x, y: x,
+    latex=r"{0} \cdot {1}",
+    native="fmul",
+    ulp=1,
+)
+div = Primitive(
+    "div",
+    operator.truediv,
+    lambda z, x, y: 1 / (y + 0.0),  # -0.0 + 0.0 is 0.0: one derivative for both zeros
+    lambda z, x, y: -z / y,
+    latex=r"\frac{{{0}}}{{{1}}}",
+    native="fdiv",
+    ieee=_divide,
+    edges=[((1.0, 0.0), inf, (inf, -inf)), ((0.0, 0.0), nan, (inf, nan))],
+)
+neg = Primitive("neg", operator.neg, -1.0, latex="-{0}", native="fneg", ulp=1)
+pow: Primitive = Primitive(
+    "pow",
+    math.pow,
+    lambda z, x, y: where(y == 0.0, 0.0, y * pow(x + 0.0, y - 1.0)),
+    lambda z, x, y: where(x < 0.0, nan, where(z == 0.0, z, z * log(x))),
+    latex="{0}^{{{1}}}",
+    native="pow",
+    ieee=_power,
+    sample=((0.1, 4.0), (-3.0, 3.0)),
+    edges=[
+        ((0.0, 0.0), 1.0, (0.0, -inf)),
+        ((0.0, 2.0), 0.0, (0.0, 0.0)),
+        ((0.0, 0.5), 0.0, (inf, 0.0)),
+        ((-8.0, 1 / 3), nan, (nan, nan)),
+        ((-2.0, 2.0), 4.0, (-4.0, nan)),
+    ],
+    ulp=4,
+)
+mod = Primitive(
+    "mod",
+    operator.mod,
+    lambda z, x, y: inside(z, 1.0),
+    lambda z, x, y: -floor((x - z) / y + 0.5),
+    latex=r"{0} \bmod {1}",
+    sample=((-9.0, 9.0), (0.5, 4.0)),
+    edges=[((1.0, 0.0), nan, (nan, nan))],
+)
+fma = Primitive(
+    "fma",
+    getattr(math, "fma", _fma),
+    lambda z, x, y, w: y,
+    lambda z, x, y, w: x,
+    1.0,
+    latex=r"{0} \cdot {1} + {2}",
+    native="fma",
+    ieee=lambda x, y, w: x * y + w,
+    ulp=1,
+)
+
+for _name, _row in {
+    "add": add, "sub": sub, "mul": mul, "truediv": div, "pow": pow, "mod": mod,
+}.items():  # fmt: skip
+    setattr(Total, f"__{_name}__", lambda x, y, row=_row: row(x, y))
+    setattr(Total, f"__r{_name}__", lambda y, x, row=_row: row(x, y))
+Total.__neg__ = lambda x: neg(x)
+
+# ---- exponentials, logarithms, roots -------------------------------------------------
+
+LN2: Final = math.log(2.0)
+LN10: Final = math.log(10.0)
+
+exp = Primitive(
+    "exp", math.exp, lambda z, x: z, latex="e^{{{0}}}", native="exp", ieee=lambda x: inf
+)
+exp2 = Primitive(
+    "exp2",
+    math.exp2,
+    lambda z, x: z * LN2,
+    latex="2^{{{0}}}",
+    native="exp2",
+    ieee=lambda x: inf,
+)
+expm1 = Primitive(
+    "expm1",
+    math.expm1,
+    lambda z, x: exp(x),
+    latex=r"\left(e^{{{0}}} - 1\right)",
+    native="expm1",
+    ieee=lambda x: inf,
+)
+log: Primitive = Primitive(
+    "log",
+    math.log,
+    lambda z, x: inside(z, 1 / (x + 0.0)),
+    latex=r"\ln {0}",
+    native="log",
+    domain=(0.0, inf),
+    sample=(0.01, 9.0),
+    edges=[((0.0,), -inf, (inf,)), ((-1.0,), nan, (nan,))],
+    ieee=lambda x: -inf if x == 0.0 else nan,
+)
+log2 = Primitive(
+    "log2",
+    math.log2,
+    lambda z, x: inside(z, 1 / ((x + 0.0) * LN2)),
+    latex=r"\log_2 {0}",
+    native="log2",
+    domain=(0.0, inf),
+    sample=(0.01, 9.0),
+    edges=[((0.0,), -inf, (inf,)), ((-1.0,), nan, (nan,))],
+    ieee=lambda x: -inf if x == 0.0 else nan,
+)
+log10 = Primitive(
+    "log10",
+    math.log10,
+    lambda z, x: inside(z, 1 / ((x + 0.0) * LN10)),
+    latex=r"\log_{{10}} {0}",
+    native="log10",
+    domain=(0.0, inf),
+    sample=(0.01, 9.0),
+    edges=[((0.0,), -inf, (inf,)), ((-1.0,), nan, (nan,))],
+    ieee=lambda x: -inf if x == 0.0 else nan,
+)
+log1p = Primitive(
+    "log1p",
+    math.log1p,
+    lambda z, x: inside(z, 1 / (1 + x)),
+    latex=r"\ln\left(1 + {0}\right)",
+    native="log1p",
+    domain=(-1.0, inf),
+    sample=(-0.99, 9.0),
+    edges=[((-1.0,), -inf, (inf,)), ((-2.0,), nan, (nan,))],
+    ieee=lambda x: -inf if x == -1.0 else nan,
+)
+sqrt = Primitive(
+    "sqrt",
+    math.sqrt,
+    lambda z, x: 0.5 / (z + 0.0),
+    latex=r"\sqrt{{{0}}}",
+    native="sqrt",
+    domain=(0.0, inf),
+    sample=(0.01, 9.0),
+    edges=[((0.0,), 0.0, (inf,)), ((-1.0,), nan, (nan,))],
+)
+cbrt = Primitive(
+    "cbrt",
+    math.cbrt,
+    lambda z, x: 1 / (3 * z * z),
+    latex=r"\sqrt[3]{{{0}}}",
+    native="cbrt",
+    edges=[((0.0,), 0.0, (inf,))],
+    ulp=4,
+)
+
+# ---- trigonometric and hyperbolic ----------------------------------------------------
+
+sin = Primitive("sin", math.sin, lambda z, x: cos(x), latex=r"\sin {0}", native="sin")
+cos: Primitive = Primitive(
+    "cos", math.cos, lambda z, x: -sin(x), latex=r"\cos {0}", native="cos"
+)
+tan = Primitive(
+    "tan", math.tan, lambda z, x: 1 + z * z, latex=r"\tan {0}", native="tan", ulp=4
+)
+asin = Primitive(
+    "asin",
+    math.asin,
+    lambda z, x: 1 / sqrt((1 - x) * (1 + x)),
+    latex=r"\arcsin {0}",
+    native="asin",
+    domain=(-1.0, 1.0),
+    sample=(-0.99, 0.99),
+    edges=[((1.0,), math.pi / 2, (inf,)), ((2.0,), nan, (nan,))],
+    ulp=4,
+)
+acos = Primitive(
+    "acos",
+    math.acos,
+    lambda z, x: -1 / sqrt((1 - x) * (1 + x)),
+    latex=r"\arccos {0}",
+    native="acos",
+    domain=(-1.0, 1.0),
+    sample=(-0.99, 0.99),
+    edges=[((1.0,), 0.0, (-inf,)), ((2.0,), nan, (nan,))],
+    ulp=4,
+)
+atan = Primitive(
+    "atan",
+    math.atan,
+    lambda z, x: 1 / (1 + x * x),
+    latex=r"\arctan {0}",
+    native="atan",
+    ulp=3,
+)
+atan2 = Primitive(
+    "atan2",
+    math.atan2,
+    lambda z, y, x: _turn(x, hypot(y, x)),
+    lambda z, y, x: -_turn(y, hypot(y, x)),
+    latex=r"\operatorname{{atan2}}\left({0}, {1}\right)",
+    native="atan2",
+    edges=[((0.0, 0.0), 0.0, (0.0, 0.0))],
+    ulp=4,
+)
+sinh = Primitive(
+    "sinh",
+    math.sinh,
+    lambda z, x: cosh(x),
+    latex=r"\sinh {0}",
+    native="sinh",
+    ieee=lambda x: math.copysign(inf, x),
+)
+cosh: Primitive = Primitive(
+    "cosh",
+    math.cosh,
+    lambda z, x: sinh(x),
+    latex=r"\cosh {0}",
+    native="cosh",
+    ieee=lambda x: inf,
+)
+tanh = Primitive(
+    "tanh", math.tanh, lambda z, x: 1 - z * z, latex=r"\tanh {0}", native="tanh", ulp=3
+)
+asinh = Primitive(
+    "asinh",
+    math.asinh,
+    lambda z, x: 1 / hypot(1.0, x),
+    latex=r"\operatorname{{arsinh}} {0}",
+    native="asinh",
+    ulp=3,
+)
+acosh = Primitive(
+    "acosh",
+    math.acosh,
+    lambda z, x: 1 / (sqrt(x - 1) * sqrt(x + 1)),
+    latex=r"\operatorname{{arcosh}} {0}",
+    native="acosh",
+    domain=(1.0, inf),
+    sample=(1.01, 9.0),
+    edges=[((1.0,), 0.0, (inf,)), ((-2.0,), nan, (nan,))],
+    ulp=4,
+)
+atanh = Primitive(
+    "atanh",
+    math.atanh,
+    lambda z, x: inside(z, 1 / ((1 - x) * (1 + x))),
+    latex=r"\operatorname{{artanh}} {0}",
+    native="atanh",
+    domain=(-1.0, 1.0),
+    sample=(-0.99, 0.99),
+    edges=[((1.0,), inf, (inf,)), ((2.0,), nan, (nan,))],
+    ieee=lambda x: math.copysign(inf, x) if fabs(x) == 1.0 else nan,
+    ulp=3,
+)
+degrees = Primitive("degrees", math.degrees, 180 / math.pi)
+radians = Primitive("radians", math.radians, math.pi / 180)
+
+
+def _turn(side: Any, radius: Any) -> Any:
+    """side / radius², without the overflow of a square, and 0 at the origin."""
+    return where(radius == 0.0, 0.0, side / radius / radius)
+
+
+# ---- special functions ---------------------------------------------------------------
+
+TWO_OVER_SQRT_PI: Final = 2 / math.sqrt(math.pi)
+SQRT_HALF: Final = math.sqrt(0.5)
+SQRT_TAU: Final = math.sqrt(math.tau)
+
+# B₂ₖ, the Bernoulli numbers of the asymptotic series (Abramowitz & Stegun, 6.4.11).
+BERNOULLI: Final = (
+    1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510,
+    43867 / 798, -174611 / 330, 854513 / 138, -236364091 / 2730,
+)  # fmt: skip
+
+
+def _polygamma(n: float, x: float) -> float:
+    """ψ⁽ⁿ⁾(x): recurrence up to a large argument, then the asymptotic series.
+
+    Source: Abramowitz & Stegun 6.4.6, 6.4.7 (reflection) and 6.4.11.
+    """
+    if n != n or n < 0.0 or n != math.floor(n):
+        raise TypeError(
+            f"polygamma: n must be a whole number of at least 0, but is {n}; "
+            "polygamma(0, x) is the digamma function"
+        )
+    order = int(n)
+    if x != x or x == -inf or (x < 0.0 and x == math.floor(x)):
+        return nan
+    if x == 0.0:
+        return -math.copysign(inf, x) if order % 2 == 0 else inf
+    if x == inf:
+        return inf if order == 0 else 0.0
+    if x < 0.0:
+        mirrored = (
+            _polygamma(n, 1.0 - x) if x > -0.5 else _polygamma_right(order, 1 - x)
+        )
+        turned = math.pi ** (order + 1) * _cot_derivative(order, x)
+        return (mirrored if order % 2 == 0 else -mirrored) - turned
+    return _polygamma_right(order, x)
+
+
+def _polygamma_right(order: int, x: float) -> float:
+    """ψ⁽ⁿ⁾(x) for x > 0, every term summed without rounding in between."""
+    sign = 1.0 if order % 2 else -1.0
+    scale = math.factorial(order)
+    steps = max(0, math.ceil(16.0 + order - x))
+    terms = [scale * (x + k) ** -(order + 1.0) for k in range(steps)]
+    y = x + steps
+    terms.append(0.5 * scale * y ** -(order + 1.0))
+    if order:
+        terms.append(math.factorial(order - 1) * y**-order)
+    for k, b in enumerate(BERNOULLI, start=1):
+        weight = math.factorial(2 * k + order - 1) / math.factorial(2 * k)
+        terms.append(b * weight * y ** -(2.0 * k + order))
+    total = math.fsum([*terms, -math.log(y)] if order == 0 else terms)
+    return sign * total
+
+
+def _cot_derivative(order: int, x: float) -> float:
+    """The nth derivative of cot at πx: a polynomial in cot, since cot′ = -1 - cot²."""
+    angle = math.pi * math.remainder(x, 1.0)
+    cot = math.cos(angle) / math.sin(angle)
+    polynomial = [0.0, 1.0]
+    for _ in range(order):
+        slope = [k * c for k, c in enumerate(polynomial)][1:]
+        polynomial = [-c for c in slope] + [0.0, 0.0]
+        for k, c in enumerate(slope):
+            polynomial[k + 2] -= c
+    return math.fsum(c * cot**k for k, c in enumerate(polynomial))
+
+
+def _digamma(x: Any) -> Any:
+    return polygamma(0.0, x + 0.0)
+
+
+erf = Primitive(
+    "erf",
+    math.erf,
+    lambda z, x: TWO_OVER_SQRT_PI * exp(-x * x),
+    latex=r"\operatorname{{erf}} {0}",
+    native="erf",
+    ulp=12,
+)
+erfc = Primitive(
+    "erfc",
+    math.erfc,
+    lambda z, x: -TWO_OVER_SQRT_PI * exp(-x * x),
+    latex=r"\operatorname{{erfc}} {0}",
+    native="erfc",
+    ulp=12,
+)
+gamma = Primitive(
+    "gamma",
+    math.gamma,
+    lambda z, x: z * _digamma(x),
+    latex=r"\Gamma\left({0}\right)",
+    sample=(0.2, 9.0),
+    edges=[((0.0,), inf, (-inf,)), ((-1.0,), nan, (nan,))],
+    ieee=lambda x: math.copysign(inf, x) if x > -1.0 else nan,
+    ulp=12,
+)
+lgamma = Primitive(
+    "lgamma",
+    math.lgamma,
+    lambda z, x: _digamma(x),
+    latex=r"\ln\left|\Gamma\left({0}\right)\right|",
+    sample=(0.2, 9.0),
+    edges=[((0.0,), inf, (-inf,)), ((-1.0,), inf, (nan,))],
+    ieee=lambda x: inf,
+    ulp=12,
+)
+polygamma: Primitive = Primitive(
+    "polygamma",
+    _polygamma,
+    nan,
+    lambda z, n, x: polygamma(n + 1, x),
+    latex=r"\psi^{{({0})}}\left({1}\right)",
+    sample=((0.0, 0.0), (0.2, 9.0)),
+    edges=[((0.0, 0.0), -inf, (nan, inf))],
+    ieee=lambda n, x: inf if x > 0.0 and n % 2 else -inf if x > 0.0 else nan,
+    ulp=12,
+)
+hypot: Primitive = Primitive(
+    "hypot",
+    math.hypot,
+    lambda z, *xs: [where(z == 0.0, 0.0, x / z) for x in xs],
+    latex=r"\operatorname{{hypot}}\left({all}\right)",
+    edges=[((0.0, 0.0), 0.0, (0.0, 0.0))],
+    ulp=3,
+)
+
+# ---- steps, and choices between operands ---------------------------------------------
+
+
+def _maximum(x: float, y: float) -> float:
+    return x if x > y or x != x else y
+
+
+def _minimum(x: float, y: float) -> float:
+    return x if x < y or x != x else y
+
+
+def _clip(x: float, lo: float, hi: float) -> float:
+    return _minimum(_maximum(x, lo), hi)
+
+
+def _compare(holds: Callable[[float, float], bool]) -> Callable[[float, float], float]:
+    return lambda x, y: 1.0 if holds(x, y) else 0.0
+
+
+def _greater_share(x: Any, y: Any) -> Any:
+    """1 where x > y, ½ in a tie, 0 where x < y, NaN beside NaN."""
+    tie_or_less = where(x == y, 0.5, where(x < y, 0.0, x + y))
+    return where(x > y, 1.0, tie_or_less)
+
+
+less = Primitive(
+    "less", _compare(operator.lt), 0.0, 0.0, latex="{0} < {1}", select=True, ulp=1
+)
+less_equal = Primitive(
+    "less_equal", _compare(operator.le), 0.0, 0.0,
+    latex=r"{0} \le {1}", select=True, ulp=1,
+)  # fmt: skip
+greater = Primitive(
+    "greater", _compare(operator.gt), 0.0, 0.0, latex="{0} > {1}", select=True, ulp=1
+)
+greater_equal = Primitive(
+    "greater_equal", _compare(operator.ge), 0.0, 0.0,
+    latex=r"{0} \ge {1}", select=True, ulp=1,
+)  # fmt: skip
+equal = Primitive(
+    "equal", _compare(operator.eq), 0.0, 0.0, latex="{0} = {1}", select=True, ulp=1
+)
+not_equal = Primitive(
+    "not_equal", _compare(operator.ne), 0.0, 0.0,
+    latex=r"{0} \ne {1}", select=True, ulp=1,
+)  # fmt: skip
+where: Primitive = Primitive(
+    "where",
+    lambda condition, x, y: x if condition else y,
+    0.0,
+    lambda z, condition, x, y: where(condition, 1.0, 0.0),
+    lambda z, condition, x, y: where(condition, 0.0, 1.0),
+    latex=r"\left({1} \text{{ if }} {0} \text{{ else }} {2}\right)",
+    select=True,
+    ulp=1,
+)
+maximum = Primitive(
+    "maximum",
+    _maximum,
+    lambda z, x, y: _greater_share(x, y),
+    lambda z, x, y: _greater_share(y, x),
+    latex=r"\max\left({0}, {1}\right)",
+    edges=[((1.0, 1.0), 1.0, (0.5, 0.5)), ((nan, 1.0), nan, (nan, nan))],
+    select=True,
+    ulp=1,
+)
+minimum = Primitive(
+    "minimum",
+    _minimum,
+    lambda z, x, y: _greater_share(y, x),
+    lambda z, x, y: _greater_share(x, y),
+    latex=r"\min\left({0}, {1}\right)",
+    edges=[((1.0, 1.0), 1.0, (0.5, 0.5)), ((nan, 1.0), nan, (nan, nan))],
+    select=True,
+    ulp=1,
+)
+clip = Primitive(
+    "clip",
+    _clip,
+    lambda z, x, lo, hi: inside(z, where(x > lo, where(x < hi, 1.0, 0.0), 0.0)),
+    lambda z, x, lo, hi: inside(z, where(x < lo, where(lo < hi, 1.0, 0.0), 0.0)),
+    lambda z, x, lo, hi: inside(z, where(maximum(x, lo) > hi, 1.0, 0.0)),
+    latex=r"\operatorname{{clip}}\left({0}, {1}, {2}\right)",
+    sample=((-3.0, 3.0), (-2.0, -1.0), (1.0, 2.0)),
+    edges=[
+        ((0.0, 0.0, 1.0), 0.0, (0.0, 0.0, 0.0)),
+        ((1.0, 0.0, 1.0), 1.0, (0.0, 0.0, 0.0)),
+        ((nan, 0.0, 1.0), nan, (nan, nan, nan)),
+    ],
+    select=True,
+    ulp=1,
+)
+abs = Primitive(
+    "abs",
+    math.fabs,
+    lambda z, x: sign(x),
+    latex=r"\left|{0}\right|",
+    native="fabs",
+    edges=[((0.0,), 0.0, (0.0,)), ((nan,), nan, (nan,))],
+    ulp=1,
+)
+sign: Primitive = Primitive(
+    "sign",
+    lambda x: 1.0 if x > 0.0 else -1.0 if x < 0.0 else x + 0.0,
+    lambda z, x: inside(z, 0.0),
+    latex=r"\operatorname{{sign}} {0}",
+    edges=[((0.0,), 0.0, (0.0,)), ((nan,), nan, (nan,))],
+    ulp=1,
+)
+floor: Primitive = Primitive(
+    "floor",
+    lambda x: math.copysign(math.floor(x), x),
+    lambda z, x: inside(z, 0.0),
+    latex=r"\left\lfloor {0} \right\rfloor",
+    native="floor",
+    edges=[((2.0,), 2.0, (0.0,))],
+    ieee=lambda x: x,
+    ulp=1,
+)
+ceil = Primitive(
+    "ceil",
+    lambda x: math.copysign(math.ceil(x), x),
+    lambda z, x: inside(z, 0.0),
+    latex=r"\left\lceil {0} \right\rceil",
+    native="ceil",
+    edges=[((2.0,), 2.0, (0.0,))],
+    ieee=lambda x: x,
+    ulp=1,
+)
+copysign: Primitive = Primitive(
+    "copysign",
+    math.copysign,
+    lambda z, x, y: sign(x) * copysign(1.0, y),
+    0.0,
+    latex=r"\operatorname{{copysign}}\left({0}, {1}\right)",
+    native="copysign",
+    edges=[((0.0, 1.0), 0.0, (0.0, 0.0))],
+    ulp=1,
+)
+
+# ---- neural networks -----------------------------------------------------------------
+
+
+def _sigmoid(x: float) -> float:
+    e = math.exp(-fabs(x))
+    return 1.0 / (1.0 + e) if x >= 0.0 else e / (1.0 + e)
+
+
+def _softplus(x: float) -> float:
+    return _maximum(x, 0.0) + math.log1p(math.exp(-fabs(x)))
+
+
+def _relu(x: float) -> float:
+    return x if x > 0.0 or x != x else 0.0
+
+
+def _leaky_relu(x: float, slope: float = 0.01) -> float:
+    return x if x > 0.0 else slope * x
+
+
+def _silu(x: float) -> float:
+    return x * _sigmoid(x) if x > -inf else -0.0
+
+
+def _gelu(x: float) -> float:
+    return 0.5 * x * math.erfc(-x * SQRT_HALF) if x > -inf else -0.0
+
+
+def _logsumexp(*xs: float) -> float:
+    top = reduce(_maximum, xs, -inf)
+    if not -inf < top < inf:
+        return top
+    return top + math.log(math.fsum([math.exp(x - top) for x in xs]))
+
+
+def _dot(*operands: float) -> float:
+    half = len(operands) // 2
+    return reduce(operator.add, map(operator.mul, operands, operands[half:]), 0.0)
+
+
+def _prod(*xs: float) -> float:
+    return reduce(operator.mul, xs, 1.0)
+
+
+def _products_of_others(z: Any, *xs: Any) -> Iterator[Any]:
+    """Products before each operand times products after it: never a quotient by 0."""
+    before = accumulate(xs[:-1], operator.mul, initial=1.0)
+    after = [*accumulate(xs[:0:-1], operator.mul, initial=1.0)][::-1]
+    return map(operator.mul, before, after)
+
+
+def _normal_density(x: Any) -> Any:
+    return exp(-0.5 * x * x) / SQRT_TAU
+
+
+sigmoid = Primitive(
+    "sigmoid",
+    _sigmoid,
+    lambda z, x: z * (1 - z),
+    latex=r"\sigma\left({0}\right)",
+    ulp=4,
+)
+softplus = Primitive(
+    "softplus",
+    _softplus,
+    lambda z, x: sigmoid(x),
+    latex=r"\ln\left(1 + e^{{{0}}}\right)",
+    ulp=3,
+)
+relu = Primitive(
+    "relu",
+    _relu,
+    lambda z, x: where(x > 0.0, 1.0, where(x <= 0.0, 0.0, x)),
+    latex=r"\operatorname{{relu}} {0}",
+    edges=[((0.0,), 0.0, (0.0,)), ((nan,), nan, (nan,))],
+    select=True,
+    ulp=1,
+)
+leaky_relu = Primitive(
+    "leaky_relu",
+    _leaky_relu,
+    lambda z, x, slope: inside(z, where(x > 0.0, 1.0, slope)),
+    lambda z, x, slope: inside(z, where(x > 0.0, 0.0, x)),
+    latex=r"\operatorname{{leaky\_relu}}\left({0}, {1}\right)",
+    sample=((-3.0, 3.0), (0.01, 0.3)),
+    edges=[((0.0, 0.01), 0.0, (0.01, 0.0)), ((nan, 0.01), nan, (nan, nan))],
+    ulp=1,
+)
+silu = Primitive(
+    "silu",
+    _silu,
+    lambda z, x: sigmoid(x) + z * sigmoid(-x),
+    latex=r"\operatorname{{silu}} {0}",
+    ulp=6,
+)
+gelu = Primitive(
+    "gelu",
+    _gelu,
+    lambda z, x: 0.5 * erfc(-x * SQRT_HALF) + x * _normal_density(x),
+    latex=r"\operatorname{{gelu}} {0}",
+    ulp=12,
+)
+logsumexp = Primitive(
+    "logsumexp",
+    _logsumexp,
+    lambda z, *xs: [where(z == -inf, 0.0, exp(x - z)) for x in xs],
+    latex=r"\operatorname{{logsumexp}}\left({all}\right)",
+    edges=[((-inf, -inf), -inf, (0.0, 0.0))],
+    ulp=12,
+)
+dot = Primitive(
+    "dot",
+    _dot,
+    lambda z, *operands: (
+        operands[len(operands) // 2 :] + operands[: len(operands) // 2]
+    ),
+    latex=r"\operatorname{{dot}}\left({all}\right)",
+    ulp=2,
+)
+prod = Primitive(
+    "prod",
+    _prod,
+    _products_of_others,
+    latex=r"\operatorname{{prod}}\left({all}\right)",
+    edges=[((0.0, 3.0), 0.0, (3.0, 0.0)), ((0.0, 0.0, 5.0), 0.0, (0.0, 0.0, 0.0))],
+    ulp=4,
+)
+
+# ---- the graph itself ----------------------------------------------------------------
+
+identity = Primitive("identity", lambda x: x, 1.0, latex="{0}", ulp=1)
+stop_gradient = Primitive(
+    "stop_gradient",
+    lambda x: x,
+    0.0,
+    latex=r"\operatorname{{stop\_gradient}} {0}",
+    select=True,
+    ulp=1,
+)

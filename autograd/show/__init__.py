@@ -1,0 +1,1 @@
+"""For people who look: drawings and explanations of a graph. The engine needs none."""

@@ -1,0 +1,417 @@
+"""Derivatives as functions of functions: grad, vjp, jvp, jacobian, hessian, hvp.
+
+Each transform runs f once on fresh copies of its arguments, then walks the graph that f
+recorded: backwards with adjoints (reverse mode) or forwards with tangents (forward
+mode). Adjoints live in a dict keyed by node, and every call has its own copies, so calls
+nest in any way without mixing up whose derivative is whose.
+
+A partial recorded as a float will do, unless a Value from outside f has a say in it:
+there the row's rule runs again, on Values, and so the result can be differentiated in
+turn. The result is a Value exactly then; otherwise it is a float.
+
+    x_bar, y_bar   adjoints       fresh   the copies of the arguments that f receives
+    x_dot, y_dot   tangents       live    what depends on Values from outside f
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from .primitives import identity, number
+from .value import (
+    Value,
+    _watchers,
+    check_adjoints,
+    require_current,
+    tick,
+    topological,
+)  # fmt: skip
+
+Tree = Any  # a number, an array, or nested lists, tuples and dicts of them
+Unravel = Callable[[Sequence[Any]], Tree]
+ArgNums = int | tuple[int, ...]
+
+
+def grad(
+    f: Callable[..., Any], argnums: ArgNums = 0, has_aux: bool = False
+) -> Callable[..., Any]:
+    """The gradient function of a scalar f, in the structure of the argument(s) named.
+
+    >>> grad(lambda x: x**3)(2.0)
+    12.0
+    >>> grad(grad(lambda x: x**3))(2.0)
+    12.0
+    >>> grad(lambda w, x: w[0] * x + w[1], argnums=(0, 1))([3.0, 1.0], 2.0)
+    ([2.0, 1.0], 3.0)
+
+    With has_aux, f returns (y, aux) and the gradient function (gradient, aux).
+    Raises TypeError if f does not return one number, or an argument holds no numbers.
+    """
+    both = value_and_grad(f, argnums, has_aux)
+
+    def gradient(*args: Any, **kwargs: Any) -> Any:
+        y, x_bar = both(*args, **kwargs)
+        return (x_bar, y[1]) if has_aux else x_bar
+
+    return gradient
+
+
+def value_and_grad(
+    f: Callable[..., Any], argnums: ArgNums = 0, has_aux: bool = False
+) -> Callable[..., Any]:
+    """The function that gives (value, gradient), or ((value, aux), gradient).
+
+    >>> value_and_grad(lambda x: x * x)(3.0)
+    (9.0, 6.0)
+    """
+    _require_callable("grad", f)
+
+    def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
+        run = _Recording("grad", f, args, argnums, kwargs)
+        y, aux = run.out, None
+        if has_aux:
+            if not isinstance(y, tuple) or len(y) != 2:
+                raise TypeError(
+                    "grad: f must return (y, aux) when has_aux is set, but returned "
+                    f"{type(y).__name__}; return a tuple of two"
+                )
+            y, aux = y
+        y = _scalar("grad", y)
+        x_bar = run.unravel(run.pull([y], [1.0]))
+        value = run.lower(y)
+        return ((value, run.lower_tree(aux)) if has_aux else value), x_bar
+
+    return value_and_gradient
+
+
+def vjp(f: Callable[..., Any], *primals: Tree) -> tuple[Tree, Callable[[Tree], Any]]:
+    """Reverse mode, once: (y, pullback), where pullback(y_bar) is y_barᵀ · J.
+
+    >>> y, pullback = vjp(lambda x, y: [x * y, x + y], 2.0, 3.0)
+    >>> y, pullback([1.0, 0.0])
+    ([6.0, 5.0], (3.0, 2.0))
+    """
+    run = _Recording("vjp", f, primals, tuple(range(len(primals))), {})
+    ys, rebuild = ravel(run.out, "vjp: the result of f")
+
+    def pullback(y_bar: Tree) -> Any:
+        y_bars, _ = ravel(y_bar, "vjp: y_bar")
+        if len(y_bars) != len(ys):
+            raise ValueError(
+                f"vjp: y_bar must have the structure of y, {len(ys)} number(s), but has "
+                f"{len(y_bars)}; give one adjoint for each number that f returns"
+            )
+        return run.unravel(run.pull(ys, y_bars))
+
+    return rebuild([run.lower(y) for y in ys]), pullback
+
+
+def jvp(
+    f: Callable[..., Any], primals: Sequence[Tree], tangents: Sequence[Tree]
+) -> tuple[Tree, Tree]:
+    """Forward mode, once: (y, J · x_dot), the derivative of f in one direction.
+
+    >>> jvp(lambda x, y: x * y, (2.0, 3.0), (1.0, 0.0))
+    (6.0, 3.0)
+    """
+    primals, tangents = tuple(primals), tuple(tangents)
+    run = _Recording("jvp", f, primals, tuple(range(len(primals))), {})
+    x_dots, _ = ravel(tangents, "jvp: tangents")
+    if len(x_dots) != len(run.fresh):
+        raise ValueError(
+            f"jvp: tangents must have the structure of the primals, {len(run.fresh)} "
+            f"number(s), but has {len(x_dots)}; give one tangent for each primal"
+        )
+    ys, rebuild = ravel(run.out, "jvp: the result of f")
+    y_dots = run.push(ys, x_dots)
+    return rebuild([run.lower(y) for y in ys]), rebuild(y_dots)
+
+
+def jacobian(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
+    """The function that gives ∂yᵢ/∂xⱼ, y's structure outside and x's inside.
+
+    >>> jacobian(lambda x: [x[0] * x[1], x[0] + x[1]])([2.0, 3.0])
+    [[3.0, 2.0], [1.0, 1.0]]
+
+    f runs once; one reverse sweep is made for each number that f returns.
+    """
+    _require_callable("jacobian", f)
+
+    def jacobian_of_f(*args: Any, **kwargs: Any) -> Any:
+        run = _Recording("jacobian", f, args, argnums, kwargs)
+        ys, rebuild = ravel(run.out, "jacobian: the result of f")
+        return rebuild([run.unravel(run.pull([y], [1.0])) for y in ys])
+
+    return jacobian_of_f
+
+
+def hessian(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
+    """The function that gives ∂²y/∂xᵢ∂xⱼ of a scalar f.
+
+    >>> hessian(lambda x: x[0] ** 2 * x[1])([2.0, 3.0])
+    [[6.0, 4.0], [4.0, 0.0]]
+    """
+    return jacobian(grad(f, argnums), argnums)
+
+
+def hvp(
+    f: Callable[..., Any], primals: Sequence[Tree], tangents: Sequence[Tree]
+) -> tuple[Any, ...]:
+    """The Hessian of a scalar f times a vector, at about the price of two gradients.
+
+    Forward over reverse: the tangent of the gradient, so no Hessian is ever formed.
+
+    >>> hvp(lambda x: x[0] ** 2 * x[1], ([2.0, 3.0],), ([1.0, 0.0],))
+    ([6.0, 4.0],)
+    """
+    primals = tuple(primals)
+    gradient = grad(f, tuple(range(len(primals))))
+    return tuple(jvp(gradient, primals, tangents)[1])
+
+
+# ---- one run of f, and the two ways to walk what it recorded -------------------------
+
+
+class _Recording:
+    """The graph of one call of f: its fresh inputs, what depends on them, what is live."""
+
+    def __init__(
+        self,
+        operation: str,
+        f: Callable[..., Any],
+        args: tuple[Any, ...],
+        argnums: ArgNums,
+        kwargs: dict[str, Any],
+    ) -> None:
+        _require_callable(operation, f)
+        self.operation = operation
+        chosen = _chosen(operation, argnums, len(args))
+        picked = [args[i] for i in chosen]
+        numbers, rebuild = ravel(picked, f"{operation}: an argument")
+        self.since = tick()
+        self.fresh = [_copy(x) for x in numbers]
+        inputs = dict(zip(chosen, rebuild(self.fresh)))
+        self.out = f(*[inputs.get(i, arg) for i, arg in enumerate(args)], **kwargs)
+        one = isinstance(argnums, int)
+        self.unravel: Unravel = lambda xs: rebuild(xs)[0] if one else tuple(rebuild(xs))
+        self._live = {x: True for x in self.fresh if x._args}
+        self._rerun: dict[Value, list[Any]] = {}
+
+    def pull(self, ys: Sequence[Any], y_bars: Sequence[Any]) -> list[Any]:
+        """Reverse sweep: the adjoint of each input, given those of the results."""
+        bars: dict[Any, Any] = {}
+        order = self._dependents(ys)
+        for y, y_bar in zip(ys, y_bars):
+            if type(y) is Value:
+                _accumulate(bars, y, y_bar)
+        for node in reversed(order):
+            if node in bars:
+                for arg, partial in zip(node._args, self._partials(node)):
+                    if partial is not None and arg in self._depends:
+                        _accumulate(bars, arg, _times(partial, bars[node]))
+        if _watchers and threading.get_ident() in _watchers:
+            check_adjoints(bars, [node for node in order if node in bars])
+        return [_settled(bars.get(x, 0.0)) for x in self.fresh]
+
+    def push(self, ys: Sequence[Any], x_dots: Sequence[Any]) -> list[Any]:
+        """Forward sweep: the tangent of each result, given those of the inputs."""
+        dots: dict[Any, Any] = dict(zip(self.fresh, x_dots))
+        for node in self._dependents(ys):
+            for arg, partial in zip(node._args, self._partials(node)):
+                if partial is not None and arg in self._depends:
+                    _accumulate(dots, node, _times(partial, dots[arg]))
+        return [_settled(dots.get(y, 0.0)) if type(y) is Value else 0.0 for y in ys]
+
+    def _dependents(self, ys: Sequence[Any]) -> list[Value]:
+        """What the results are made of and depends on the inputs, operands first."""
+        self._depends = dict.fromkeys(self.fresh, True)
+        order = []
+        for node in topological(*[y for y in ys if type(y) is Value], since=self.since):
+            if node in self._depends:
+                continue
+            used = [
+                arg
+                for arg, partial in zip(node._args, node._partials)
+                if partial is not None
+            ]
+            if any(map(self._is_live, used)):
+                self._live[node] = True
+            if any(arg in self._depends for arg in used):
+                self._depends[node] = True
+                order.append(node)
+        return order
+
+    def _is_live(self, x: Any) -> bool:
+        return type(x) is Value and (x._made < self.since or x in self._live)
+
+    def _partials(self, node: Value) -> Sequence[Any]:
+        """The recorded partials, or the rules run again where outer Values have a say."""
+        if node not in self._live:
+            return node._partials
+        if node not in self._rerun:
+            require_current(node, self.operation)
+            assert node._row is not None
+            found = node._row.derivatives(node, *map(self.lower, node._args))
+            self._rerun[node] = [
+                None if recorded is None else _settled(partial)
+                for recorded, partial in zip(node._partials, found)
+            ]
+        return self._rerun[node]
+
+    def lower(self, x: Any) -> Any:
+        """x itself where it depends on Values from outside, else its number."""
+        return x if type(x) is not Value or self._is_live(x) else x._data
+
+    def lower_tree(self, tree: Tree) -> Tree:
+        """Lower every Value in nested containers; leave anything else as it is."""
+        if isinstance(tree, dict):
+            return {key: self.lower_tree(item) for key, item in tree.items()}
+        if isinstance(tree, (list, tuple)):
+            return _like(tree, [self.lower_tree(item) for item in tree])
+        return self.lower(tree)
+
+
+def _copy(x: Any) -> Value:
+    """A fresh input: a leaf for a number, an identity node for a Value from outside."""
+    if type(x) is not Value:
+        return Value(x)
+    fresh: Value = identity(x)
+    fresh.label = x.label
+    return fresh
+
+
+def _accumulate(sums: dict[Any, Any], key: Any, share: Any) -> None:
+    sums[key] = sums[key] + share if key in sums else share
+
+
+def _times(partial: Any, bar: Any) -> Any:
+    """partial · bar, without a node for a factor of 1."""
+    if type(partial) is float and partial == 1.0:
+        return bar
+    if type(bar) is float and bar == 1.0:
+        return partial
+    return partial * bar
+
+
+def _settled(x: Any) -> Any:
+    """A plain number where x is a constant; 0.0, never -0.0, for no gradient."""
+    if type(x) is Value and x._row is not None:
+        return x if any(d is not None for d in x._partials) else x._data
+    return x + 0.0 if type(x) is float else x
+
+
+def _scalar(operation: str, y: Any) -> Any:
+    if getattr(y, "ndim", None) == 0:
+        y = y.item()
+    if type(y) is Value:
+        return y
+    try:
+        return number(y, operation, "the result of f")
+    except TypeError:
+        raise TypeError(
+            f"{operation}: f must return one number, but returned {type(y).__name__}; "
+            "use jacobian for several, or sum them"
+        ) from None
+
+
+def _require_callable(operation: str, f: Any) -> None:
+    if not callable(f):
+        raise TypeError(
+            f"{operation}: f must be a function, but is {type(f).__name__}; "
+            f"write {operation}(f) first and call the result with numbers"
+        )
+
+
+def _chosen(operation: str, argnums: ArgNums, count: int) -> list[int]:
+    chosen = []
+    for i in [argnums] if isinstance(argnums, int) else argnums:
+        if not isinstance(i, int) or not -count <= i < count:
+            raise ValueError(
+                f"{operation}: argnums must name arguments by position, 0 to {count - 1} "
+                f"for this call, but is {argnums!r}; pass that argument by position"
+            )
+        chosen.append(i % count)
+    if len(set(chosen)) < len(chosen):
+        raise ValueError(
+            f"{operation}: argnums must be distinct, but is {argnums!r}; name each once"
+        )
+    return chosen
+
+
+# ---- nested containers ---------------------------------------------------------------
+
+
+def ravel(tree: Tree, what: str = "ravel: the tree") -> tuple[list[Any], Unravel]:
+    """The numbers of nested lists, tuples, dicts and arrays, and the way back.
+
+    >>> flat, unravel = ravel({"w": [1.0, 2.0], "b": 3.0})
+    >>> flat, unravel([4.0, 5.0, 6.0])
+    ([1.0, 2.0, 3.0], {'w': [4.0, 5.0], 'b': 6.0})
+
+    Raises TypeError for anything else than numbers in it.
+    """
+    flat: list[Any] = []
+    _gather(tree, flat, what)
+
+    def unravel(numbers: Sequence[Any]) -> Tree:
+        if len(numbers) != len(flat):
+            raise ValueError(
+                f"unravel: numbers must have length {len(flat)}, but has {len(numbers)}; "
+                "give one for each number of the tree"
+            )
+        return _scatter(tree, iter(numbers))
+
+    return flat, unravel
+
+
+def _is_array(x: Any) -> bool:
+    return type(x).__module__ == "numpy" and getattr(x, "ndim", 0) > 0
+
+
+def _gather(tree: Tree, flat: list[Any], what: str) -> None:
+    if type(tree) is Value:
+        flat.append(tree)
+    elif isinstance(tree, (list, tuple)):
+        for item in tree:
+            _gather(item, flat, what)
+    elif isinstance(tree, dict):
+        for item in tree.values():
+            _gather(item, flat, what)
+    elif _is_array(tree):
+        for item in tree.ravel().tolist():
+            _gather(item, flat, what)
+    else:
+        operation, _, argument = what.partition(": ")
+        flat.append(number(tree, operation, argument))
+
+
+def _scatter(tree: Tree, numbers: Iterator[Any]) -> Tree:
+    if isinstance(tree, dict):
+        return {key: _scatter(item, numbers) for key, item in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        return _like(tree, [_scatter(item, numbers) for item in tree])
+    if _is_array(tree):
+        return _array([next(numbers) for _ in range(tree.size)], tree.shape)
+    return next(numbers)
+
+
+def _like(sequence: Any, items: list[Any]) -> Any:
+    """The items in a list, tuple or named tuple, as sequence is."""
+    if hasattr(sequence, "_fields"):
+        return type(sequence)(*items)
+    return tuple(items) if isinstance(sequence, tuple) else items
+
+
+def _array(items: list[Any], shape: tuple[int, ...]) -> Any:
+    """An array of that shape: float64 where all items are numbers (or arrays of them)."""
+    import numpy as np
+
+    if items and _is_array(items[0]):
+        return np.stack(items).reshape(shape + items[0].shape)
+    if all(type(item) is float for item in items):
+        return np.array(items, dtype=np.float64).reshape(shape)
+    out = np.empty(len(items), dtype=object)
+    out[:] = items
+    return out.reshape(shape)

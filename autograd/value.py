@@ -1,0 +1,601 @@
+"""A number that remembers how it was computed, and the sweep that reads it backwards.
+
+Computing with Values records a graph: each result keeps its operands and, for each, the
+local derivative (the partial) at that point. `backward()` puts the graph in topological
+order and walks it in reverse: the adjoint of a node, ∂y/∂node, times the partial of each
+parent is that parent's share, and shares add up. That is the chain rule, and all of it:
+
+    parent's adjoint  +=  partial · node's adjoint
+
+Where a choice was made (where, relu, maximum …), only the operand chosen takes part: the
+others have the partial None, as plain numbers do, and no sweep enters them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from math import isfinite
+from typing import Any, Final, NoReturn, final
+
+from . import primitives as p
+from .primitives import ARITHMETIC_ERRORS, Primitive, number
+
+UNREACHED: Final = float(
+    "0.0"
+)  # a zero of its own: an adjoint that no sweep has touched
+
+_now = 0  # the clock: it ticks when a transform begins and when a leaf is assigned
+_tick_lock = threading.Lock()
+_watchers: dict[int, Callable[[Value], None]] = {}  # by thread: called on each new node
+
+
+def tick() -> int:
+    """Advance the clock: what is made from now on is newer than what was made before."""
+    global _now
+    with _tick_lock:
+        _now += 1
+        return _now
+
+
+@final
+class Value:
+    """A float64 that records the operations it takes part in.
+
+    >>> x = Value(1.5, label="x")
+    >>> y = (x**2).sin().exp()
+    >>> y.backward()
+    >>> round(y.data, 6), round(x.grad, 6)
+    (2.177706, -4.103947)
+
+    Raises TypeError for what is no real number (complex, Decimal, str, another Value).
+    """
+
+    __slots__ = ("_args", "_data", "_grad", "_made", "_note", "_partials", "_row")
+
+    _args: tuple[Value | float, ...]
+    _data: float
+    _grad: float
+    _made: int
+    _note: str | tuple[str | None, str] | None
+    _partials: tuple[float | None, ...]
+    _row: Primitive | None
+
+    def __init__(self, data: Any, label: str | None = None) -> None:
+        self._data = number(data, "Value", "data")
+        self._grad = UNREACHED
+        self._row, self._args, self._partials = None, (), ()
+        self._note, self._made = None, _now
+        if label is not None:
+            self.label = label
+
+    # ---- what it holds ---------------------------------------------------------------
+
+    @property
+    def data(self) -> float:
+        """The number. A leaf's can be assigned; a computed Value's follows from it."""
+        return self._data
+
+    @data.setter
+    def data(self, new: Any) -> None:
+        if self._row is not None:
+            raise TypeError(
+                f"Value.data: only a leaf can be assigned, but this is the result of "
+                f"{self.op!r}; assign its operands, or start anew with Value(number)"
+            )
+        self._data = number(new, "Value.data", "data")
+        self._made = tick()  # graphs recorded before are now older than their leaf
+
+    @property
+    def grad(self) -> float:
+        """The adjoint ∂y/∂self: of all sweeps on a leaf, of the last one elsewhere."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, new: Any) -> None:
+        if self._row is not None:
+            raise TypeError(
+                f"Value.grad: only a leaf's can be assigned, but this is the result of "
+                f"{self.op!r}; every sweep starts it from zero by itself"
+            )
+        self._grad = number(new, "Value.grad", "grad")
+
+    @property
+    def reached(self) -> bool:
+        """Whether a sweep has given this Value an adjoint (drawings show a dash if not).
+
+        >>> x = Value(-1.0); y = x.relu(); y.backward(); x.reached
+        False
+        """
+        return self._grad is not UNREACHED
+
+    @property
+    def label(self) -> str | None:
+        """A name given by the user, shown in drawings and explanations."""
+        return self._note[0] if isinstance(self._note, tuple) else self._note
+
+    @label.setter
+    def label(self, new: str | None) -> None:
+        if new is not None and not isinstance(new, str):
+            raise TypeError(
+                f"Value.label: label must be a str or None, but is {new!r}; "
+                "write str(...) around it"
+            )
+        line = self.line
+        self._note = new if line is None else (new, line)
+
+    @property
+    def line(self) -> str | None:
+        """The source line that computed it ("file:line"), where lines were recorded."""
+        return self._note[1] if isinstance(self._note, tuple) else None
+
+    @property
+    def op(self) -> str:
+        """The name of the primitive that computed it; "" on a leaf."""
+        return "" if self._row is None else self._row.name
+
+    @property
+    def args(self) -> tuple[Value | float, ...]:
+        """The operands in order: Values, and floats for plain numbers."""
+        return self._args
+
+    @property
+    def parents(self) -> tuple[Value, ...]:
+        """The Values this one depends on: its operands, less those a select left out."""
+        return tuple(
+            arg
+            for arg, partial in zip(self._args, self._partials)
+            if partial is not None and isinstance(arg, Value)
+        )
+
+    @property
+    def partials(self) -> tuple[float, ...]:
+        """∂self/∂parent for each parent, as recorded when self was computed."""
+        return tuple(partial for partial in self._partials if partial is not None)
+
+    # ---- the sweep -------------------------------------------------------------------
+
+    def backward(self) -> None:
+        """Reverse-mode sweep: give every Value below its adjoint, ∂self/∂value.
+
+        Leaves add to what they have, so that two sweeps count twice:
+
+        >>> x = Value(2.0)
+        >>> y = x * x * x
+        >>> y.backward(); x.grad
+        12.0
+        >>> y.backward(); x.grad
+        24.0
+        """
+        order = topological(self)
+        for node in order:
+            node._grad = 0.0
+        self._grad = self._grad + 1.0 if self._row is None else 1.0
+        for node in reversed(order):
+            adjoint = node._grad
+            for parent, partial in zip(node._args, node._partials):
+                if partial is not None:
+                    parent._grad += partial * adjoint  # type: ignore[union-attr]
+        if _watchers and threading.get_ident() in _watchers:
+            check_adjoints({node: node._grad for node in order}, order)
+
+    # ---- arithmetic: each operator and method is a row of the table ------------------
+
+    @staticmethod
+    def _apply(row: Primitive, args: tuple[Any, ...]) -> Value:
+        """Record any row on any operands, at least one of them a Value."""
+        args = tuple([x if type(x) is Value else number(x, row.name) for x in args])
+        floats = [x._data if type(x) is Value else x for x in args]
+        z = row.value(*floats)
+        found = row.derivatives(z, *floats)
+        out = 0.0 if row.select else None
+        partials = tuple(
+            [
+                d if type(x) is Value and d != out else None
+                for x, d in zip(args, found, strict=True)
+            ]
+        )
+        return _node(row, z, args, partials)
+
+    def __pos__(self) -> Value:
+        return self
+
+    def __bool__(self) -> bool:
+        return self._data != 0.0
+
+    def __eq__(self, other: object) -> Any:
+        return self._data == _plain(other)
+
+    def __ne__(self, other: object) -> Any:
+        return self._data != _plain(other)
+
+    def __lt__(self, other: Any) -> Any:
+        return self._data < _plain(other)
+
+    def __le__(self, other: Any) -> Any:
+        return self._data <= _plain(other)
+
+    def __gt__(self, other: Any) -> Any:
+        return self._data > _plain(other)
+
+    def __ge__(self, other: Any) -> Any:
+        return self._data >= _plain(other)
+
+    __hash__ = object.__hash__  # by identity: equal numbers are not the same variable
+
+    # ---- text, copies ----------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        label = "" if self.label is None else f", label={self.label!r}"
+        grad = f", grad={self._grad!r}" if self.reached else ""
+        return f"Value({self._data!r}{grad}{label})"
+
+    def __format__(self, spec: str) -> str:
+        return format(self._data, spec) if spec else repr(self)
+
+    def _repr_svg_(self) -> str | None:
+        from .show.draw import value_svg
+
+        return value_svg(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._row is None:
+            return _new_leaf, (self._data, self.label, self._kept_grad())
+        return _new_graph, _flat(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Value:
+        from copy import deepcopy
+
+        if self._row is None:
+            return _new_leaf(self._data, self.label, self._kept_grad())
+        leaves, records = _flat(self)
+        return _new_graph([deepcopy(leaf, memo) for leaf in leaves], records)
+
+    def _kept_grad(self) -> float | None:
+        return self._grad if self.reached else None
+
+    def __init_subclass__(cls) -> None:
+        raise TypeError(
+            "Value: must not be subclassed, since every operation gives a plain Value; "
+            "write functions of Values, or a Primitive for a new operation"
+        )
+
+
+def topological(*roots: Value, since: int = 0, whole: bool = False) -> list[Value]:
+    """The computed Values that the roots depend on, operands before results.
+
+    Depth first, with a list for a stack: no recursion, so any depth will do. The search
+    does not enter what was made before `since`, nor (unless `whole`) operands that a
+    select left out. Operands are visited last to first: this fixes the order in which
+    adjoints are added, and with it their last bit.
+
+    >>> x = Value(2.0)
+    >>> [node.op for node in topological((x * x).sin())]
+    ['mul', 'sin']
+    """
+    order: list[Value] = []
+    finished: dict[
+        Value, bool
+    ] = {}  # absent: not seen; False: its operands are under way
+    todo = [y for y in roots if y._row is not None and y._made >= since]
+    while todo:
+        node = todo.pop()
+        state = finished.get(node)
+        if state is None:
+            finished[node] = False
+            todo.append(node)  # comes up again when its operands are finished
+            for arg, partial in zip(node._args, node._partials):
+                if (partial is not None or (whole and type(arg) is Value)) and (
+                    arg._row is not None and arg._made >= since  # type: ignore[union-attr]
+                ):
+                    todo.append(arg)  # type: ignore[arg-type]
+        elif not state:
+            finished[node] = True
+            order.append(node)
+    return order
+
+
+def require_current(node: Value, operation: str) -> None:
+    """Raise if a leaf among the operands was assigned after node was computed."""
+    for arg in node._args:
+        if type(arg) is Value and arg._row is None and arg._made > node._made:
+            name = f"{arg.label!r}" if arg.label else "a leaf"
+            raise ValueError(
+                f"{operation}: the graph must be as it was recorded, but {name} was "
+                f"assigned after {node.op!r} was computed; compute the result again"
+            )
+
+
+# ---- how operators record ------------------------------------------------------------
+
+
+def _node(
+    row: Primitive,
+    z: float,
+    args: tuple[Value | float, ...],
+    partials: tuple[float | None, ...],
+) -> Value:
+    node = _new(Value)
+    node._data, node._grad = z, UNREACHED
+    node._row, node._args, node._partials = row, args, partials
+    node._note, node._made = None, _now
+    if _watchers:
+        _watch(node)
+    return node
+
+
+_new = object.__new__
+
+
+def _unary(row: Primitive) -> Callable[[Value], Value]:
+    """The method of a row with one argument: the same as calling the row, but faster."""
+    raw, rule = row.raw, row.rules[0]
+    if row.select:
+        return _named(lambda self: Value._apply(row, (self,)), row)
+
+    def method(self: Value) -> Value:
+        x = self._data
+        try:
+            z = raw(x)
+            partial = rule(z, x)
+        except ARITHMETIC_ERRORS:
+            return Value._apply(row, (self,))
+        return _node(row, z, (self,), (partial,))
+
+    return _named(method, row)
+
+
+def _binary(row: Primitive) -> Callable[[Value, Any], Value]:
+    """The operator of a row with two arguments, with a Value on its left."""
+    raw, (rule_x, rule_y), constant = row.raw, row.rules, row.constant
+
+    def method(self: Value, other: Any) -> Value:
+        x = self._data
+        if type(other) is Value:
+            try:
+                y = other._data
+                z = raw(x, y)
+                return _node(
+                    row,
+                    z,
+                    (self, other),
+                    constant or (rule_x(z, x, y), rule_y(z, x, y)),
+                )
+            except ARITHMETIC_ERRORS:
+                return Value._apply(row, (self, other))
+        if type(other) is not float:
+            if _leave_to_other(other):
+                return NotImplemented
+            other = number(other, row.name)
+        try:
+            z = raw(x, other)
+            partial = constant[0] if constant else rule_x(z, x, other)
+        except ARITHMETIC_ERRORS:
+            return Value._apply(row, (self, other))
+        return _node(row, z, (self, other), (partial, None))
+
+    return _named(method, row)
+
+
+def _reflected(row: Primitive) -> Callable[[Value, Any], Value]:
+    """The operator of a row with two arguments, with a plain number on its left."""
+
+    def method(self: Value, other: Any) -> Value:
+        if _leave_to_other(other):
+            return NotImplemented  # type: ignore[no-any-return]
+        return Value._apply(row, (other, self))
+
+    return _named(method, row)
+
+
+def _named(method: Callable[..., Any], row: Primitive) -> Callable[..., Any]:
+    method.__name__, method.__doc__ = row.name, f"The primitive {row.name!r} of self."
+    return method
+
+
+def _leave_to_other(x: Any) -> bool:
+    """Whether x is a container that applies operators to its elements (an array)."""
+    return getattr(x, "ndim", 0) != 0
+
+
+def _plain(x: Any) -> Any:
+    return x._data if type(x) is Value else x
+
+
+def _refuse(call: str, remedy: str) -> Callable[..., NoReturn]:
+    def method(self: Value, *args: Any) -> NoReturn:
+        raise TypeError(
+            f"{call}: v must be a plain number, but is a Value, whose gradient this "
+            f"would lose; {remedy}"
+        )
+
+    return method
+
+
+_ALIASES: Final = {
+    "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2",
+    "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh",
+    "rad2deg": "degrees", "deg2rad": "radians", "__neg__": "neg", "__abs__": "abs",
+    "__floor__": "floor", "__ceil__": "ceil", "absolute": "abs",
+}  # fmt: skip
+
+
+def _install_methods() -> None:
+    """Give Value its operators, a method for each row, and NumPy's spellings of them."""
+    for row in list(vars(p).values()):
+        if isinstance(row, Primitive) and row.arity == 1:
+            setattr(Value, row.name, _unary(row))
+    for row in (p.atan2, p.hypot, p.leaky_relu, p.clip):
+        setattr(Value, row.name, _named(lambda *args, row=row: row(*args), row))
+    for alias, name in _ALIASES.items():
+        setattr(Value, alias, getattr(Value, name))
+    for name, row in {
+        "add": p.add, "sub": p.sub, "mul": p.mul, "truediv": p.div, "pow": p.pow,
+        "mod": p.mod,
+    }.items():  # fmt: skip
+        setattr(Value, f"__{name}__", _binary(row))
+        setattr(Value, f"__r{name}__", _reflected(row))
+    number_call = "use v.data for the number, or stop_gradient(v) to go on without it"
+    for name, call, remedy in (
+        (
+            "float",
+            "float(v)",
+            "call autograd's function, as in autograd.sin(v), " + number_call,
+        ),
+        ("int", "int(v)", number_call),
+        ("index", "v as an index", number_call),
+        ("trunc", "math.trunc(v)", number_call),
+        ("round", "round(v)", f"format it with f'{{v:.3f}}', or {number_call}"),
+        ("complex", "complex(v)", number_call),
+        ("divmod", "divmod(v, y)", "write v % y and floor(v / y)"),
+        ("floordiv", "v // y", "write floor(v / y)"),
+    ):
+        setattr(Value, f"__{name}__", _refuse(call, remedy))
+    Value.as_integer_ratio = _refuse("v.as_integer_ratio()", "write sum(values) / len(values) for a mean")
+
+
+_install_methods()
+
+# ---- copies: a flat list of records, so that depth does not matter --------------------
+
+Record = tuple[Any, ...]
+
+
+def _new_leaf(data: float, label: str | None, grad: float | None) -> Value:
+    leaf = Value(data, label)
+    if grad is not None:
+        leaf._grad = grad
+    return leaf
+
+
+def _flat(root: Value) -> tuple[list[Value], list[Record]]:
+    """The leaves under root, and one record per computed Value, operands by index."""
+    order = topological(root, whole=True)
+    leaves = {
+        arg: None
+        for node in order
+        for arg in node._args
+        if type(arg) is Value and arg._row is None
+    }
+    index = {node: i for i, node in enumerate([*leaves, *order])}
+    return list(leaves), [
+        (
+            node._row,
+            tuple(index[arg] if type(arg) is Value else arg for arg in node._args),
+            node._data,
+            node._partials,
+            node._kept_grad(),
+            node._note,
+            any(
+                type(arg) is Value and arg._row is None and arg._made > node._made
+                for arg in node._args
+            ),
+        )
+        for node in order
+    ]
+
+
+def _new_graph(leaves: list[Value], records: list[Record]) -> Value:
+    """Build what `_flat` took apart; a node older than its leaf stays so."""
+    nodes = list(leaves)
+    for row, args, data, partials, grad, note, stale in records:
+        operands = tuple(nodes[x] if type(x) is int else x for x in args)
+        node = _node(row, data, operands, partials)
+        node._note = note
+        if grad is not None:
+            node._grad = grad
+        if stale:
+            node._made = -1
+        nodes.append(node)
+    return nodes[-1]
+
+
+# ---- watching: source lines and the first non-finite number --------------------------
+
+
+@contextmanager
+def detect_anomaly() -> Iterator[None]:
+    """Turn the first value or adjoint that is not finite into a FloatingPointError.
+
+    The message names the operation, its operands and the line of the caller's source.
+
+    >>> with detect_anomaly():
+    ...     Value(0.0, label="x").log()
+    Traceback (most recent call last):
+    FloatingPointError: log: the value must be finite, but is -inf at x=0.0; ...
+    """
+    with _watching(_check_value):
+        yield
+
+
+@contextmanager
+def _watching(watcher: Callable[[Value], None]) -> Iterator[None]:
+    thread = threading.get_ident()
+    before = _watchers.get(thread)
+    _watchers[thread] = watcher
+    try:
+        yield
+    finally:
+        if before is None:
+            del _watchers[thread]
+        else:
+            _watchers[thread] = before
+
+
+def _watch(node: Value) -> None:
+    watcher = _watchers.get(threading.get_ident())
+    if watcher is not None:
+        watcher(node)
+
+
+def _check_value(node: Value) -> None:
+    node._note = (node.label, _caller())
+    if not isfinite(node._data):
+        _complain(node, "the value", node._data)
+
+
+def check_adjoints(adjoints: dict[Value, Any], order: list[Value]) -> None:
+    """Name the first step, from the root down, whose share of an adjoint is not finite."""
+    for node in reversed(order):
+        adjoint = float(_plain(adjoints[node]))
+        for parent, partial in zip(node._args, node._partials):
+            if partial is None:
+                continue
+            if not isfinite(partial * adjoint):
+                what = f"the local derivative {partial!r} times the adjoint {adjoint!r}"
+                _complain(node, what, partial * adjoint)
+            total = adjoints.get(parent)  # type: ignore[arg-type]
+            if total is not None and not isfinite(_plain(total)):
+                _complain(node, "the sum of adjoints of an operand", _plain(total))
+
+
+def _complain(node: Value, what: str, number: float) -> NoReturn:
+    operands = ", ".join(
+        f"{arg.label or arg.op or 'leaf'}={arg._data!r}"
+        if type(arg) is Value
+        else f"{arg!r}"
+        for arg in node._args[:4]
+    )
+    more = ", …" if len(node._args) > 4 else ""
+    raise FloatingPointError(
+        f"{node.op}: {what} must be finite, but is {number!r} at {operands}{more}; "
+        f"look at {node.line or 'the line that computed it (record it under detect_anomaly)'}"
+    )
+
+
+_PACKAGES: Final = (
+    os.path.dirname(os.path.abspath(__file__)) + os.sep,
+    os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "nn")
+    + os.sep,
+)
+
+
+def _caller() -> str:
+    """The innermost line of source outside this project: "file:line"."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGES):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
