@@ -9,13 +9,13 @@ from typing import Any as _Any
 
 if _os.path.isdir(_os.path.join(_os.path.dirname(__file__), "numpy")):
     raise ImportError(
-        "autograd: two distributions share this folder, scalar-autograd and the one named "
-        "autograd (HIPS), and have overwritten each other; run "
-        "'pip uninstall autograd scalar-autograd' and install one of them, in a venv of "
-        "its own"
+        "autograd: two distributions share this folder, scalar-autograd and the one "
+        "named autograd (HIPS), and have overwritten each other; run "
+        "'pip uninstall autograd scalar-autograd' and install one of them, in a venv "
+        "of its own"
     )
 
-from .check import check_grads
+from .check import check_grads, detect_anomaly
 from .primitives import (
     Primitive,
     abs,
@@ -93,7 +93,7 @@ from .transforms import (
     value_and_grad,
     vjp,
 )
-from .value import Value, detect_anomaly
+from .value import Value
 
 __version__ = "0.1.0"
 accelerated = False  # whether Value is the C type; this release is pure Python
@@ -109,9 +109,9 @@ __all__ = [
     "erfc", "exp", "exp2", "expm1", "floor", "fma", "gamma", "gelu", "greater",
     "greater_equal", "hypot", "identity", "leaky_relu", "less", "less_equal", "lgamma",
     "log", "log1p", "log2", "log10", "logsumexp", "maximum", "minimum", "mod", "mul",
-    "neg", "not_equal", "polygamma", "pow", "prod", "radians", "relu", "sigmoid", "sign",
-    "silu", "sin", "sinh", "softplus", "sqrt", "stop_gradient", "sub", "tan", "tanh",
-    "where",
+    "neg", "not_equal", "polygamma", "pow", "prod", "radians", "relu", "sigmoid",
+    "sign", "silu", "sin", "sinh", "softplus", "sqrt", "stop_gradient", "sub", "tan",
+    "tanh", "where",
 ]  # fmt: skip
 
 

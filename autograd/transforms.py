@@ -1,9 +1,9 @@
 """Derivatives as functions of functions: grad, vjp, jvp, jacobian, hessian, hvp.
 
-Each transform runs f once on fresh copies of its arguments, then walks the graph that f
-recorded: backwards with adjoints (reverse mode) or forwards with tangents (forward
-mode). Adjoints live in a dict keyed by node, and every call has its own copies, so calls
-nest in any way without mixing up whose derivative is whose.
+Each transform runs f once on fresh copies of its arguments, then walks the graph that
+f recorded: backwards with adjoints (reverse mode) or forwards with tangents (forward
+mode). Adjoints live in a dict keyed by node, and every call has its own copies, so
+calls nest in any way without mixing up whose derivative is whose.
 
 A partial recorded as a float will do, unless a Value from outside f has a say in it:
 there the row's rule runs again, on Values, and so the result can be differentiated in
@@ -15,19 +15,18 @@ turn. The result is a Value exactly then; otherwise it is a float.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from .primitives import identity, number
 from .value import (
     Value,
-    _watchers,
-    check_adjoints,
     require_current,
     tick,
     topological,
-)  # fmt: skip
+    watch_adjoints,
+    watchers,
+)
 
 Tree = Any  # a number, an array, or nested lists, tuples and dicts of them
 Unravel = Callable[[Sequence[Any]], Tree]
@@ -100,8 +99,8 @@ def vjp(f: Callable[..., Any], *primals: Tree) -> tuple[Tree, Callable[[Tree], A
         y_bars, _ = ravel(y_bar, "vjp: y_bar")
         if len(y_bars) != len(ys):
             raise ValueError(
-                f"vjp: y_bar must have the structure of y, {len(ys)} number(s), but has "
-                f"{len(y_bars)}; give one adjoint for each number that f returns"
+                f"vjp: y_bar must have the structure of y, {len(ys)} number(s), but "
+                f"has {len(y_bars)}; give one adjoint for each number that f returns"
             )
         return run.unravel(run.pull(ys, y_bars))
 
@@ -175,7 +174,7 @@ def hvp(
 
 
 class _Recording:
-    """The graph of one call of f: its fresh inputs, what depends on them, what is live."""
+    """The graph of one call of f: fresh inputs, what depends on them, what is live."""
 
     def __init__(
         self,
@@ -211,8 +210,8 @@ class _Recording:
                 for arg, partial in zip(node._args, self._partials(node)):
                     if partial is not None and arg in self._depends:
                         _accumulate(bars, arg, _times(partial, bars[node]))
-        if _watchers and threading.get_ident() in _watchers:
-            check_adjoints(bars, [node for node in order if node in bars])
+        if watchers:
+            watch_adjoints(bars, [node for node in order if node in bars])
         return [_settled(bars.get(x, 0.0)) for x in self.fresh]
 
     def push(self, ys: Sequence[Any], x_dots: Sequence[Any]) -> list[Any]:
@@ -247,7 +246,7 @@ class _Recording:
         return type(x) is Value and (x._made < self.since or x in self._live)
 
     def _partials(self, node: Value) -> Sequence[Any]:
-        """The recorded partials, or the rules run again where outer Values have a say."""
+        """The recorded partials, or the rules again where outer Values have a say."""
         if node not in self._live:
             return node._partials
         if node not in self._rerun:
@@ -329,8 +328,8 @@ def _chosen(operation: str, argnums: ArgNums, count: int) -> list[int]:
     for i in [argnums] if isinstance(argnums, int) else argnums:
         if not isinstance(i, int) or not -count <= i < count:
             raise ValueError(
-                f"{operation}: argnums must name arguments by position, 0 to {count - 1} "
-                f"for this call, but is {argnums!r}; pass that argument by position"
+                f"{operation}: argnums must name arguments by position, 0 to "
+                f"{count - 1} for this call, but is {argnums!r}; pass it by position"
             )
         chosen.append(i % count)
     if len(set(chosen)) < len(chosen):
@@ -358,8 +357,8 @@ def ravel(tree: Tree, what: str = "ravel: the tree") -> tuple[list[Any], Unravel
     def unravel(numbers: Sequence[Any]) -> Tree:
         if len(numbers) != len(flat):
             raise ValueError(
-                f"unravel: numbers must have length {len(flat)}, but has {len(numbers)}; "
-                "give one for each number of the tree"
+                f"unravel: numbers must have length {len(flat)}, but has "
+                f"{len(numbers)}; give one for each number of the tree"
             )
         return _scatter(tree, iter(numbers))
 
@@ -405,7 +404,7 @@ def _like(sequence: Any, items: list[Any]) -> Any:
 
 
 def _array(items: list[Any], shape: tuple[int, ...]) -> Any:
-    """An array of that shape: float64 where all items are numbers (or arrays of them)."""
+    """An array of that shape: float64 where all items are numbers or such arrays."""
     import numpy as np
 
     if items and _is_array(items[0]):

@@ -1,40 +1,35 @@
 """A number that remembers how it was computed, and the sweep that reads it backwards.
 
-Computing with Values records a graph: each result keeps its operands and, for each, the
-local derivative (the partial) at that point. `backward()` puts the graph in topological
-order and walks it in reverse: the adjoint of a node, ∂y/∂node, times the partial of each
-parent is that parent's share, and shares add up. That is the chain rule, and all of it:
+Computing with Values records a graph: each result keeps its operands and, for each,
+the local derivative (the partial) at that point. `backward()` puts the graph in
+topological order and walks it in reverse: the adjoint of a node, ∂y/∂node, times the
+partial of each parent is that parent's share, and shares add up. That is the chain
+rule, and all of it:
 
     parent's adjoint  +=  partial · node's adjoint
 
-Where a choice was made (where, relu, maximum …), only the operand chosen takes part: the
-others have the partial None, as plain numbers do, and no sweep enters them.
+Where a choice was made (where, relu, maximum …), only the operand chosen takes part:
+the others have the partial None, as plain numbers do, and no sweep enters them.
 """
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from math import isfinite
+from collections.abc import Callable
 from typing import Any, Final, NoReturn, final
 
 from . import primitives as p
 from .primitives import ARITHMETIC_ERRORS, Primitive, number
 
-UNREACHED: Final = float(
-    "0.0"
-)  # a zero of its own: an adjoint that no sweep has touched
+UNREACHED: Final = float("0.0")  # a zero of its own: no sweep has touched it
 
 _now = 0  # the clock: it ticks when a transform begins and when a leaf is assigned
 _tick_lock = threading.Lock()
-_watchers: dict[int, Callable[[Value], None]] = {}  # by thread: called on each new node
+watchers: dict[int, Any] = {}  # by thread: who is shown new nodes and adjoints
 
 
 def tick() -> int:
-    """Advance the clock: what is made from now on is newer than what was made before."""
+    """Advance the clock: what is made from now on is newer than all before."""
     global _now
     with _tick_lock:
         _now += 1
@@ -49,7 +44,7 @@ class Value:
     >>> y = (x**2).sin().exp()
     >>> y.backward()
     >>> round(y.data, 6), round(x.grad, 6)
-    (2.177706, -4.103947)
+    (2.177273, -4.103116)
 
     Raises TypeError for what is no real number (complex, Decimal, str, another Value).
     """
@@ -105,7 +100,7 @@ class Value:
 
     @property
     def reached(self) -> bool:
-        """Whether a sweep has given this Value an adjoint (drawings show a dash if not).
+        """Whether a sweep has given this Value an adjoint; drawings show a dash if not.
 
         >>> x = Value(-1.0); y = x.relu(); y.backward(); x.reached
         False
@@ -144,7 +139,7 @@ class Value:
 
     @property
     def parents(self) -> tuple[Value, ...]:
-        """The Values this one depends on: its operands, less those a select left out."""
+        """The Values it depends on: its operands, less those that a select left out."""
         return tuple(
             arg
             for arg, partial in zip(self._args, self._partials)
@@ -179,8 +174,8 @@ class Value:
             for parent, partial in zip(node._args, node._partials):
                 if partial is not None:
                     parent._grad += partial * adjoint  # type: ignore[union-attr]
-        if _watchers and threading.get_ident() in _watchers:
-            check_adjoints({node: node._grad for node in order}, order)
+        if watchers:
+            watch_adjoints({node: node._grad for node in order}, order)
 
     # ---- arithmetic: each operator and method is a row of the table ------------------
 
@@ -322,16 +317,22 @@ def _node(
     node._data, node._grad = z, UNREACHED
     node._row, node._args, node._partials = row, args, partials
     node._note, node._made = None, _now
-    if _watchers:
-        _watch(node)
+    if watchers and threading.get_ident() in watchers:
+        watchers[threading.get_ident()].see_value(node)
     return node
+
+
+def watch_adjoints(adjoints: dict[Any, Any], order: list[Value]) -> None:
+    """Show the adjoints of a finished sweep to whoever watches this thread."""
+    if threading.get_ident() in watchers:
+        watchers[threading.get_ident()].see_adjoints(adjoints, order)
 
 
 _new = object.__new__
 
 
 def _unary(row: Primitive) -> Callable[[Value], Value]:
-    """The method of a row with one argument: the same as calling the row, but faster."""
+    """The method of a row with one argument: as calling the row, but faster."""
     raw, rule = row.raw, row.rules[0]
     if row.select:
         return _named(lambda self: Value._apply(row, (self,)), row)
@@ -348,11 +349,11 @@ def _unary(row: Primitive) -> Callable[[Value], Value]:
     return _named(method, row)
 
 
-def _binary(row: Primitive) -> Callable[[Value, Any], Value]:
+def _binary(row: Primitive) -> Callable[[Value, Any], Any]:
     """The operator of a row with two arguments, with a Value on its left."""
     raw, (rule_x, rule_y), constant = row.raw, row.rules, row.constant
 
-    def method(self: Value, other: Any) -> Value:
+    def method(self: Value, other: Any) -> Any:
         x = self._data
         if type(other) is Value:
             try:
@@ -380,12 +381,12 @@ def _binary(row: Primitive) -> Callable[[Value, Any], Value]:
     return _named(method, row)
 
 
-def _reflected(row: Primitive) -> Callable[[Value, Any], Value]:
+def _reflected(row: Primitive) -> Callable[[Value, Any], Any]:
     """The operator of a row with two arguments, with a plain number on its left."""
 
-    def method(self: Value, other: Any) -> Value:
+    def method(self: Value, other: Any) -> Any:
         if _leave_to_other(other):
-            return NotImplemented  # type: ignore[no-any-return]
+            return NotImplemented
         return Value._apply(row, (other, self))
 
     return _named(method, row)
@@ -423,8 +424,22 @@ _ALIASES: Final = {
 }  # fmt: skip
 
 
+_PLAINLY: Final = "use v.data, or stop_gradient(v) to go on without its gradient"
+_REFUSED: Final = (
+    ("__float__", "float(v)", f"call autograd's function, as in sin(v), or {_PLAINLY}"),
+    ("__int__", "int(v)", _PLAINLY),
+    ("__index__", "v as an index", _PLAINLY),
+    ("__trunc__", "math.trunc(v)", _PLAINLY),
+    ("__round__", "round(v)", f"format it with f'{{v:.3f}}', or {_PLAINLY}"),
+    ("__complex__", "complex(v)", _PLAINLY),
+    ("__divmod__", "divmod(v, y)", "write v % y and floor(v / y)"),
+    ("__floordiv__", "v // y", "write floor(v / y)"),
+    ("as_integer_ratio", "v.as_integer_ratio()", "write sum(vs) / len(vs) for a mean"),
+)
+
+
 def _install_methods() -> None:
-    """Give Value its operators, a method for each row, and NumPy's spellings of them."""
+    """Give Value its operators, a method for each row, and NumPy's spellings."""
     for row in list(vars(p).values()):
         if isinstance(row, Primitive) and row.arity == 1:
             setattr(Value, row.name, _unary(row))
@@ -438,28 +453,13 @@ def _install_methods() -> None:
     }.items():  # fmt: skip
         setattr(Value, f"__{name}__", _binary(row))
         setattr(Value, f"__r{name}__", _reflected(row))
-    number_call = "use v.data for the number, or stop_gradient(v) to go on without it"
-    for name, call, remedy in (
-        (
-            "float",
-            "float(v)",
-            "call autograd's function, as in autograd.sin(v), " + number_call,
-        ),
-        ("int", "int(v)", number_call),
-        ("index", "v as an index", number_call),
-        ("trunc", "math.trunc(v)", number_call),
-        ("round", "round(v)", f"format it with f'{{v:.3f}}', or {number_call}"),
-        ("complex", "complex(v)", number_call),
-        ("divmod", "divmod(v, y)", "write v % y and floor(v / y)"),
-        ("floordiv", "v // y", "write floor(v / y)"),
-    ):
-        setattr(Value, f"__{name}__", _refuse(call, remedy))
-    Value.as_integer_ratio = _refuse("v.as_integer_ratio()", "write sum(values) / len(values) for a mean")
+    for name, call, remedy in _REFUSED:
+        setattr(Value, name, _refuse(call, remedy))
 
 
 _install_methods()
 
-# ---- copies: a flat list of records, so that depth does not matter --------------------
+# ---- copies: a flat list of records, so that depth does not matter -------------------
 
 Record = tuple[Any, ...]
 
@@ -511,91 +511,3 @@ def _new_graph(leaves: list[Value], records: list[Record]) -> Value:
             node._made = -1
         nodes.append(node)
     return nodes[-1]
-
-
-# ---- watching: source lines and the first non-finite number --------------------------
-
-
-@contextmanager
-def detect_anomaly() -> Iterator[None]:
-    """Turn the first value or adjoint that is not finite into a FloatingPointError.
-
-    The message names the operation, its operands and the line of the caller's source.
-
-    >>> with detect_anomaly():
-    ...     Value(0.0, label="x").log()
-    Traceback (most recent call last):
-    FloatingPointError: log: the value must be finite, but is -inf at x=0.0; ...
-    """
-    with _watching(_check_value):
-        yield
-
-
-@contextmanager
-def _watching(watcher: Callable[[Value], None]) -> Iterator[None]:
-    thread = threading.get_ident()
-    before = _watchers.get(thread)
-    _watchers[thread] = watcher
-    try:
-        yield
-    finally:
-        if before is None:
-            del _watchers[thread]
-        else:
-            _watchers[thread] = before
-
-
-def _watch(node: Value) -> None:
-    watcher = _watchers.get(threading.get_ident())
-    if watcher is not None:
-        watcher(node)
-
-
-def _check_value(node: Value) -> None:
-    node._note = (node.label, _caller())
-    if not isfinite(node._data):
-        _complain(node, "the value", node._data)
-
-
-def check_adjoints(adjoints: dict[Value, Any], order: list[Value]) -> None:
-    """Name the first step, from the root down, whose share of an adjoint is not finite."""
-    for node in reversed(order):
-        adjoint = float(_plain(adjoints[node]))
-        for parent, partial in zip(node._args, node._partials):
-            if partial is None:
-                continue
-            if not isfinite(partial * adjoint):
-                what = f"the local derivative {partial!r} times the adjoint {adjoint!r}"
-                _complain(node, what, partial * adjoint)
-            total = adjoints.get(parent)  # type: ignore[arg-type]
-            if total is not None and not isfinite(_plain(total)):
-                _complain(node, "the sum of adjoints of an operand", _plain(total))
-
-
-def _complain(node: Value, what: str, number: float) -> NoReturn:
-    operands = ", ".join(
-        f"{arg.label or arg.op or 'leaf'}={arg._data!r}"
-        if type(arg) is Value
-        else f"{arg!r}"
-        for arg in node._args[:4]
-    )
-    more = ", …" if len(node._args) > 4 else ""
-    raise FloatingPointError(
-        f"{node.op}: {what} must be finite, but is {number!r} at {operands}{more}; "
-        f"look at {node.line or 'the line that computed it (record it under detect_anomaly)'}"
-    )
-
-
-_PACKAGES: Final = (
-    os.path.dirname(os.path.abspath(__file__)) + os.sep,
-    os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "nn")
-    + os.sep,
-)
-
-
-def _caller() -> str:
-    """The innermost line of source outside this project: "file:line"."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGES):
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
