@@ -1,0 +1,245 @@
+"""Formulas of Values, as LaTeX or as plain text, simplified for the eye.
+
+A formula is printed down to the Values that have names; what has none is written out.
+So the same printer serves `u = sin(v)`, one row applied to named operands, and its
+local derivative, what the row's rule gives when it runs on Values of those names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ..primitives import Primitive, where
+from ..value import Value
+
+SUM, PRODUCT, SIGN, POWER, ATOM = range(5)  # how tightly a formula holds together
+Formula = tuple[str, int]
+Names = Mapping[Value, str]
+
+MOST_OPERANDS: Final = 8  # of a row with any number of them, before the rest is counted
+SUPERSCRIPTS: Final = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+# Rows that are written between, before or around their operands: the template, how
+# tight the result is, and how tight each operand has to be.
+TEXT: Final = {
+    "add": ("{0} + {1}", SUM, (SUM, SUM)),
+    "sub": ("{0} - {1}", SUM, (SUM, PRODUCT)),
+    "mul": ("{0}·{1}", PRODUCT, (PRODUCT, PRODUCT)),
+    "div": ("{0}/{1}", PRODUCT, (PRODUCT, SIGN)),
+    "mod": ("{0} mod {1}", PRODUCT, (PRODUCT, SIGN)),
+    "neg": ("-{0}", SIGN, (SIGN,)),
+    "pow": ("{0}^{1}", POWER, (ATOM, ATOM)),
+    "exp": ("e^{0}", POWER, (ATOM,)),
+    "exp2": ("2^{0}", POWER, (ATOM,)),
+    "abs": ("|{0}|", ATOM, (SUM,)),
+    "fma": ("{0}·{1} + {2}", SUM, (PRODUCT, PRODUCT, SUM)),
+    "where": ("({1} if {0} else {2})", ATOM, (SUM, SUM, SUM)),
+    "less": ("{0} < {1}", SUM, (PRODUCT, PRODUCT)),
+    "less_equal": ("{0} ≤ {1}", SUM, (PRODUCT, PRODUCT)),
+    "greater": ("{0} > {1}", SUM, (PRODUCT, PRODUCT)),
+    "greater_equal": ("{0} ≥ {1}", SUM, (PRODUCT, PRODUCT)),
+    "equal": ("{0} = {1}", SUM, (PRODUCT, PRODUCT)),
+    "not_equal": ("{0} ≠ {1}", SUM, (PRODUCT, PRODUCT)),
+    "identity": ("{0}", SUM, (SUM,)),
+}
+
+
+@dataclass(frozen=True)
+class Style:
+    """How formulas are written: as plain text or as LaTeX."""
+
+    latex: bool
+
+    def number(self, x: float) -> str:
+        """x with eight significant digits.
+
+        >>> PLAIN.number(2.0), PLAIN.number(1 / 3), LATEX.number(1e-20)
+        ('2', '0.33333333', '10^{-20}')
+        """
+        text = f"{x:.8g}"
+        if not self.latex:
+            return text
+        if text.lstrip("-") in ("inf", "nan"):
+            return text.replace("inf", r"\infty").replace("nan", r"\text{nan}")
+        mantissa, e, exponent = text.partition("e")
+        if not e:
+            return text
+        power = f"10^{{{int(exponent)}}}"
+        if mantissa in ("1", "-1"):
+            return mantissa[:-1] + power
+        return rf"{mantissa} \cdot {power}"
+
+    def name(self, name: str) -> str:
+        """A variable's name: in LaTeX upright where it is more than a letter.
+
+        >>> PLAIN.name("w1"), LATEX.name("w1"), LATEX.name("layers.0.b")
+        ('w1', 'w_{1}', '\\\\text{layers.0.b}')
+        """
+        if not self.latex or len(name) == 1 and name.isalpha():
+            return name
+        indexed = re.fullmatch(r"([A-Za-z])(\d+)", name)
+        if indexed:
+            return f"{indexed[1]}_{{{indexed[2]}}}"
+        return rf"\text{{{_escaped(name)}}}"
+
+    def template(self, row: Primitive) -> tuple[str, int, tuple[int, ...]]:
+        """The row's template, its tightness and what it asks of each operand."""
+        text, tightness, needs = TEXT.get(row.name, ("", ATOM, ()))
+        if not self.latex:
+            if text:
+                return text, tightness, needs
+            places = ", ".join(f"{{{i}}}" for i in range(row.arity)) or "{all}"
+            return f"{row.name}({places})", ATOM, (SUM,) * row.arity
+        latex = row.latex
+        if latex is None:
+            name = row.name.replace("_", r"\_")
+            latex = rf"\operatorname{{{{{name}}}}}\left({{all}}\right)"
+        if text and row.name not in ("div", "pow", "exp", "exp2"):
+            return latex, tightness, needs
+        delimited = [
+            rf"{{{{{{{i}}}}}}}" in latex or r"\left" in latex for i in range(row.arity)
+        ]
+        tightness = PRODUCT if latex.startswith(r"\frac") else ATOM
+        if not all(delimited) and row.arity == 1:
+            tightness = POWER  # a prefix such as \sin x: an exponent needs brackets
+        if row.name in ("pow", "exp", "exp2"):
+            tightness = POWER
+        return latex, tightness, tuple(SUM if d else ATOM for d in delimited)
+
+    def bracketed(self, formula: Formula, need: int) -> str:
+        """The formula, in brackets where it is looser than its place asks for."""
+        text, tightness = formula
+        if tightness >= need:
+            return text
+        return rf"\left({text}\right)" if self.latex else f"({text})"
+
+    def power(self, base: Formula, exponent: float) -> Formula:
+        """base to a plain number, as x² where that is short."""
+        inside = self.bracketed(base, ATOM)
+        if self.latex:
+            return f"{inside}^{{{self.number(exponent)}}}", POWER
+        if exponent == int(exponent) and abs(exponent) < 100:
+            return inside + str(int(exponent)).translate(SUPERSCRIPTS), POWER
+        shown = self.number(exponent)
+        return f"{inside}^({shown})" if exponent < 0 else f"{inside}^{shown}", POWER
+
+
+PLAIN: Final = Style(latex=False)
+LATEX: Final = Style(latex=True)
+
+
+def formula(x: Any, names: Names, style: Style = PLAIN) -> str:
+    """The formula of a Value or number, written out down to the Values that have names.
+
+    >>> x = Value(3.0)
+    >>> formula((x * x + 1).sin() / 2, {x: "x"})
+    'sin(x² + 1)/2'
+    """
+    return _write(x, names, style)[0]
+
+
+def row_formula(node: Value, names: Names, style: Style = PLAIN) -> str:
+    """The formula of one operation on its named operands, whether or not it has a name.
+
+    >>> v = Value(2.0); u = v.sin()
+    >>> row_formula(u, {v: "v", u: "u"})
+    'sin(v)'
+    """
+    if node._row is None:
+        return formula(node, names, style)
+    return _write_row(node._row, node, names, style)[0]
+
+
+def partial_formulas(
+    node: Value, names: Names, style: Style = PLAIN
+) -> list[str | None]:
+    """∂node/∂operand in symbols, for each operand that the node depends on, else None.
+
+    The row's own rule runs on Values with the operands' names.
+
+    >>> v = Value(2.0); u = v.sin()
+    >>> partial_formulas(u, {v: "v", u: "u"})
+    ['cos(v)']
+    """
+    row = node._row
+    if row is None:
+        return []
+    if row.variadic and len(node._args) > MOST_OPERANDS and row.name != "dot":
+        return [None if d is None else style.number(d) for d in node._partials]
+    stand_in = {arg: Value(arg._data) for arg in node._args if isinstance(arg, Value)}
+    labels = {copy: names.get(arg, "?") for arg, copy in stand_in.items()}
+    operands = [stand_in[arg] if isinstance(arg, Value) else arg for arg in node._args]
+    z = row(*operands)
+    found = row.derivatives(z, *operands)
+    return [
+        None if recorded is None else _write(partial, labels, style)[0]
+        for recorded, partial in zip(node._partials, found)
+    ]
+
+
+def _write(x: Any, names: Names, style: Style) -> Formula:
+    if not isinstance(x, Value):
+        return style.number(x), ATOM if x >= 0 else SIGN
+    if x in names:
+        return style.name(names[x]), ATOM
+    if x._row is None:
+        return style.number(x._data), ATOM if x._data >= 0 else SIGN
+    if x._row is where:  # inside a formula, the choice has been made
+        return _write(x._args[1] if x._args[0] else x._args[2], names, style)
+    return _write_row(x._row, x, names, style)
+
+
+def _write_row(row: Primitive, node: Value, names: Names, style: Style) -> Formula:
+    simple = _simplified(row.name, node, names, style)
+    if simple is not None:
+        return simple
+    template, tightness, needs = style.template(row)
+    shown = node._args[:MOST_OPERANDS] if row.variadic else node._args
+    written = [_write(arg, names, style) for arg in shown]
+    operands = [
+        style.bracketed(operand, need)
+        for operand, need in zip(written, needs or (SUM,) * len(written))
+    ]
+    hidden = len(node._args) - len(shown)
+    more = [f"… {hidden} more"] if hidden else []
+    return template.format(*operands, all=", ".join([*operands, *more])), tightness
+
+
+def _simplified(name: str, node: Value, names: Names, style: Style) -> Formula | None:
+    """What a person would write: no factors of 1, no sums with 0, x² for x·x."""
+    args = node._args
+    if name == "pow" and not isinstance(args[1], Value):
+        base = _write(args[0], names, style)
+        return base if args[1] == 1.0 else style.power(base, args[1])
+    if name in ("add", "sub") and not isinstance(args[1], Value) and args[1] == 0.0:
+        return _write(args[0], names, style)
+    if name == "mul":
+        return _product(args[0], args[1], names, style)
+    return None
+
+
+def _product(x: Any, y: Any, names: Names, style: Style) -> Formula | None:
+    """A product with a plain number in front; None for the usual template."""
+    if not isinstance(y, Value):
+        x, y = y, x
+    if not isinstance(x, Value):
+        factor = _write(y, names, style)
+        if x == 1.0:
+            return factor
+        if x == -1.0:
+            return "-" + style.bracketed(factor, PRODUCT), SIGN
+        dot = r" \cdot " if style.latex else "·"
+        return style.number(x) + dot + style.bracketed(factor, PRODUCT), PRODUCT
+    first, second = _write(x, names, style), _write(y, names, style)
+    return style.power(first, 2.0) if first == second else None
+
+
+def _escaped(text: str) -> str:
+    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\^{}"}
+    return "".join(
+        special.get(c, "\\" + c if c in "&%$#_{}" else c)
+        for c in text.replace("\n", " ")
+    )
