@@ -263,17 +263,17 @@ class _Anomalies:
 
     def see_adjoints(self, adjoints: dict[Any, Any], order: list[Value]) -> None:
         """Name the first step, from the result down, whose share is not finite."""
+        sums: dict[Value, float] = {}
         for node in reversed(order):
             adjoint = _number(adjoints[node])
-            for parent, partial in zip(node._args, node._partials):
-                if partial is None:
-                    continue
-                if not isfinite(partial * adjoint):
-                    what = f"the partial {partial!r} times the adjoint {adjoint!r}"
-                    _complain(node, what, partial * adjoint)
-                total = _number(adjoints.get(parent, 0.0))
-                if not isfinite(total):
-                    _complain(node, "the sum of an operand's adjoints", total)
+            for parent, partial in zip(node.parents, node.partials):
+                share = partial * adjoint
+                if not isfinite(share):
+                    what = f"the local derivative {partial!r} times the adjoint"
+                    _complain(node, f"{what} {adjoint!r}", share)
+                sums[parent] = sums.get(parent, 0.0) + share
+                if not isfinite(sums[parent]):
+                    _complain(node, "the sum of adjoints of an operand", sums[parent])
 
 
 def _number(x: Any) -> float:
@@ -288,7 +288,7 @@ def _complain(node: Value, what: str, number: float) -> NoReturn:
         for arg in node._args[:4]
     ]
     operands = ", ".join(shown) + (", …" if len(node._args) > 4 else "")
-    place = node.line or "where it was computed (not inside detect_anomaly: unknown)"
+    place = node.line or "its source: compute it under detect_anomaly to see the line"
     raise FloatingPointError(
         f"{node.op}: {what} must be finite, but is {number!r} at {operands}; "
         f"look at {place}"

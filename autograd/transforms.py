@@ -115,7 +115,8 @@ def jvp(
     >>> jvp(lambda x, y: x * y, (2.0, 3.0), (1.0, 0.0))
     (6.0, 3.0)
     """
-    primals, tangents = tuple(primals), tuple(tangents)
+    primals = _sequence("jvp", "primals", primals)
+    tangents = _sequence("jvp", "tangents", tangents)
     run = _Recording("jvp", f, primals, tuple(range(len(primals))), {})
     x_dots, _ = ravel(tangents, "jvp: tangents")
     if len(x_dots) != len(run.fresh):
@@ -165,7 +166,8 @@ def hvp(
     >>> hvp(lambda x: x[0] ** 2 * x[1], ([2.0, 3.0],), ([1.0, 0.0],))
     ([6.0, 4.0],)
     """
-    primals = tuple(primals)
+    primals = _sequence("hvp", "primals", primals)
+    tangents = _sequence("hvp", "tangents", tangents)
     gradient = grad(f, tuple(range(len(primals))))
     return tuple(jvp(gradient, primals, tangents)[1])
 
@@ -195,39 +197,42 @@ class _Recording:
         self.out = f(*[inputs.get(i, arg) for i, arg in enumerate(args)], **kwargs)
         one = isinstance(argnums, int)
         self.unravel: Unravel = lambda xs: rebuild(xs)[0] if one else tuple(rebuild(xs))
+        self._depends = dict.fromkeys(self.fresh, True)
         self._live = {x: True for x in self.fresh if x._args}
+        self._order = self._dependents()
         self._rerun: dict[Value, list[Any]] = {}
 
     def pull(self, ys: Sequence[Any], y_bars: Sequence[Any]) -> list[Any]:
         """Reverse sweep: the adjoint of each input, given those of the results."""
         bars: dict[Any, Any] = {}
-        order = self._dependents(ys)
         for y, y_bar in zip(ys, y_bars):
             if type(y) is Value:
                 _accumulate(bars, y, y_bar)
-        for node in reversed(order):
+        for node in reversed(self._order):
             if node in bars:
                 for arg, partial in zip(node._args, self._partials(node)):
                     if partial is not None and arg in self._depends:
                         _accumulate(bars, arg, _times(partial, bars[node]))
         if watchers:
-            watch_adjoints(bars, [node for node in order if node in bars])
+            watch_adjoints(bars, [node for node in self._order if node in bars])
         return [_settled(bars.get(x, 0.0)) for x in self.fresh]
 
     def push(self, ys: Sequence[Any], x_dots: Sequence[Any]) -> list[Any]:
         """Forward sweep: the tangent of each result, given those of the inputs."""
         dots: dict[Any, Any] = dict(zip(self.fresh, x_dots))
-        for node in self._dependents(ys):
+        for node in self._order:
             for arg, partial in zip(node._args, self._partials(node)):
                 if partial is not None and arg in self._depends:
                     _accumulate(dots, node, _times(partial, dots[arg]))
         return [_settled(dots.get(y, 0.0)) if type(y) is Value else 0.0 for y in ys]
 
-    def _dependents(self, ys: Sequence[Any]) -> list[Value]:
-        """What the results are made of and depends on the inputs, operands first."""
-        self._depends = dict.fromkeys(self.fresh, True)
+    def _dependents(self) -> list[Value]:
+        """What the results are made of and depends on the inputs, operands first.
+
+        On the way, what depends on Values from outside is marked as live.
+        """
         order = []
-        for node in topological(*[y for y in ys if type(y) is Value], since=self.since):
+        for node in topological(*_values(self.out), since=self.since):
             if node in self._depends:
                 continue
             used = [
@@ -252,7 +257,11 @@ class _Recording:
         if node not in self._rerun:
             require_current(node, self.operation)
             assert node._row is not None
-            found = node._row.derivatives(node, *map(self.lower, node._args))
+            found = node._row.derivatives(
+                node,
+                *map(self.lower, node._args),
+                wanted=[arg in self._depends for arg in node._args],
+            )
             self._rerun[node] = [
                 None if recorded is None else _settled(partial)
                 for recorded, partial in zip(node._partials, found)
@@ -269,6 +278,8 @@ class _Recording:
             return {key: self.lower_tree(item) for key, item in tree.items()}
         if isinstance(tree, (list, tuple)):
             return _like(tree, [self.lower_tree(item) for item in tree])
+        if _is_array(tree) and tree.dtype == object:
+            return _array([*map(self.lower, tree.ravel().tolist())], tree.shape)
         return self.lower(tree)
 
 
@@ -323,6 +334,15 @@ def _require_callable(operation: str, f: Any) -> None:
         )
 
 
+def _sequence(operation: str, argument: str, xs: Any) -> tuple[Any, ...]:
+    if isinstance(xs, (tuple, list)):
+        return tuple(xs)
+    raise TypeError(
+        f"{operation}: {argument} must be a tuple, one entry for each argument of f, "
+        f"but is {type(xs).__name__}; write (x,) for a single one"
+    )
+
+
 def _chosen(operation: str, argnums: ArgNums, count: int) -> list[int]:
     chosen = []
     for i in [argnums] if isinstance(argnums, int) else argnums:
@@ -360,9 +380,25 @@ def ravel(tree: Tree, what: str = "ravel: the tree") -> tuple[list[Any], Unravel
                 f"unravel: numbers must have length {len(flat)}, but has "
                 f"{len(numbers)}; give one for each number of the tree"
             )
-        return _scatter(tree, iter(numbers))
+        plain: Any = numbers
+        if _is_array(plain):
+            plain = plain.tolist()
+        return _scatter(tree, iter(plain))
 
     return flat, unravel
+
+
+def _values(tree: Tree) -> Iterator[Value]:
+    """Every Value in nested containers, whatever else they hold."""
+    if type(tree) is Value:
+        yield tree
+    elif isinstance(tree, dict):
+        yield from _values(list(tree.values()))
+    elif isinstance(tree, (list, tuple)):
+        for item in tree:
+            yield from _values(item)
+    elif type(tree).__module__ == "numpy" and tree.dtype == object:
+        yield from _values(tree.ravel().tolist())
 
 
 def _is_array(x: Any) -> bool:
@@ -404,11 +440,19 @@ def _like(sequence: Any, items: list[Any]) -> Any:
 
 
 def _array(items: list[Any], shape: tuple[int, ...]) -> Any:
-    """An array of that shape: float64 where all items are numbers or such arrays."""
+    """An array of that shape: float64 where all items are numbers or such arrays.
+
+    Items that are containers give a container of arrays.
+    """
     import numpy as np
 
-    if items and _is_array(items[0]):
-        return np.stack(items).reshape(shape + items[0].shape)
+    first: Any = items[0] if items else None
+    if isinstance(first, dict):
+        return {key: _array([item[key] for item in items], shape) for key in first}
+    if isinstance(first, (list, tuple)):
+        return _like(first, [_array(list(column), shape) for column in zip(*items)])
+    if _is_array(first):
+        return np.stack(items).reshape(shape + first.shape)
     if all(type(item) is float for item in items):
         return np.array(items, dtype=np.float64).reshape(shape)
     out = np.empty(len(items), dtype=object)

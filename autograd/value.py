@@ -82,7 +82,7 @@ class Value:
                 f"{self.op!r}; assign its operands, or start anew with Value(number)"
             )
         self._data = number(new, "Value.data", "data")
-        self._made = tick()  # graphs recorded before are now older than their leaf
+        self._partials = (tick(),)  # of no use to a leaf otherwise: see `_assigned`
 
     @property
     def grad(self) -> float:
@@ -149,7 +149,18 @@ class Value:
     @property
     def partials(self) -> tuple[float, ...]:
         """∂self/∂parent for each parent, as recorded when self was computed."""
-        return tuple(partial for partial in self._partials if partial is not None)
+        return tuple(
+            partial
+            for _, partial in zip(self._args, self._partials)
+            if partial is not None
+        )
+
+    @property
+    def _assigned(self) -> float:
+        """When its data was last assigned: only leaves can be, and have no partials."""
+        if self._row is None and self._partials:
+            return self._partials[0] or 0
+        return -1
 
     # ---- the sweep -------------------------------------------------------------------
 
@@ -185,7 +196,7 @@ class Value:
         args = tuple([x if type(x) is Value else number(x, row.name) for x in args])
         floats = [x._data if type(x) is Value else x for x in args]
         z = row.value(*floats)
-        found = row.derivatives(z, *floats)
+        found = row.derivatives(z, *floats, wanted=[type(x) is Value for x in args])
         out = 0.0 if row.select else None
         partials = tuple(
             [
@@ -296,7 +307,7 @@ def topological(*roots: Value, since: int = 0, whole: bool = False) -> list[Valu
 def require_current(node: Value, operation: str) -> None:
     """Raise if a leaf among the operands was assigned after node was computed."""
     for arg in node._args:
-        if type(arg) is Value and arg._row is None and arg._made > node._made:
+        if type(arg) is Value and arg._assigned > node._made:
             name = f"{arg.label!r}" if arg.label else "a leaf"
             raise ValueError(
                 f"{operation}: the graph must be as it was recorded, but {name} was "
@@ -398,8 +409,8 @@ def _named(method: Callable[..., Any], row: Primitive) -> Callable[..., Any]:
 
 
 def _leave_to_other(x: Any) -> bool:
-    """Whether x is a container that applies operators to its elements (an array)."""
-    return getattr(x, "ndim", 0) != 0
+    """Whether x is an array, which applies operators to its elements by itself."""
+    return hasattr(x, "__array_function__")
 
 
 def _plain(x: Any) -> Any:
@@ -426,15 +437,21 @@ _ALIASES: Final = {
 
 _PLAINLY: Final = "use v.data, or stop_gradient(v) to go on without its gradient"
 _REFUSED: Final = (
-    ("__float__", "float(v)", f"call autograd's function, as in sin(v), or {_PLAINLY}"),
+    ("__float__", "float(v)", f"write autograd.sin(v), or {_PLAINLY}"),
     ("__int__", "int(v)", _PLAINLY),
     ("__index__", "v as an index", _PLAINLY),
     ("__trunc__", "math.trunc(v)", _PLAINLY),
     ("__round__", "round(v)", f"format it with f'{{v:.3f}}', or {_PLAINLY}"),
     ("__complex__", "complex(v)", _PLAINLY),
     ("__divmod__", "divmod(v, y)", "write v % y and floor(v / y)"),
+    ("__rdivmod__", "divmod(y, v)", "write y % v and floor(y / v)"),
     ("__floordiv__", "v // y", "write floor(v / y)"),
-    ("as_integer_ratio", "v.as_integer_ratio()", "write sum(vs) / len(vs) for a mean"),
+    ("__rfloordiv__", "y // v", "write floor(y / v)"),
+    (
+        "as_integer_ratio",
+        "v.as_integer_ratio()",
+        "for a mean write sum(values) / len(values)",
+    ),
 )
 
 
@@ -490,8 +507,7 @@ def _flat(root: Value) -> tuple[list[Value], list[Record]]:
             node._kept_grad(),
             node._note,
             any(
-                type(arg) is Value and arg._row is None and arg._made > node._made
-                for arg in node._args
+                type(arg) is Value and arg._assigned > node._made for arg in node._args
             ),
         )
         for node in order
@@ -508,6 +524,6 @@ def _new_graph(leaves: list[Value], records: list[Record]) -> Value:
         if grad is not None:
             node._grad = grad
         if stale:
-            node._made = -1
+            node._made = -2  # before any assignment, as -1 stands for none
         nodes.append(node)
     return nodes[-1]

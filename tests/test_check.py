@@ -171,12 +171,12 @@ def test_detect_anomaly_finds_the_first_bad_adjoint_of_a_sweep():
         y = root * 2.0 + 1.0
         y.backward()
     text = str(caught.value)
-    assert text.startswith("sqrt: the partial inf times the adjoint 2.0")
+    assert text.startswith("sqrt: the local derivative inf times the adjoint 2.0")
     assert text.endswith(line)
 
 
 def test_detect_anomaly_watches_transforms_too():
-    with pytest.raises(FloatingPointError, match="^sqrt: the partial inf"):
+    with pytest.raises(FloatingPointError, match="^sqrt: the local derivative inf"):
         with detect_anomaly():
             grad(sqrt)(0.0)
 
