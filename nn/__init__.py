@@ -1,0 +1,16 @@
+"""Neural networks made of Values: models, losses, optimizers and a training loop.
+
+It uses nothing of `autograd` but its public names: whatever is here could be written by
+anyone who has read `help(autograd)`.
+"""
+
+from .layers import MLP, Layer, Neuron
+from .losses import accuracy, binary_cross_entropy, cross_entropy, hinge, mse
+from .module import Module
+from .optim import SGD, Adam
+from .training import History, fit, predict
+
+__all__ = [
+    "MLP", "SGD", "Adam", "History", "Layer", "Module", "Neuron", "accuracy",
+    "binary_cross_entropy", "cross_entropy", "fit", "hinge", "mse", "predict",
+]  # fmt: skip

@@ -1,0 +1,208 @@
+"""What a model gets wrong, as one number to minimise: the mean over all points.
+
+Each loss takes predictions and targets for one point or for a list of them, and gives a
+Value (a float if the predictions are floats). Classification takes the model's raw
+scores, called logits: the probability is never formed, because near 0 and 1 it would
+have rounded away what the loss is about.
+
+    p   prediction     z   logit, any number     t   target     n   number of points
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any
+
+from autograd import Value, dot, logsumexp, relu, softplus
+
+Point = tuple[list[Any], list[Any]]
+
+
+def mse(predictions: Any, targets: Any) -> Any:
+    """Mean squared error, Σ (p - t)² / n.
+
+    A number and a number, n and n, or n rows of m and n rows of m (n is then n · m).
+
+    >>> mse([Value(1.0), Value(2.0)], [1.0, 4.0]).data
+    2.0
+
+    Raises ValueError if the numbers of predictions and targets differ.
+    """
+    errors = [p - t for p, t in _elements("mse", predictions, targets)]
+    return dot(errors, errors) / len(errors)
+
+
+def hinge(scores: Any, targets: Any) -> Any:
+    """Maximum-margin loss, Σ max(0, 1 - t · z) / n, for targets -1 and 1.
+
+    Shapes as for mse. Points on the right side by a margin of 1 or more have no part in
+    the gradient. Source: Cortes and Vapnik 1995.
+
+    >>> hinge([Value(0.5), Value(3.0)], [1, 1]).data
+    0.25
+
+    Raises ValueError for any other target.
+    """
+    pairs = _elements("hinge", scores, targets)
+    for _, t in pairs:
+        if t not in (-1, 1):
+            raise ValueError(
+                f"hinge: every target must be -1 or 1, but one is {t}; "
+                "write 2 * t - 1 for targets 0 and 1"
+            )
+    return _mean([relu(1.0 - t * z) for z, t in pairs])
+
+
+def binary_cross_entropy(logits: Any, targets: Any) -> Any:
+    """-Σ (t · ln σ(z) + (1 - t) · ln(1 - σ(z))) / n, for targets from 0 to 1.
+
+    Shapes as for mse. Computed as t · softplus(-z) + (1 - t) · softplus(z), which keeps
+    its digits for every z: a sure and right answer costs e^-|z|, a wrong one |z|.
+
+    >>> binary_cross_entropy(Value(-1000.0), 1).data
+    1000.0
+    >>> binary_cross_entropy(Value(100.0), 1).data
+    3.720075976020836e-44
+
+    Raises ValueError for a target outside [0, 1].
+    """
+    pairs = _elements("binary_cross_entropy", logits, targets)
+    for _, t in pairs:
+        if not 0 <= t <= 1:
+            raise ValueError(
+                f"binary_cross_entropy: every target must be from 0 to 1, but one is "
+                f"{t}; write (t + 1) / 2 for targets -1 and 1"
+            )
+    return _mean([_binary_cross_entropy(z, t) for z, t in pairs])
+
+
+def _binary_cross_entropy(z: Any, t: Any) -> Any:
+    if t == 0:
+        return softplus(z)
+    if t == 1:
+        return softplus(-z)
+    return t * softplus(-z) + (1 - t) * softplus(z)
+
+
+def cross_entropy(logits: Any, target_class: Any) -> Any:
+    """-Σ ln softmax(z)[c] / n, for a class c from 0 to k - 1 and k logits per point.
+
+    k logits and a class, or n rows of k logits and n classes. Computed from
+    differences, softplus(logsumexp(zⱼ - z_c over j ≠ c)), which is logsumexp(z) - z_c
+    without the cancellation: a sure and right answer is no 0, but has a logarithm good
+    to its last place.
+
+    >>> cross_entropy([Value(1.0), Value(1.0)], 0).data
+    0.6931471805599453
+    >>> cross_entropy([[Value(100.0), Value(0.0)]], [0]).data
+    3.720075976020836e-44
+
+    Raises ValueError if there is no such class, or fewer than 2 logits.
+    """
+    points = _points("cross_entropy", logits, target_class)
+    classes = [_class("cross_entropy", z, t) for z, t in points]
+    return _mean([_cross_entropy(z, c) for (z, _), c in zip(points, classes)])
+
+
+def _cross_entropy(z: list[Any], c: int) -> Any:
+    return softplus(logsumexp([z[j] - z[c] for j in range(len(z)) if j != c]))
+
+
+def accuracy(predictions: Any, targets: Any) -> float:
+    """The share of points on which the prediction has the target's class.
+
+    With several scores per point, the class is the number of the largest. With one, it
+    is whether it is above 0, and the target says so with -1 or 1, or with 0 or 1.
+
+    >>> accuracy([0.5, -2.0, 1.0, -1.0], [1, 0, 0, -1])
+    0.75
+    >>> accuracy([[0.1, 3.0], [2.0, 0.0]], [1, 0])
+    1.0
+
+    Raises ValueError as the losses do.
+    """
+    points = _points("accuracy", predictions, targets)
+    if len(points[0][0]) > len(points[0][1]):
+        right = [_largest(z) == _class("accuracy", z, t) for z, t in points]
+    else:
+        pairs = _elements("accuracy", predictions, targets)
+        right = [(z > 0) == (t > 0.5) for z, t in pairs]
+    return sum(right) / len(right)
+
+
+def _largest(z: list[Any]) -> int:
+    return max(range(len(z)), key=z.__getitem__)
+
+
+# ---- shapes --------------------------------------------------------------------------
+
+
+def _mean(terms: list[Any]) -> Any:
+    """The mean by one n-ary node, whatever the number of terms."""
+    return dot(terms, [1.0] * len(terms)) / len(terms)
+
+
+def _points(operation: str, predictions: Any, targets: Any) -> list[Point]:
+    """(row of predictions, row of targets) for every point; the rows may differ."""
+    predictions, targets = _plain(predictions), _plain(targets)
+    if not isinstance(targets, Sequence):
+        return [(_row(operation, predictions), _row(operation, targets))]
+    if not isinstance(predictions, Sequence) or len(predictions) != len(targets):
+        found = len(predictions) if isinstance(predictions, Sequence) else "only one"
+        raise ValueError(
+            f"{operation}: predictions and targets must be equally many, but there are "
+            f"{found} prediction(s) for {len(targets)} target(s); pair them first"
+        )
+    if not targets:
+        raise ValueError(
+            f"{operation}: targets must hold at least one point, but is empty; "
+            "the mean of nothing is no number"
+        )
+    return [
+        (_row(operation, p), _row(operation, t)) for p, t in zip(predictions, targets)
+    ]
+
+
+def _elements(operation: str, predictions: Any, targets: Any) -> list[tuple[Any, Any]]:
+    """(prediction, target) for every number, point after point."""
+    pairs: list[tuple[Any, Any]] = []
+    for p, t in _points(operation, predictions, targets):
+        if len(p) != len(t):
+            raise ValueError(
+                f"{operation}: each point must have as many targets as predictions, "
+                f"{len(p)}, but one has {len(t)}; classes by number go with "
+                "cross_entropy"
+            )
+        pairs.extend(zip(p, t))
+    return pairs
+
+
+def _class(operation: str, z: list[Any], t: list[Any]) -> int:
+    if len(z) < 2 or len(t) != 1:
+        raise ValueError(
+            f"{operation}: each point must have at least 2 logits and one class, but "
+            f"one has {len(z)} and {len(t)}; with one logit use binary_cross_entropy"
+        )
+    if t[0] not in range(len(z)):
+        raise ValueError(
+            f"{operation}: every class must be a whole number from 0 to "
+            f"{len(z) - 1}, but one is {t[0]}; number the classes from 0"
+        )
+    return int(t[0])
+
+
+def _plain(numbers: Any) -> Any:
+    return numbers.tolist() if hasattr(numbers, "tolist") else numbers
+
+
+def _row(operation: str, numbers: Any) -> list[Any]:
+    row = _plain(numbers)
+    row = list(row) if isinstance(row, Sequence) else [row]
+    for x in row:
+        if not isinstance(x, (Value, Real)) or isinstance(x, str):
+            raise TypeError(
+                f"{operation}: predictions and targets must be numbers or Values, but "
+                f"one is {x!r} ({type(x).__name__}); give a number, a list, or rows"
+            )
+    return row

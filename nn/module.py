@@ -1,0 +1,230 @@
+"""What every model shares: its parameters are found, named, saved and loaded here.
+
+A parameter is a leaf Value that can be reached from a Module through its attributes:
+directly, in another Module, or in lists, tuples and dicts of those. Its name is the way
+to it, `layers.0.neurons.1.w.0`. Its label, which drawings show and group by, is the
+name with the trailing indices attached, `layers.0.neurons.1.w0`: what stands before the
+last dot is the neuron, what stands after it the weight.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator
+from math import isfinite
+from pathlib import Path
+from secrets import token_hex
+from typing import Any, Final
+
+from autograd import Value
+
+FORMAT: Final = "scalar-autograd weights 1"
+_TRAILING_INDICES: Final = re.compile(r"\.(\d+(?:\.\d+)*)$")
+
+
+class Module:
+    """A model or a part of one; its parameters are the leaf Values it holds.
+
+    >>> class Line(Module):
+    ...     def __init__(self):
+    ...         self.slope, self.offset = Value(2.0), Value(1.0)
+    ...     def __call__(self, x):
+    ...         return self.slope * x + self.offset
+    >>> line = Line()
+    >>> line(3.0).data
+    7.0
+    >>> [name for name, _ in line.named_parameters()]
+    ['slope', 'offset']
+
+    Computed Values among the attributes are results, not parameters: they are left out.
+    """
+
+    def parameters(self) -> list[Value]:
+        """Every parameter once, in the order of the attributes, shared ones too.
+
+        >>> from nn import MLP
+        >>> len(MLP(2, [16, 16, 1]).parameters())
+        337
+        """
+        return [parameter for _, parameter in self.named_parameters()]
+
+    def named_parameters(self) -> list[tuple[str, Value]]:
+        """(name, parameter) for every parameter; a shared one has its first name.
+
+        >>> from nn import Neuron
+        >>> [name for name, _ in Neuron(2).named_parameters()]
+        ['w.0', 'w.1', 'b']
+
+        Raises ValueError if two parameters would have one name.
+        """
+        named: dict[str, Value] = {}
+        for name, parameter in _leaves(self):
+            if name in named:
+                raise ValueError(
+                    f"{type(self).__name__}: every parameter must have a name of its "
+                    f"own, but {name!r} names two; rename a key or an attribute"
+                )
+            named[name] = parameter
+        return list(named.items())
+
+    def label_parameters(self) -> None:
+        """Label every parameter by its name, for drawings, messages and explanations.
+
+        The models of nn call it when they are made. A Module of one's own calls it at
+        the end of its `__init__`, so that the labels say where in it a parameter is.
+
+        >>> from nn import Layer
+        >>> class Net(Module):
+        ...     def __init__(self):
+        ...         self.first = Layer(2, 2)
+        ...         self.label_parameters()
+        >>> Net().first.neurons[1].w[0].label
+        'first.neurons.1.w0'
+        """
+        for name, parameter in self.named_parameters():
+            parameter.label = _TRAILING_INDICES.sub(_attached, name)
+
+    def zero_grad(self) -> None:
+        """Set the gradient of every parameter to 0, since `backward()` adds to it."""
+        for parameter in self.parameters():
+            parameter.grad = 0.0
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the parameters to a JSON file, whole or not at all, without rounding.
+
+        The shortest decimal that reads back as the same float64 stands for each, so
+        that `load` restores every bit. An existing file is replaced in one step.
+
+        Raises ValueError if a parameter is not finite (JSON has no such numbers),
+        OSError if the file cannot be written; an existing file then stays as it was.
+        """
+        numbers = {name: p.data for name, p in self.named_parameters()}
+        for name, number in numbers.items():
+            if not isfinite(number):
+                raise ValueError(
+                    f"{type(self).__name__}.save: every parameter must be finite, but "
+                    f"{name!r} is {number}; go back to weights from before it diverged"
+                )
+        text = json.dumps({"format": FORMAT, "parameters": numbers}, indent=1)
+        _write_whole(Path(path), text + "\n")
+
+    def load(self, path: str | os.PathLike[str]) -> None:
+        """Read parameters that `save` wrote for a model of the same shape.
+
+        >>> import tempfile
+        >>> from nn import MLP
+        >>> trained, fresh = MLP(2, [3, 1], seed=1), MLP(2, [3, 1], seed=2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     trained.save(folder + "/weights.json")
+        ...     fresh.load(folder + "/weights.json")
+        >>> fresh([0.5, -0.5]).data == trained([0.5, -0.5]).data
+        True
+
+        Raises ValueError if the file is truncated, foreign or of another shape, OSError
+        if it cannot be read; the model then stays as it was.
+        """
+        operation = f"{type(self).__name__}.load"
+        named = dict(self.named_parameters())
+        saved = _read(operation, Path(path))
+        _require_same_names(operation, named, saved)
+        for name, parameter in named.items():
+            parameter.data = saved[name]
+
+
+# ---- walking -------------------------------------------------------------------------
+
+
+def _leaves(root: Any) -> Iterator[tuple[str, Value]]:
+    """(name, leaf) for every leaf Value under root, each once, without recursion."""
+    seen: dict[int, Any] = {}  # keeps them alive, so that no id is used twice
+    todo: list[tuple[str, Any]] = [("", root)]
+    while todo:
+        path, item = todo.pop()
+        if id(item) in seen:
+            continue
+        if isinstance(item, Value):
+            seen[id(item)] = item
+            if not item.op:
+                yield path, item
+        elif parts := list(_parts(item)):
+            seen[id(item)] = item
+            prefix = path + "." if path else ""
+            todo.extend((f"{prefix}{key}", part) for key, part in reversed(parts))
+
+
+def _parts(item: Any) -> Iterable[tuple[Any, Any]]:
+    if isinstance(item, Module):
+        return vars(item).items()
+    if isinstance(item, dict):
+        return item.items()
+    if isinstance(item, (list, tuple)):
+        return enumerate(item)
+    if getattr(getattr(item, "dtype", None), "hasobject", False):  # a NumPy array
+        return enumerate(item.tolist())
+    return ()
+
+
+def _attached(indices: re.Match[str]) -> str:
+    return indices[1].replace(".", "_")
+
+
+# ---- files ---------------------------------------------------------------------------
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write beside the target, then rename: readers see the old file or the new one."""
+    target = path.resolve()  # through a link, so that the link itself stays
+    if not target.parent.is_dir():
+        raise FileNotFoundError(
+            f"Module.save: path must be in a folder that exists, but {target.parent} "
+            "does not; make it first"
+        )
+    partial = target.with_name(f".{target.name}.{token_hex(4)}.part")
+    try:
+        with partial.open("x", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _read(operation: str, path: Path) -> dict[str, float]:
+    """The names and numbers of a file that `save` wrote; raises before giving any."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise _foreign(operation, path, f"is no whole JSON text ({error})") from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise _foreign(operation, path, f"does not say format {FORMAT!r}")
+    saved = content.get("parameters")
+    if not isinstance(saved, dict):
+        raise _foreign(operation, path, "has no table of parameters")
+    for name, number in saved.items():
+        if type(number) is not float or not isfinite(number):
+            raise _foreign(operation, path, f"has {number!r} for {name!r}")
+    return saved
+
+
+def _foreign(operation: str, path: Path, reason: str) -> ValueError:
+    return ValueError(
+        f"{operation}: path must be a file written by save, but {str(path)!r} "
+        f"{reason}; save the model again"
+    )
+
+
+def _require_same_names(
+    operation: str, named: dict[str, Value], saved: dict[str, float]
+) -> None:
+    missing = [name for name in named if name not in saved]
+    extra = [name for name in saved if name not in named]
+    if missing or extra:
+        lacks = f"lacks {missing[0]!r}" if missing else f"also has {extra[0]!r}"
+        raise ValueError(
+            f"{operation}: the file must hold the {len(named)} parameter(s) of this "
+            f"model, but has {len(saved)} and {lacks}; build the model with the widths "
+            "it was saved with"
+        )

@@ -1,0 +1,169 @@
+"""Optimizers make the steps of their papers, and none from a broken gradient."""
+
+from math import inf, nan, sqrt
+
+import pytest
+
+from autograd import Value
+from nn import MLP, SGD, Adam
+
+OPTIMIZERS = [SGD, Adam]
+
+
+def steps(optimizer, w, gradients):
+    """Feed given gradients; the parameter after each step."""
+    path = []
+    for g in gradients:
+        w.grad = g
+        optimizer.step()
+        path.append(w.data)
+    return path
+
+
+def test_sgd_moves_against_the_gradient():
+    w = Value(1.0)
+    assert steps(SGD([w], lr=0.5), w, [2.0, -4.0]) == [0.0, 2.0]
+
+
+def test_sgd_with_momentum_follows_its_recurrence():
+    w = Value(0.0)
+    path = steps(SGD([w], lr=0.5, momentum=0.5), w, [1.0, 1.0, 0.0])
+    assert path == [-0.5, -0.5 - 0.75, -0.5 - 0.75 - 0.375]
+
+
+def test_sgd_with_weight_decay_shrinks_the_weight():
+    w = Value(2.0)
+    assert steps(SGD([w], lr=0.5, weight_decay=0.25), w, [0.0, 1.0]) == [
+        1.75,
+        1.75 - 0.5 * (1.0 + 0.25 * 1.75),
+    ]
+
+
+def test_adam_makes_first_steps_as_by_hand():
+    w = Value(1.0)
+    first, second = steps(Adam([w], lr=0.1), w, [2.0, -1.0])
+    assert first == pytest.approx(1.0 - 0.1 * 2.0 / (2.0 + 1e-8), rel=1e-14)
+    m = (0.9 * 0.2 - 0.1 * 1.0) / (1 - 0.9**2)
+    v = (0.999 * 0.004 + 0.001 * 1.0) / (1 - 0.999**2)
+    assert second == pytest.approx(first - 0.1 * m / (sqrt(v) + 1e-8), rel=1e-12)
+
+
+def test_adam_steps_do_not_depend_on_the_scale_of_the_gradient():
+    small, large = Value(0.0), Value(0.0)
+    gradients = [1.0, 3.0, -2.0, 0.5]
+    path = steps(Adam([small], lr=0.1), small, gradients)
+    scaled = steps(Adam([large], lr=0.1), large, [1e6 * g for g in gradients])
+    assert scaled == pytest.approx(path, rel=1e-6)
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS)
+def test_optimizer_finds_the_bottom_of_a_bowl(make):
+    x, y = Value(3.0), Value(-2.0)
+    optimizer = make([x, y], lr=0.05)
+    for _ in range(500):
+        optimizer.zero_grad()
+        ((x - 1) ** 2 + 4 * (y + 0.5) ** 2).backward()
+        optimizer.step()
+    assert (x.data, y.data) == pytest.approx((1.0, -0.5), abs=1e-4)
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS)
+def test_optimizer_moves_a_shared_parameter_once(make):
+    once, twice = Value(1.0), Value(1.0)
+    once.grad = twice.grad = 0.5
+    make([once], lr=0.1).step()
+    make([twice, twice], lr=0.1).step()
+    assert once.data == twice.data
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS)
+def test_optimizer_uses_an_lr_assigned_between_steps(make):
+    w = Value(0.0)
+    optimizer = make([w], lr=0.1)
+    (first,) = steps(optimizer, w, [1.0])
+    optimizer.lr = 0.2
+    (second,) = steps(optimizer, w, [1.0])
+    assert second - first == pytest.approx(2 * first)
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS)
+@pytest.mark.parametrize("broken", [nan, inf, -inf])
+def test_step_with_a_broken_gradient_raises_and_moves_nothing(make, broken):
+    model = MLP(2, [2, 1], seed=0)
+    optimizer = make(model.parameters(), lr=0.1)
+    state = {k: repr(v) for k, v in vars(optimizer).items() if k != "params"}
+    before = [p.data for p in model.parameters()]
+    for p in model.parameters():
+        p.grad = 1.0
+    model.layers[1].neurons[0].b.grad = broken
+    with pytest.raises(FloatingPointError, match=r"step: .*layers.1.neurons.0.b is "):
+        optimizer.step()
+    assert [p.data for p in model.parameters()] == before
+    assert state == {k: repr(v) for k, v in vars(optimizer).items() if k != "params"}
+
+
+@pytest.mark.parametrize(
+    "make, lr, what", [(SGD, 1e200, "moved parameter"), (Adam, 0.1, "mean squared")]
+)
+def test_step_that_overflows_raises_and_moves_nothing(make, lr, what):
+    w, x = Value(1.0), Value(2.0)
+    optimizer = make([w, x], lr=lr)
+    w.grad, x.grad = 1.0, 1e200
+    with pytest.raises(
+        FloatingPointError, match=f"every {what}.* of parameter 1 is -?inf"
+    ):
+        optimizer.step()
+    assert (w.data, x.data) == (1.0, 2.0)
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS)
+def test_zero_grad_clears_the_parameters(make):
+    w = Value(1.0)
+    w.grad = 3.0
+    make([w], lr=0.1).zero_grad()
+    assert w.grad == 0.0
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS)
+def test_optimizer_without_parameters_is_refused(make):
+    with pytest.raises(ValueError, match="params must hold at least one .*; pass"):
+        make([], lr=0.1)
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS)
+def test_optimizer_of_computed_values_is_refused(make):
+    w = Value(1.0)
+    for wrong in (w * 2, 1.0, [w]):
+        with pytest.raises(TypeError, match="params must be leaf Values, but one is"):
+            make([w, wrong], lr=0.1)
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS)
+def test_optimizer_given_the_model_asks_for_its_parameters(make):
+    with pytest.raises(TypeError, match=r"but one is MLP\(.*pass model.parameters\(\)"):
+        make(MLP(1, [1]), lr=0.1)
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS)
+@pytest.mark.parametrize("lr", [0.0, -0.1, inf, nan, "0.1", None])
+def test_optimizer_refuses_an_lr_that_is_not_above_zero(make, lr):
+    with pytest.raises(ValueError, match="lr must be above 0 and finite, but is"):
+        make([Value(1.0)], lr=lr)
+
+
+@pytest.mark.parametrize(
+    "make, wrong",
+    [
+        (SGD, {"momentum": 1.0}),
+        (SGD, {"momentum": -0.1}),
+        (SGD, {"weight_decay": -1e-4}),
+        (SGD, {"weight_decay": inf}),
+        (Adam, {"betas": (1.0, 0.999)}),
+        (Adam, {"betas": (0.9, -0.1)}),
+        (Adam, {"eps": 0.0}),
+    ],
+)
+def test_optimizer_refuses_hyperparameters_out_of_range(make, wrong):
+    (name,) = wrong
+    with pytest.raises(ValueError, match=rf"^{make.__name__}: {name}.* must be "):
+        make([Value(1.0)], lr=0.1, **wrong)
