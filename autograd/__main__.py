@@ -122,6 +122,8 @@ def run(options: argparse.Namespace) -> str:
         blocks = [f"{options.expression} = {y.data!r}  at {at}", explanation.text]
         blocks += _derivatives(source, tree, point, wrt, options.order, name)
     if options.svg:
+        for node in explanation.order:
+            node.label = explanation.names[node]
         y.backward()
         _write_svg(y, options.svg)
         blocks += [] if options.latex else [f"The graph is drawn in {options.svg}"]
