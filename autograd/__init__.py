@@ -101,7 +101,7 @@ accelerated = False  # whether Value is the C type; this release is pure Python
 _LAZY = {"draw": ".show.draw", "explain": ".show.explain"}  # for people who look
 
 __all__ = [
-    "Primitive", "Value", "accelerated", "check_grads", "detect_anomaly",
+    "Primitive", "Value", "accelerated", "check_grads", "detect_anomaly", "draw",
     "explain", "grad", "hessian", "hvp", "jacobian", "jvp", "ravel", "value_and_grad",
     "vjp",
     "abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh", "cbrt",

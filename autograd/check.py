@@ -267,6 +267,8 @@ class _Anomalies:
         for node in reversed(order):
             adjoint = _number(adjoints[node])
             for parent, partial in zip(node.parents, node.partials):
+                if parent not in adjoints:  # nobody asked for its derivative
+                    continue
                 share = partial * adjoint
                 if not isfinite(share):
                     what = f"the local derivative {partial!r} times the adjoint"

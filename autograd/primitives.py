@@ -22,6 +22,7 @@ from functools import reduce
 from itertools import accumulate
 from math import fabs, inf, nan
 from numbers import Real
+from types import FunctionType
 from typing import Any, Final
 
 Edge = tuple[tuple[float, ...], float, tuple[float, ...]]
@@ -49,15 +50,17 @@ def number(x: Any, operation: str = "autograd", argument: str = "operand") -> fl
         except OverflowError:
             raise ValueError(
                 f"{operation}: {argument} must fit a float64 (below 1.8e308), but is "
-                f"an integer of {x.__class__.__name__} type that does not; scale it"
+                f"a larger {type(x).__name__}; scale it"
             ) from None
     text = repr(x) if len(repr(x)) < 40 else repr(x)[:37] + "..."
     remedy = "convert it with float()"
     if hasattr(x, "_apply"):
         remedy = "use it as it is, or stop_gradient(x) to drop its gradient on purpose"
+    elif x is None:
+        remedy = "pass a number (a function without return gives None)"
     elif isinstance(x, complex):
         remedy = "differentiate its real and imaginary parts"
-    elif hasattr(x, "__len__"):
+    elif hasattr(x, "__len__") and not isinstance(x, str):
         remedy = "call it once for each element"
     raise TypeError(
         f"{operation}: {argument} must be a real number, but is {text} "
@@ -84,7 +87,7 @@ class Primitive:
     sample   where tests try it: one (low, high) for all arguments, or one for each
     edges    kinks and limits that are fixed by convention: (args, value, partials)
     ulp      the accuracy of value and partials, in units in the last place (of the
-             largest term where terms cancel)
+             largest term where terms cancel; for up to four operands if any number)
     select   a partial of zero leaves its operand out of the sweep altogether
     ieee     the value, a function of the operands, where `value` raises
 
@@ -110,9 +113,14 @@ class Primitive:
                 "but is empty; pass rules such as lambda z, x: 2 * x"
             )
         self.name, self.raw, self.ieee = name, value, ieee
-        self.rules = tuple([_rule(partial) for partial in partials])
+        self.rules = tuple([_rule(name, partial) for partial in partials])
+        self.float_rules = self.rules  # see `_bind_float_rules`, at the end
         self.select = select
-        self.constant = partials if all(type(d) is float for d in partials) else None
+        self.constant = (
+            None
+            if any(map(callable, partials))
+            else tuple([number(partial, name, "a partial") for partial in partials])
+        )
         self.latex, self.native, self.domain = latex, native, domain
         self.sample, self.edges, self.ulp = sample, tuple(edges), ulp
         self.defaults: tuple[float, ...] = getattr(value, "__defaults__", None) or ()
@@ -148,30 +156,56 @@ class Primitive:
             z = self.raw(*args)
         except ARITHMETIC_ERRORS:
             z = self.ieee(*args)
-        return z if type(z) is float else number(z, self.name, "the value")
+        if type(z) is float:
+            return z
+        if isinstance(z, complex):  # Python's power of a negative number
+            z = self.ieee(*args)
+        return number(z, self.name, "the value")
 
-    def derivatives(self, z: Any, *args: Any) -> tuple[Any, ...]:
+    def derivatives(
+        self, z: Any, *args: Any, wanted: Sequence[bool] | None = None
+    ) -> tuple[Any, ...]:
         """∂z/∂arg for every argument: floats from floats, Values from Values.
+
+        Arguments that are not wanted, such as constants, get 0.0 and no work is done.
 
         >>> mul.derivatives(6.0, 2.0, 3.0)
         (3.0, 2.0)
         """
         try:
-            found = self._run_rules(z, args)
-            if not any(isinstance(partial, complex) for partial in found):
+            found = self._run_rules(z, args, wanted)
+            if set(map(type, found)) <= {float}:
                 return found
-        except ARITHMETIC_ERRORS:
+            if not any(isinstance(partial, complex) for partial in found):
+                return tuple(map(self._exact, found))
+        except (*ARITHMETIC_ERRORS, TypeError):  # a row refuses complex by TypeError
             pass
         z, *operands = (Total(x) if type(x) is float else x for x in (z, *args))
-        return tuple(
-            float(partial) if isinstance(partial, float) else partial
-            for partial in self._run_rules(z, operands)
-        )
+        return tuple(map(self._exact, self._run_rules(z, operands, wanted)))
 
-    def _run_rules(self, z: Any, args: Sequence[Any]) -> tuple[Any, ...]:
+    def _exact(self, partial: Any) -> Any:
+        """A Value as it is, any other number as a float."""
+        if hasattr(partial, "_apply"):
+            return partial
+        return number(partial, self.name, "a partial")
+
+    def _run_rules(
+        self, z: Any, args: Sequence[Any], wanted: Sequence[bool] | None
+    ) -> tuple[Any, ...]:
+        rules = self.float_rules if type(z) is float else self.rules
         if self.variadic:
-            return tuple(self.rules[0](z, *args))
-        return tuple([rule(z, *args) for rule in self.rules])
+            found = tuple(rules[0](z, *args))
+            if len(found) != len(args):
+                raise TypeError(
+                    f"{self.name}: the rule must give {len(args)} partials, one for "
+                    f"each operand, but gives {len(found)}; return a list of them"
+                )
+            return found
+        if wanted is None:
+            return tuple([rule(z, *args) for rule in rules])
+        return tuple(
+            [rule(z, *args) if use else 0.0 for rule, use in zip(rules, wanted)]
+        )
 
     def _call_mixed(self, args: tuple[Any, ...]) -> Any:
         for arg in args:
@@ -191,11 +225,11 @@ class Primitive:
 
     def _spread(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """Join sequences of equal length: dot([a, b], [c, d]) has operands a b c d."""
-        if not args or not hasattr(args[0], "__len__"):
+        if not args or not _is_sequence(args[0]):
             return args
         for other in args[1:]:
-            if not hasattr(other, "__len__") or len(other) != len(args[0]):
-                size = len(other) if hasattr(other, "__len__") else "no length"
+            if not _is_sequence(other) or len(other) != len(args[0]):
+                size = len(other) if _is_sequence(other) else "no length"
                 raise ValueError(
                     f"{self.name}: every sequence must have the length of the first, "
                     f"{len(args[0])}, but one has {size}; pair the elements first"
@@ -203,14 +237,22 @@ class Primitive:
         return tuple([x for sequence in args for x in sequence])
 
 
-def _rule(partial: Callable[..., Any] | float) -> Callable[..., Any]:
-    return partial if callable(partial) else lambda z, *args: partial
+def _rule(name: str, partial: Callable[..., Any] | float) -> Callable[..., Any]:
+    if callable(partial):
+        return partial
+    constant = number(partial, name, "a partial")
+    return lambda z, *args: constant
+
+
+def _is_sequence(x: Any) -> bool:
+    return hasattr(x, "__len__") and getattr(x, "ndim", 1) != 0
 
 
 class Total(float):
     """A float whose operators are rows: 1 / Total(0.0) is inf where 1 / 0.0 raises.
 
-    Rules run on plain floats first, which is fast, and on these where that raises.
+    Rules run on plain floats first, which is fast, and on these where that raises or
+    turns complex, as (-8.0) ** 0.5 does.
     """
 
     __slots__ = ()
@@ -241,11 +283,15 @@ def _fma(x: float, y: float, w: float) -> float:
     """x * y + w, rounded once (Python has math.fma only from 3.13 on)."""
     from fractions import Fraction
 
-    try:
-        exact = Fraction(x) * Fraction(y) + Fraction(w)
-        return float(exact) if exact else x * y + w
-    except (OverflowError, ValueError):  # an operand or the result is not finite
+    if not (math.isfinite(x) and math.isfinite(y)):
         return x * y + w
+    if not math.isfinite(w):
+        return w  # x * y may overflow on its own
+    exact = Fraction(x) * Fraction(y) + Fraction(w)
+    try:
+        return float(exact) if exact else x * y + w  # a sum of 0 keeps its IEEE sign
+    except OverflowError:
+        return inf if exact > 0 else -inf
 
 
 add = Primitive("add", operator.add, 1.0, 1.0, latex="{0} + {1}", native="fadd", ulp=1)
@@ -273,29 +319,39 @@ neg = Primitive("neg", operator.neg, -1.0, latex="-{0}", native="fneg", ulp=1)
 pow: Primitive = Primitive(
     "pow",
     math.pow,
-    lambda z, x, y: where(y == 0.0, 0.0, y * pow(x + 0.0, y - 1.0)),
-    lambda z, x, y: where(x < 0.0, nan, where(z == 0.0, z, z * log(x))),
+    lambda z, x, y: where(y == 0.0, 0.0, inside(z, y * pow(x + 0.0, y - 1.0))),
+    lambda z, x, y: where(x < 0.0, nan, where(z == 0.0, z, abs(z) * log(x))),
     latex="{0}^{{{1}}}",
     native="pow",
     ieee=_power,
     sample=((0.1, 4.0), (-3.0, 3.0)),
     edges=[
         ((0.0, 0.0), 1.0, (0.0, -inf)),
+        ((0.0, 1.0), 0.0, (1.0, 0.0)),
         ((0.0, 2.0), 0.0, (0.0, 0.0)),
         ((0.0, 0.5), 0.0, (inf, 0.0)),
+        ((0.0, -1.0), inf, (-inf, -inf)),
         ((-8.0, 1 / 3), nan, (nan, nan)),
         ((-2.0, 2.0), 4.0, (-4.0, nan)),
+        ((nan, 0.0), 1.0, (0.0, nan)),
+        ((1.0, nan), 1.0, (nan, 0.0)),
+        ((nan, 2.0), nan, (nan, nan)),
+        ((2.0, nan), nan, (nan, nan)),
     ],
-    ulp=4,
+    ulp=3,
 )
 mod = Primitive(
     "mod",
     operator.mod,
     lambda z, x, y: inside(z, 1.0),
-    lambda z, x, y: -floor((x - z) / y + 0.5),
+    lambda z, x, y: -floor(x / y - z / y + 0.5),  # floor(x / y) can be one too high
     latex=r"{0} \bmod {1}",
     sample=((-9.0, 9.0), (0.5, 4.0)),
-    edges=[((1.0, 0.0), nan, (nan, nan))],
+    edges=[
+        ((4.0, 2.0), 0.0, (1.0, -2.0)),
+        ((1.0, 0.0), nan, (nan, nan)),
+    ],
+    ulp=1,
 )
 fma = Primitive(
     "fma",
@@ -305,7 +361,7 @@ fma = Primitive(
     1.0,
     latex=r"{0} \cdot {1} + {2}",
     native="fma",
-    ieee=lambda x, y, w: x * y + w,
+    ieee=_fma,
     ulp=1,
 )
 
@@ -314,15 +370,26 @@ for _name, _row in {
 }.items():  # fmt: skip
     setattr(Total, f"__{_name}__", lambda x, y, row=_row: row(x, y))
     setattr(Total, f"__r{_name}__", lambda y, x, row=_row: row(x, y))
-Total.__neg__ = lambda x: neg(x)
+for _name, _call in {
+    "neg": lambda x: neg(x), "pos": lambda x: x, "abs": lambda x: abs(x),
+}.items():  # fmt: skip
+    setattr(Total, f"__{_name}__", _call)
+del _name, _row, _call
 
 # ---- exponentials, logarithms, roots -------------------------------------------------
 
 LN2: Final = math.log(2.0)
-LN10: Final = math.log(10.0)
+LOG2_E: Final = 1 / math.log(2.0)
+LOG10_E: Final = 1 / math.log(10.0)
 
 exp = Primitive(
-    "exp", math.exp, lambda z, x: z, latex="e^{{{0}}}", native="exp", ieee=lambda x: inf
+    "exp",
+    math.exp,
+    lambda z, x: z,
+    latex="e^{{{0}}}",
+    native="exp",
+    ieee=lambda x: inf,
+    ulp=1,
 )
 exp2 = Primitive(
     "exp2",
@@ -339,6 +406,7 @@ expm1 = Primitive(
     latex=r"\left(e^{{{0}}} - 1\right)",
     native="expm1",
     ieee=lambda x: inf,
+    ulp=1,
 )
 log: Primitive = Primitive(
     "log",
@@ -350,22 +418,24 @@ log: Primitive = Primitive(
     sample=(0.01, 9.0),
     edges=[((0.0,), -inf, (inf,)), ((-1.0,), nan, (nan,))],
     ieee=lambda x: -inf if x == 0.0 else nan,
+    ulp=1,
 )
 log2 = Primitive(
     "log2",
     math.log2,
-    lambda z, x: inside(z, 1 / ((x + 0.0) * LN2)),
+    lambda z, x: inside(z, LOG2_E / (x + 0.0)),
     latex=r"\log_2 {0}",
     native="log2",
     domain=(0.0, inf),
     sample=(0.01, 9.0),
     edges=[((0.0,), -inf, (inf,)), ((-1.0,), nan, (nan,))],
     ieee=lambda x: -inf if x == 0.0 else nan,
+    ulp=1,
 )
 log10 = Primitive(
     "log10",
     math.log10,
-    lambda z, x: inside(z, 1 / ((x + 0.0) * LN10)),
+    lambda z, x: inside(z, LOG10_E / (x + 0.0)),
     latex=r"\log_{{10}} {0}",
     native="log10",
     domain=(0.0, inf),
@@ -401,17 +471,28 @@ cbrt = Primitive(
     latex=r"\sqrt[3]{{{0}}}",
     native="cbrt",
     edges=[((0.0,), 0.0, (inf,))],
-    ulp=4,
+    ulp=9,
 )
 
 # ---- trigonometric and hyperbolic ----------------------------------------------------
 
-sin = Primitive("sin", math.sin, lambda z, x: cos(x), latex=r"\sin {0}", native="sin")
+sin = Primitive(
+    "sin", math.sin, lambda z, x: cos(x), latex=r"\sin {0}", native="sin", ulp=1
+)
 cos: Primitive = Primitive(
-    "cos", math.cos, lambda z, x: -sin(x), latex=r"\cos {0}", native="cos"
+    "cos",
+    math.cos,
+    lambda z, x: -sin(x),
+    latex=r"\cos {0}",
+    native="cos",
+    ulp=1,
 )
 tan = Primitive(
-    "tan", math.tan, lambda z, x: 1 + z * z, latex=r"\tan {0}", native="tan", ulp=4
+    "tan",
+    math.tan,
+    lambda z, x: 1 + z * z,
+    latex=r"\tan {0}",
+    native="tan",
 )
 asin = Primitive(
     "asin",
@@ -421,8 +502,11 @@ asin = Primitive(
     native="asin",
     domain=(-1.0, 1.0),
     sample=(-0.99, 0.99),
-    edges=[((1.0,), math.pi / 2, (inf,)), ((2.0,), nan, (nan,))],
-    ulp=4,
+    edges=[
+        ((1.0,), math.pi / 2, (inf,)),
+        ((-1.0,), -math.pi / 2, (inf,)),
+        ((2.0,), nan, (nan,)),
+    ],
 )
 acos = Primitive(
     "acos",
@@ -432,8 +516,11 @@ acos = Primitive(
     native="acos",
     domain=(-1.0, 1.0),
     sample=(-0.99, 0.99),
-    edges=[((1.0,), 0.0, (-inf,)), ((2.0,), nan, (nan,))],
-    ulp=4,
+    edges=[
+        ((1.0,), 0.0, (-inf,)),
+        ((-1.0,), math.pi, (-inf,)),
+        ((2.0,), nan, (nan,)),
+    ],
 )
 atan = Primitive(
     "atan",
@@ -441,7 +528,6 @@ atan = Primitive(
     lambda z, x: 1 / (1 + x * x),
     latex=r"\arctan {0}",
     native="atan",
-    ulp=3,
 )
 atan2 = Primitive(
     "atan2",
@@ -450,8 +536,8 @@ atan2 = Primitive(
     lambda z, y, x: -_turn(y, hypot(y, x)),
     latex=r"\operatorname{{atan2}}\left({0}, {1}\right)",
     native="atan2",
-    edges=[((0.0, 0.0), 0.0, (0.0, 0.0))],
-    ulp=4,
+    edges=[((0.0, 0.0), 0.0, (0.0, 0.0)), ((0.0, -1.0), math.pi, (-1.0, 0.0))],
+    ulp=3,
 )
 sinh = Primitive(
     "sinh",
@@ -470,7 +556,11 @@ cosh: Primitive = Primitive(
     ieee=lambda x: inf,
 )
 tanh = Primitive(
-    "tanh", math.tanh, lambda z, x: 1 - z * z, latex=r"\tanh {0}", native="tanh", ulp=3
+    "tanh",
+    math.tanh,
+    lambda z, x: 1 - z * z,
+    latex=r"\tanh {0}",
+    native="tanh",
 )
 asinh = Primitive(
     "asinh",
@@ -478,7 +568,6 @@ asinh = Primitive(
     lambda z, x: 1 / hypot(1.0, x),
     latex=r"\operatorname{{arsinh}} {0}",
     native="asinh",
-    ulp=3,
 )
 acosh = Primitive(
     "acosh",
@@ -489,7 +578,7 @@ acosh = Primitive(
     domain=(1.0, inf),
     sample=(1.01, 9.0),
     edges=[((1.0,), 0.0, (inf,)), ((-2.0,), nan, (nan,))],
-    ulp=4,
+    ulp=3,
 )
 atanh = Primitive(
     "atanh",
@@ -499,12 +588,27 @@ atanh = Primitive(
     native="atanh",
     domain=(-1.0, 1.0),
     sample=(-0.99, 0.99),
-    edges=[((1.0,), inf, (inf,)), ((2.0,), nan, (nan,))],
+    edges=[
+        ((1.0,), inf, (inf,)),
+        ((-1.0,), -inf, (inf,)),
+        ((2.0,), nan, (nan,)),
+    ],
     ieee=lambda x: math.copysign(inf, x) if fabs(x) == 1.0 else nan,
-    ulp=3,
 )
-degrees = Primitive("degrees", math.degrees, 180 / math.pi)
-radians = Primitive("radians", math.radians, math.pi / 180)
+degrees = Primitive(
+    "degrees",
+    math.degrees,
+    180 / math.pi,
+    latex=r"\operatorname{{degrees}} {0}",
+    ulp=1,
+)
+radians = Primitive(
+    "radians",
+    math.radians,
+    math.pi / 180,
+    latex=r"\operatorname{{radians}} {0}",
+    ulp=1,
+)
 
 
 def _turn(side: Any, radius: Any) -> Any:
@@ -526,52 +630,60 @@ BERNOULLI: Final = (
 
 
 def _polygamma(n: float, x: float) -> float:
-    """ψ⁽ⁿ⁾(x): recurrence up to a large argument, then the asymptotic series.
+    """ψ⁽ⁿ⁾(x) for whole n from 0 to 170 (171! is no float64), else NaN.
 
     Source: Abramowitz & Stegun 6.4.6, 6.4.7 (reflection) and 6.4.11.
     """
-    if n != n or n < 0.0 or n != math.floor(n):
-        raise TypeError(
-            f"polygamma: n must be a whole number of at least 0, but is {n}; "
-            "polygamma(0, x) is the digamma function"
-        )
-    order = int(n)
-    if x != x or x == -inf or (x < 0.0 and x == math.floor(x)):
+    if not 0.0 <= n <= 170.0 or n != math.floor(n) or x != x or x == -inf:
         return nan
-    if x == 0.0:
-        return -math.copysign(inf, x) if order % 2 == 0 else inf
+    order = int(n)
     if x == inf:
         return inf if order == 0 else 0.0
-    if x < 0.0:
-        mirrored = (
-            _polygamma(n, 1.0 - x) if x > -0.5 else _polygamma_right(order, 1 - x)
-        )
-        turned = math.pi ** (order + 1) * _cot_derivative(order, x)
-        return (mirrored if order % 2 == 0 else -mirrored) - turned
-    return _polygamma_right(order, x)
+    if x > 0.0:
+        return _polygamma_right(order, x)
+    if x == math.floor(x):
+        return _polygamma_pole(n, x) if x == 0.0 else nan
+    mirrored = _polygamma_right(order, 1.0 - x)
+    turned = math.pi ** (order + 1) * _cot_derivative(order, x)
+    return (mirrored if order % 2 == 0 else -mirrored) - turned
+
+
+def _polygamma_pole(n: float, x: float) -> float:
+    """±inf, by which side of the nearest pole x lies on, where ψ⁽ⁿ⁾(x) overflows."""
+    return inf if n % 2.0 else -math.copysign(inf, max(x, math.remainder(x, 1.0)))
 
 
 def _polygamma_right(order: int, x: float) -> float:
-    """ψ⁽ⁿ⁾(x) for x > 0, every term summed without rounding in between."""
-    sign = 1.0 if order % 2 else -1.0
-    scale = math.factorial(order)
+    """ψ⁽ⁿ⁾(x) for x > 0: recurrence up to a large y, then the asymptotic series.
+
+    Every term is summed without rounding in between.
+    """
     steps = max(0, math.ceil(16.0 + order - x))
-    terms = [scale * (x + k) ** -(order + 1.0) for k in range(steps)]
     y = x + steps
-    terms.append(0.5 * scale * y ** -(order + 1.0))
-    if order:
-        terms.append(math.factorial(order - 1) * y**-order)
+    terms = [_over_power(order, x + k) for k in range(steps)]
+    lead = _over_power(order - 1, y) if order else 1.0
+    terms += [lead if order else -math.log(y), lead * max(order, 1) / (2.0 * y)]
+    rising = lead * max(order, 1) / y  # lead · n(n+1)…(n+2k-1) / y²ᵏ, from k = ½ on
     for k, b in enumerate(BERNOULLI, start=1):
-        weight = math.factorial(2 * k + order - 1) / math.factorial(2 * k)
-        terms.append(b * weight * y ** -(2.0 * k + order))
-    total = math.fsum([*terms, -math.log(y)] if order == 0 else terms)
-    return sign * total
+        rising *= (order + 2 * k - 1) / y
+        terms.append(b * rising / math.factorial(2 * k))
+        rising *= (order + 2 * k) / y
+    return math.fsum(terms) * (1.0 if order % 2 else -1.0)
+
+
+def _over_power(order: int, x: float) -> float:
+    """n! / xⁿ⁺¹, without the overflow of either: the exponent of x goes in last."""
+    mantissa, exponent = math.frexp(x)
+    scaled = math.factorial(order) * (2.0 * mantissa) ** -(order + 1.0)
+    return math.ldexp(scaled, (1 - exponent) * (order + 1))
 
 
 def _cot_derivative(order: int, x: float) -> float:
     """The nth derivative of cot at πx: a polynomial in cot, since cot′ = -1 - cot²."""
-    angle = math.pi * math.remainder(x, 1.0)
-    cot = math.cos(angle) / math.sin(angle)
+    turn = math.remainder(x, 1.0)
+    cot = 1.0 / math.tan(math.pi * turn)
+    if fabs(turn) > 0.25:  # exact where it is 0, halfway between two poles
+        cot = math.copysign(math.tan(math.pi * (0.5 - fabs(turn))), turn)
     polynomial = [0.0, 1.0]
     for _ in range(order):
         slope = [k * c for k, c in enumerate(polynomial)][1:]
@@ -581,64 +693,81 @@ def _cot_derivative(order: int, x: float) -> float:
     return math.fsum(c * cot**k for k, c in enumerate(polynomial))
 
 
-def _digamma(x: Any) -> Any:
-    return polygamma(0.0, x + 0.0)
+def _exp_of_minus_square(x: float) -> float:
+    """exp(-x²) to its last digits: x² is split into an exact head² and the rest.
+
+    Source: W. J. Cody's routine CALERF (1990), which cuts at a sixteenth.
+    """
+    if not -28.0 < x < 28.0:
+        return x if x != x else 0.0
+    head = math.floor(64.0 * x + 0.5) / 64.0
+    return math.exp(-head * head) * math.exp((head - x) * (head + x))
 
 
+_gaussian: Primitive = Primitive(
+    "_gaussian",
+    _exp_of_minus_square,
+    lambda z, x: -2 * x * z,
+    latex="e^{{-{0}^2}}",
+    ulp=3,
+)
 erf = Primitive(
     "erf",
     math.erf,
-    lambda z, x: TWO_OVER_SQRT_PI * exp(-x * x),
+    lambda z, x: TWO_OVER_SQRT_PI * _gaussian(x),
     latex=r"\operatorname{{erf}} {0}",
     native="erf",
-    ulp=12,
+    ulp=3,
 )
 erfc = Primitive(
     "erfc",
     math.erfc,
-    lambda z, x: -TWO_OVER_SQRT_PI * exp(-x * x),
+    lambda z, x: -TWO_OVER_SQRT_PI * _gaussian(x),
     latex=r"\operatorname{{erfc}} {0}",
     native="erfc",
-    ulp=12,
+    ulp=3,
 )
 gamma = Primitive(
     "gamma",
     math.gamma,
-    lambda z, x: z * _digamma(x),
+    lambda z, x: z * polygamma(0.0, x),
     latex=r"\Gamma\left({0}\right)",
     sample=(0.2, 9.0),
     edges=[((0.0,), inf, (-inf,)), ((-1.0,), nan, (nan,))],
     ieee=lambda x: math.copysign(inf, x) if x > -1.0 else nan,
-    ulp=12,
+    ulp=8,
 )
 lgamma = Primitive(
     "lgamma",
     math.lgamma,
-    lambda z, x: _digamma(x),
+    lambda z, x: polygamma(0.0, x + 0.0),
     latex=r"\ln\left|\Gamma\left({0}\right)\right|",
     sample=(0.2, 9.0),
     edges=[((0.0,), inf, (-inf,)), ((-1.0,), inf, (nan,))],
     ieee=lambda x: inf,
-    ulp=12,
+    ulp=5,
 )
 polygamma: Primitive = Primitive(
     "polygamma",
     _polygamma,
     nan,
-    lambda z, n, x: polygamma(n + 1, x),
+    lambda z, n, x: inside(z, polygamma(n + 1, x + 0.0)),
     latex=r"\psi^{{({0})}}\left({1}\right)",
     sample=((0.0, 0.0), (0.2, 9.0)),
     edges=[((0.0, 0.0), -inf, (nan, inf))],
-    ieee=lambda n, x: inf if x > 0.0 and n % 2 else -inf if x > 0.0 else nan,
-    ulp=12,
+    ieee=_polygamma_pole,
+    ulp=3,
 )
 hypot: Primitive = Primitive(
     "hypot",
     math.hypot,
     lambda z, *xs: [where(z == 0.0, 0.0, x / z) for x in xs],
     latex=r"\operatorname{{hypot}}\left({all}\right)",
-    edges=[((0.0, 0.0), 0.0, (0.0, 0.0))],
-    ulp=3,
+    edges=[
+        ((0.0, 0.0), 0.0, (0.0, 0.0)),
+        ((inf, nan), inf, (nan, nan)),
+        ((1.0, nan), nan, (nan, nan)),
+    ],
 )
 
 # ---- steps, and choices between operands ---------------------------------------------
@@ -656,8 +785,28 @@ def _clip(x: float, lo: float, hi: float) -> float:
     return _minimum(_maximum(x, lo), hi)
 
 
-def _compare(holds: Callable[[float, float], bool]) -> Callable[[float, float], float]:
-    return lambda x, y: 1.0 if holds(x, y) else 0.0
+def _comparison(
+    name: str,
+    holds: Callable[[float, float], bool],
+    symbol: str,
+    tie: float,
+    with_nan: float = 0.0,
+) -> Primitive:
+    """The row of a comparison: 1 or 0, a step without a derivative."""
+    return Primitive(
+        name,
+        lambda x, y: 1.0 if holds(x, y) else 0.0,
+        0.0,
+        0.0,
+        latex=f"{{0}} {symbol} {{1}}",
+        edges=[
+            ((1.0, 1.0), tie, (0.0, 0.0)),
+            ((nan, 1.0), with_nan, (0.0, 0.0)),
+            ((1.0, nan), with_nan, (0.0, 0.0)),
+        ],
+        select=True,
+        ulp=1,
+    )
 
 
 def _greater_share(x: Any, y: Any) -> Any:
@@ -666,27 +815,12 @@ def _greater_share(x: Any, y: Any) -> Any:
     return where(x > y, 1.0, tie_or_less)
 
 
-less = Primitive(
-    "less", _compare(operator.lt), 0.0, 0.0, latex="{0} < {1}", select=True, ulp=1
-)
-less_equal = Primitive(
-    "less_equal", _compare(operator.le), 0.0, 0.0,
-    latex=r"{0} \le {1}", select=True, ulp=1,
-)  # fmt: skip
-greater = Primitive(
-    "greater", _compare(operator.gt), 0.0, 0.0, latex="{0} > {1}", select=True, ulp=1
-)
-greater_equal = Primitive(
-    "greater_equal", _compare(operator.ge), 0.0, 0.0,
-    latex=r"{0} \ge {1}", select=True, ulp=1,
-)  # fmt: skip
-equal = Primitive(
-    "equal", _compare(operator.eq), 0.0, 0.0, latex="{0} = {1}", select=True, ulp=1
-)
-not_equal = Primitive(
-    "not_equal", _compare(operator.ne), 0.0, 0.0,
-    latex=r"{0} \ne {1}", select=True, ulp=1,
-)  # fmt: skip
+less = _comparison("less", operator.lt, "<", tie=0.0)
+less_equal = _comparison("less_equal", operator.le, r"\le", tie=1.0)
+greater = _comparison("greater", operator.gt, ">", tie=0.0)
+greater_equal = _comparison("greater_equal", operator.ge, r"\ge", tie=1.0)
+equal = _comparison("equal", operator.eq, "=", tie=1.0)
+not_equal = _comparison("not_equal", operator.ne, r"\ne", tie=0.0, with_nan=1.0)
 where: Primitive = Primitive(
     "where",
     lambda condition, x, y: x if condition else y,
@@ -694,6 +828,12 @@ where: Primitive = Primitive(
     lambda z, condition, x, y: where(condition, 1.0, 0.0),
     lambda z, condition, x, y: where(condition, 0.0, 1.0),
     latex=r"\left({1} \text{{ if }} {0} \text{{ else }} {2}\right)",
+    edges=[
+        ((0.0, 1.0, 2.0), 2.0, (0.0, 0.0, 1.0)),
+        ((nan, 1.0, 2.0), 1.0, (0.0, 1.0, 0.0)),
+        ((1.0, 3.0, nan), 3.0, (0.0, 1.0, 0.0)),
+        ((1.0, nan, 3.0), nan, (0.0, 1.0, 0.0)),
+    ],
     select=True,
     ulp=1,
 )
@@ -703,7 +843,11 @@ maximum = Primitive(
     lambda z, x, y: _greater_share(x, y),
     lambda z, x, y: _greater_share(y, x),
     latex=r"\max\left({0}, {1}\right)",
-    edges=[((1.0, 1.0), 1.0, (0.5, 0.5)), ((nan, 1.0), nan, (nan, nan))],
+    edges=[
+        ((1.0, 1.0), 1.0, (0.5, 0.5)),
+        ((nan, 1.0), nan, (nan, nan)),
+        ((1.0, nan), nan, (nan, nan)),
+    ],
     select=True,
     ulp=1,
 )
@@ -713,7 +857,11 @@ minimum = Primitive(
     lambda z, x, y: _greater_share(y, x),
     lambda z, x, y: _greater_share(x, y),
     latex=r"\min\left({0}, {1}\right)",
-    edges=[((1.0, 1.0), 1.0, (0.5, 0.5)), ((nan, 1.0), nan, (nan, nan))],
+    edges=[
+        ((1.0, 1.0), 1.0, (0.5, 0.5)),
+        ((nan, 1.0), nan, (nan, nan)),
+        ((1.0, nan), nan, (nan, nan)),
+    ],
     select=True,
     ulp=1,
 )
@@ -733,7 +881,7 @@ clip = Primitive(
     select=True,
     ulp=1,
 )
-abs = Primitive(
+abs: Primitive = Primitive(
     "abs",
     math.fabs,
     lambda z, x: sign(x),
@@ -756,7 +904,7 @@ floor: Primitive = Primitive(
     lambda z, x: inside(z, 0.0),
     latex=r"\left\lfloor {0} \right\rfloor",
     native="floor",
-    edges=[((2.0,), 2.0, (0.0,))],
+    edges=[((2.0,), 2.0, (0.0,)), ((nan,), nan, (nan,))],
     ieee=lambda x: x,
     ulp=1,
 )
@@ -766,7 +914,7 @@ ceil = Primitive(
     lambda z, x: inside(z, 0.0),
     latex=r"\left\lceil {0} \right\rceil",
     native="ceil",
-    edges=[((2.0,), 2.0, (0.0,))],
+    edges=[((2.0,), 2.0, (0.0,)), ((nan,), nan, (nan,))],
     ieee=lambda x: x,
     ulp=1,
 )
@@ -777,7 +925,11 @@ copysign: Primitive = Primitive(
     0.0,
     latex=r"\operatorname{{copysign}}\left({0}, {1}\right)",
     native="copysign",
-    edges=[((0.0, 1.0), 0.0, (0.0, 0.0))],
+    edges=[
+        ((0.0, 1.0), 0.0, (0.0, 0.0)),
+        ((2.0, -0.0), -2.0, (-1.0, 0.0)),
+        ((1.0, nan), 1.0, (1.0, 0.0)),
+    ],
     ulp=1,
 )
 
@@ -802,11 +954,11 @@ def _leaky_relu(x: float, slope: float = 0.01) -> float:
 
 
 def _silu(x: float) -> float:
-    return x * _sigmoid(x) if x > -inf else -0.0
+    return x * _sigmoid(x) if x != -inf else -0.0
 
 
 def _gelu(x: float) -> float:
-    return 0.5 * x * math.erfc(-x * SQRT_HALF) if x > -inf else -0.0
+    return 0.5 * x * math.erfc(-x * SQRT_HALF) if x != -inf else -0.0
 
 
 def _logsumexp(*xs: float) -> float:
@@ -817,7 +969,12 @@ def _logsumexp(*xs: float) -> float:
 
 
 def _dot(*operands: float) -> float:
-    half = len(operands) // 2
+    half, odd = divmod(len(operands), 2)
+    if odd:
+        raise TypeError(
+            f"dot: operands must come in two halves, but there are {len(operands)}; "
+            "write dot(xs, ys)"
+        )
     return reduce(operator.add, map(operator.mul, operands, operands[half:]), 0.0)
 
 
@@ -829,11 +986,12 @@ def _products_of_others(z: Any, *xs: Any) -> Iterator[Any]:
     """Products before each operand times products after it: never a quotient by 0."""
     before = accumulate(xs[:-1], operator.mul, initial=1.0)
     after = [*accumulate(xs[:0:-1], operator.mul, initial=1.0)][::-1]
-    return map(operator.mul, before, after)
+    return (left * right for _, left, right in zip(xs, before, after))
 
 
 def _normal_density(x: Any) -> Any:
-    return exp(-0.5 * x * x) / SQRT_TAU
+    half = _gaussian(0.5 * x)  # x / 2 is exact, where x / sqrt(2) is not
+    return half * half / SQRT_TAU
 
 
 sigmoid = Primitive(
@@ -841,14 +999,12 @@ sigmoid = Primitive(
     _sigmoid,
     lambda z, x: z * (1 - z),
     latex=r"\sigma\left({0}\right)",
-    ulp=4,
 )
 softplus = Primitive(
     "softplus",
     _softplus,
     lambda z, x: sigmoid(x),
     latex=r"\ln\left(1 + e^{{{0}}}\right)",
-    ulp=3,
 )
 relu = Primitive(
     "relu",
@@ -866,30 +1022,38 @@ leaky_relu = Primitive(
     lambda z, x, slope: inside(z, where(x > 0.0, 0.0, x)),
     latex=r"\operatorname{{leaky\_relu}}\left({0}, {1}\right)",
     sample=((-3.0, 3.0), (0.01, 0.3)),
-    edges=[((0.0, 0.01), 0.0, (0.01, 0.0)), ((nan, 0.01), nan, (nan, nan))],
+    edges=[
+        ((0.0, 0.01), 0.0, (0.01, 0.0)),
+        ((nan, 0.01), nan, (nan, nan)),
+        ((2.0, nan), 2.0, (1.0, 0.0)),
+    ],
     ulp=1,
 )
 silu = Primitive(
     "silu",
     _silu,
-    lambda z, x: sigmoid(x) + z * sigmoid(-x),
+    lambda z, x: sigmoid(x) + where(z < inf, z, 0.0) * sigmoid(-x),
     latex=r"\operatorname{{silu}} {0}",
-    ulp=6,
+    edges=[((-inf,), 0.0, (0.0,)), ((inf,), inf, (1.0,))],
+    ulp=4,
 )
 gelu = Primitive(
     "gelu",
     _gelu,
-    lambda z, x: 0.5 * erfc(-x * SQRT_HALF) + x * _normal_density(x),
+    lambda z, x: (
+        0.5 * erfc(-x * SQRT_HALF) + where(abs(x) < inf, x, 0.0) * _normal_density(x)
+    ),
     latex=r"\operatorname{{gelu}} {0}",
-    ulp=12,
+    edges=[((-inf,), 0.0, (0.0,)), ((inf,), inf, (1.0,))],
+    ulp=6,
 )
 logsumexp = Primitive(
     "logsumexp",
     _logsumexp,
     lambda z, *xs: [where(z == -inf, 0.0, exp(x - z)) for x in xs],
     latex=r"\operatorname{{logsumexp}}\left({all}\right)",
-    edges=[((-inf, -inf), -inf, (0.0, 0.0))],
-    ulp=12,
+    edges=[((-inf, -inf), -inf, (0.0, 0.0)), ((0.0, -inf), 0.0, (1.0, 0.0))],
+    ulp=3,
 )
 dot = Primitive(
     "dot",
@@ -906,7 +1070,6 @@ prod = Primitive(
     _products_of_others,
     latex=r"\operatorname{{prod}}\left({all}\right)",
     edges=[((0.0, 3.0), 0.0, (3.0, 0.0)), ((0.0, 0.0, 5.0), 0.0, (0.0, 0.0, 0.0))],
-    ulp=4,
 )
 
 # ---- the graph itself ----------------------------------------------------------------
@@ -920,3 +1083,29 @@ stop_gradient = Primitive(
     select=True,
     ulp=1,
 )
+
+# ---- the same rules, for floats only -------------------------------------------------
+
+
+def _bind_float_rules() -> None:
+    """Give each row its rules over plain functions: math.cos where the rule says cos.
+
+    On floats they give the same numbers three times as fast, or raise where Python's
+    math does: `derivatives` then runs the rules as they are written.
+    """
+    names: dict[str, Any] = {}
+
+    def bound(f: Any) -> Any:
+        if not isinstance(f, FunctionType):
+            return f
+        defaults, closure = f.__defaults__, f.__closure__
+        return FunctionType(f.__code__, names, f.__name__, defaults, closure)
+
+    for name, x in list(globals().items()):
+        names[name] = x.raw if isinstance(x, Primitive) else bound(x)
+    for row in globals().values():
+        if isinstance(row, Primitive):
+            row.float_rules = tuple(map(bound, row.rules))
+
+
+_bind_float_rules()

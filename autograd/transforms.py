@@ -397,7 +397,7 @@ def _values(tree: Tree) -> Iterator[Value]:
     elif isinstance(tree, (list, tuple)):
         for item in tree:
             yield from _values(item)
-    elif type(tree).__module__ == "numpy" and tree.dtype == object:
+    elif type(tree).__module__ == "numpy" and hasattr(tree, "ravel"):
         yield from _values(tree.ravel().tolist())
 
 

@@ -16,14 +16,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, Final, NoReturn, final
+from typing import TYPE_CHECKING, Any, Final, NoReturn, final
 
 from . import primitives as p
 from .primitives import ARITHMETIC_ERRORS, Primitive, number
 
 UNREACHED: Final = float("0.0")  # a zero of its own: no sweep has touched it
 
-_now = 0  # the clock: it ticks when a transform begins and when a leaf is assigned
+_now = 1  # the clock: it ticks when a transform begins and when a leaf is assigned
 _tick_lock = threading.Lock()
 watchers: dict[int, Any] = {}  # by thread: who is shown new nodes and adjoints
 
@@ -157,10 +157,8 @@ class Value:
 
     @property
     def _assigned(self) -> float:
-        """When its data was last assigned: only leaves can be, and have no partials."""
-        if self._row is None and self._partials:
-            return self._partials[0] or 0
-        return -1
+        """The time of a leaf's last assignment, kept where others have partials."""
+        return (self._partials[0] or 0) if self._row is None and self._partials else 1
 
     # ---- the sweep -------------------------------------------------------------------
 
@@ -186,25 +184,41 @@ class Value:
                 if partial is not None:
                     parent._grad += partial * adjoint  # type: ignore[union-attr]
         if watchers:
-            watch_adjoints({node: node._grad for node in order}, order)
+            reached = [x for node in order for x in (node, *node.parents)]
+            watch_adjoints({x: x._grad for x in reached}, order)
 
     # ---- arithmetic: each operator and method is a row of the table ------------------
+
+    if TYPE_CHECKING:  # what `_install_methods` adds, for type checkers
+
+        def _of_one(self) -> Value: ...
+        def _of_two(self, other: Any) -> Value: ...
+        def leaky_relu(self, slope: Any = 0.01) -> Value: ...
+        def clip(self, lo: Any, hi: Any) -> Value: ...
+
+        __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _of_two
+        __truediv__ = __rtruediv__ = __pow__ = __rpow__ = __mod__ = __rmod__ = _of_two
+        atan2 = arctan2 = hypot = _of_two
+        __neg__ = __abs__ = __floor__ = __ceil__ = _of_one
+        exp = exp2 = expm1 = log = log2 = log10 = log1p = sqrt = cbrt = _of_one
+        sin = cos = tan = asin = acos = atan = arcsin = arccos = arctan = _of_one
+        sinh = cosh = tanh = asinh = acosh = atanh = _of_one
+        arcsinh = arccosh = arctanh = _of_one
+        erf = erfc = gamma = lgamma = abs = absolute = sign = floor = ceil = _of_one
+        degrees = radians = rad2deg = deg2rad = neg = identity = _of_one
+        sigmoid = softplus = relu = silu = gelu = stop_gradient = _of_one
 
     @staticmethod
     def _apply(row: Primitive, args: tuple[Any, ...]) -> Value:
         """Record any row on any operands, at least one of them a Value."""
-        args = tuple([x if type(x) is Value else number(x, row.name) for x in args])
-        floats = [x._data if type(x) is Value else x for x in args]
-        z = row.value(*floats)
-        found = row.derivatives(z, *floats, wanted=[type(x) is Value for x in args])
-        out = 0.0 if row.select else None
-        partials = tuple(
-            [
-                d if type(x) is Value and d != out else None
-                for x, d in zip(args, found, strict=True)
-            ]
-        )
-        return _node(row, z, args, partials)
+        method = _METHODS.get(row)
+        if method is not None and type(args[0]) is Value:
+            result: Value = method(*args)
+            if result is not NotImplemented:
+                return result
+        if not _PLAIN.issuperset(map(type, args)):
+            args = tuple([x if type(x) is Value else number(x, row.name) for x in args])
+        return _record(row, args)
 
     def __pos__(self) -> Value:
         return self
@@ -283,24 +297,20 @@ def topological(*roots: Value, since: int = 0, whole: bool = False) -> list[Valu
     ['mul', 'sin']
     """
     order: list[Value] = []
-    finished: dict[
-        Value, bool
-    ] = {}  # absent: not seen; False: its operands are under way
-    todo = [y for y in roots if y._row is not None and y._made >= since]
+    seen: set[Value] = set()
+    path: list[Value] = []  # entered and not finished
+    todo: list[Any] = [y for y in roots if y._row is not None and y._made >= since]
     while todo:
         node = todo.pop()
-        state = finished.get(node)
-        if state is None:
-            finished[node] = False
-            todo.append(node)  # comes up again when its operands are finished
-            for arg, partial in zip(node._args, node._partials):
-                if (partial is not None or (whole and type(arg) is Value)) and (
-                    arg._row is not None and arg._made >= since  # type: ignore[union-attr]
-                ):
-                    todo.append(arg)  # type: ignore[arg-type]
-        elif not state:
-            finished[node] = True
-            order.append(node)
+        if node is None:  # all operands of the last node on the path are finished
+            order.append(path.pop())
+        elif node not in seen:
+            seen.add(node)
+            path.append(node)
+            todo.append(None)
+            for arg in node.parents if node._row.select and not whole else node._args:
+                if type(arg) is Value and arg._row is not None and arg._made >= since:
+                    todo.append(arg)
     return order
 
 
@@ -342,11 +352,24 @@ def watch_adjoints(adjoints: dict[Any, Any], order: list[Value]) -> None:
 _new = object.__new__
 
 
-def _unary(row: Primitive) -> Callable[[Value], Value]:
-    """The method of a row with one argument: as calling the row, but faster."""
-    raw, rule = row.raw, row.rules[0]
+_PLAIN: Final = frozenset({Value, float})
+
+
+def _record(row: Primitive, args: tuple[Any, ...]) -> Value:
+    """Any row on operands that are Values and floats: the general way."""
+    floats = [x._data if type(x) is Value else x for x in args]
+    depends = [type(x) is Value for x in args]
+    z = row.value(*floats)
+    found = row.derivatives(z, *floats, wanted=depends)
     if row.select:
-        return _named(lambda self: Value._apply(row, (self,)), row)
+        depends = [use and d != 0.0 for use, d in zip(depends, found)]
+    partials = [d if use else None for d, use in zip(found, depends, strict=True)]
+    return _node(row, z, args, tuple(partials))
+
+
+def _unary(row: Primitive) -> Callable[[Value], Value]:
+    """The method of a row with one argument: as `_record`, but faster."""
+    raw, rule, select = row.raw, row.float_rules[0], row.select
 
     def method(self: Value) -> Value:
         x = self._data
@@ -354,7 +377,9 @@ def _unary(row: Primitive) -> Callable[[Value], Value]:
             z = raw(x)
             partial = rule(z, x)
         except ARITHMETIC_ERRORS:
-            return Value._apply(row, (self,))
+            return _record(row, (self,))
+        if select and partial == 0.0:
+            partial = None
         return _node(row, z, (self,), (partial,))
 
     return _named(method, row)
@@ -362,32 +387,26 @@ def _unary(row: Primitive) -> Callable[[Value], Value]:
 
 def _binary(row: Primitive) -> Callable[[Value, Any], Any]:
     """The operator of a row with two arguments, with a Value on its left."""
-    raw, (rule_x, rule_y), constant = row.raw, row.rules, row.constant
+    raw, (rule_x, rule_y), constant = row.raw, row.float_rules, row.constant
 
     def method(self: Value, other: Any) -> Any:
-        x = self._data
-        if type(other) is Value:
-            try:
-                y = other._data
-                z = raw(x, y)
-                return _node(
-                    row,
-                    z,
-                    (self, other),
-                    constant or (rule_x(z, x, y), rule_y(z, x, y)),
-                )
-            except ARITHMETIC_ERRORS:
-                return Value._apply(row, (self, other))
-        if type(other) is not float:
+        kind = type(other)
+        if kind is not Value and kind is not float:
             if _leave_to_other(other):
                 return NotImplemented
             other = number(other, row.name)
+        x = self._data
         try:
-            z = raw(x, other)
-            partial = constant[0] if constant else rule_x(z, x, other)
+            if kind is Value:
+                y = other._data
+                z = raw(x, y)
+                partials = constant or (rule_x(z, x, y), rule_y(z, x, y))
+            else:
+                z = raw(x, other)
+                partials = (rule_x(z, x, other), None)
         except ARITHMETIC_ERRORS:
-            return Value._apply(row, (self, other))
-        return _node(row, z, (self, other), (partial, None))
+            return _record(row, (self, other))
+        return _node(row, z, (self, other), partials)
 
     return _named(method, row)
 
@@ -427,6 +446,7 @@ def _refuse(call: str, remedy: str) -> Callable[..., NoReturn]:
     return method
 
 
+_METHODS: Final[dict[Primitive, Callable[..., Any]]] = {}  # the rows that have one
 _ALIASES: Final = {
     "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2",
     "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh",
@@ -459,7 +479,8 @@ def _install_methods() -> None:
     """Give Value its operators, a method for each row, and NumPy's spellings."""
     for row in list(vars(p).values()):
         if isinstance(row, Primitive) and row.arity == 1:
-            setattr(Value, row.name, _unary(row))
+            _METHODS[row] = _unary(row)
+            setattr(Value, row.name, _METHODS[row])
     for row in (p.atan2, p.hypot, p.leaky_relu, p.clip):
         setattr(Value, row.name, _named(lambda *args, row=row: row(*args), row))
     for alias, name in _ALIASES.items():
@@ -468,7 +489,8 @@ def _install_methods() -> None:
         "add": p.add, "sub": p.sub, "mul": p.mul, "truediv": p.div, "pow": p.pow,
         "mod": p.mod,
     }.items():  # fmt: skip
-        setattr(Value, f"__{name}__", _binary(row))
+        _METHODS[row] = _binary(row)
+        setattr(Value, f"__{name}__", _METHODS[row])
         setattr(Value, f"__r{name}__", _reflected(row))
     for name, call, remedy in _REFUSED:
         setattr(Value, name, _refuse(call, remedy))
@@ -524,6 +546,6 @@ def _new_graph(leaves: list[Value], records: list[Record]) -> Value:
         if grad is not None:
             node._grad = grad
         if stale:
-            node._made = -2  # before any assignment, as -1 stands for none
+            node._made = 0  # before every leaf, as the clock starts at 1
         nodes.append(node)
     return nodes[-1]
