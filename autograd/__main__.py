@@ -31,7 +31,7 @@ WIDTH: Final = 72  # of the piece of source that an error shows
 FUNCTIONS: Final[dict[str, Primitive]] = {
     name: row
     for name, row in vars(primitives).items()
-    if isinstance(row, Primitive) and name == row.name and name != "identity"
+    if isinstance(row, Primitive) and name == row.name and name[0] != "_"
 }
 OPERATORS: Final[dict[type[ast.AST], Primitive]] = {
     ast.Add: primitives.add,

@@ -199,53 +199,50 @@ class _Recording:
         self.unravel: Unravel = lambda xs: rebuild(xs)[0] if one else tuple(rebuild(xs))
         self._depends = dict.fromkeys(self.fresh, True)
         self._live = {x: True for x in self.fresh if x._args}
-        self._order = self._dependents()
         self._rerun: dict[Value, list[Any]] = {}
+        self._follow()
 
     def pull(self, ys: Sequence[Any], y_bars: Sequence[Any]) -> list[Any]:
         """Reverse sweep: the adjoint of each input, given those of the results."""
         bars: dict[Any, Any] = {}
+        order = self._order(ys)
         for y, y_bar in zip(ys, y_bars):
             if type(y) is Value:
                 _accumulate(bars, y, y_bar)
-        for node in reversed(self._order):
+        for node in reversed(order):
             if node in bars:
                 for arg, partial in zip(node._args, self._partials(node)):
                     if partial is not None and arg in self._depends:
                         _accumulate(bars, arg, _times(partial, bars[node]))
         if watchers:
-            watch_adjoints(bars, [node for node in self._order if node in bars])
-        return [_settled(bars.get(x, 0.0)) for x in self.fresh]
+            watch_adjoints(bars, [node for node in order if node in bars])
+        return [_result(bars.get(x, 0.0)) for x in self.fresh]
 
     def push(self, ys: Sequence[Any], x_dots: Sequence[Any]) -> list[Any]:
         """Forward sweep: the tangent of each result, given those of the inputs."""
         dots: dict[Any, Any] = dict(zip(self.fresh, x_dots))
-        for node in self._order:
+        for node in self._order(ys):
             for arg, partial in zip(node._args, self._partials(node)):
                 if partial is not None and arg in self._depends:
                     _accumulate(dots, node, _times(partial, dots[arg]))
-        return [_settled(dots.get(y, 0.0)) if type(y) is Value else 0.0 for y in ys]
+        return [_result(dots.get(y, 0.0)) if type(y) is Value else 0.0 for y in ys]
 
-    def _dependents(self) -> list[Value]:
-        """What the results are made of and depends on the inputs, operands first.
+    def _order(self, ys: Sequence[Any]) -> list[Value]:
+        """What these results are made of and depends on the inputs, operands first."""
+        if len(ys) == 1 and ys[0] is self.out:
+            return list(self._depends)  # `_follow` has met them in that order
+        roots = [y for y in ys if type(y) is Value]
+        order = topological(*roots, since=self.since)
+        return [node for node in order if node in self._depends]
 
-        On the way, what depends on Values from outside is marked as live.
-        """
-        order = []
+    def _follow(self) -> None:
+        """Mark what depends on the inputs, and what on Values from outside (live)."""
         for node in topological(*_values(self.out), since=self.since):
-            if node in self._depends:
-                continue
-            used = [
-                arg
-                for arg, partial in zip(node._args, node._partials)
-                if partial is not None
-            ]
-            if any(map(self._is_live, used)):
-                self._live[node] = True
-            if any(arg in self._depends for arg in used):
+            parents = node.parents
+            if any(parent in self._depends for parent in parents):
                 self._depends[node] = True
-                order.append(node)
-        return order
+            if any(map(self._is_live, parents)):
+                self._live[node] = True
 
     def _is_live(self, x: Any) -> bool:
         return type(x) is Value and (x._made < self.since or x in self._live)
@@ -303,6 +300,11 @@ def _times(partial: Any, bar: Any) -> Any:
     if type(bar) is float and bar == 1.0:
         return partial
     return partial * bar
+
+
+def _result(x: Any) -> Any:
+    """A derivative to hand out: never a leaf of the caller's, which may be assigned."""
+    return identity(x) if type(x) is Value and x._row is None else _settled(x)
 
 
 def _settled(x: Any) -> Any:

@@ -35,6 +35,7 @@ TEXT: Final = {
     "exp": ("e^{0}", POWER, (ATOM,)),
     "exp2": ("2^{0}", POWER, (ATOM,)),
     "abs": ("|{0}|", ATOM, (SUM,)),
+    "_gaussian": ("e^(-{0}²)", POWER, (ATOM,)),
     "fma": ("{0}·{1} + {2}", SUM, (PRODUCT, PRODUCT, SUM)),
     "where": ("({1} if {0} else {2})", ATOM, (SUM, SUM, SUM)),
     "less": ("{0} < {1}", SUM, (PRODUCT, PRODUCT)),
