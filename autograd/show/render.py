@@ -19,6 +19,8 @@ import sys
 import xml.etree.ElementTree as ET
 from typing import Final, NoReturn
 
+PAGE: Final = 900.0  # pixels: about what a notebook leaves beside its prompts
+
 _PYGRAPHVIZ: Final = (
     "import sys, warnings; warnings.simplefilter('ignore'); import pygraphviz\n"
     "graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode())\n"
@@ -133,10 +135,8 @@ def _dress(root: ET.Element, prefix: str, title: str, description: str) -> None:
         "id": prefix,
         "role": "img",
         "aria-labelledby": f"{prefix}-title {prefix}-desc",
-        "width": width,
-        "height": height,
+        **_size(width, height),
         "viewBox": root.get("viewBox", ""),
-        "style": "max-width:100%;height:auto;background:transparent",
     }
     heading = ET.Element("title", id=f"{prefix}-title")
     heading.text = title
@@ -145,6 +145,18 @@ def _dress(root: ET.Element, prefix: str, title: str, description: str) -> None:
     style = ET.Element("style")
     style.text = f"@media (prefers-color-scheme:dark){{{_dark_rules(prefix)}}}"
     root[:0] = [heading, body, style]
+
+
+def _size(width: str, height: str) -> dict[str, str]:
+    """How large to show it: as it is, or as wide as the page where that is narrower.
+
+    Notebooks put the drawing in an <img>, which heeds no max-width inside; there only
+    a width in percent shrinks it.
+    """
+    style = "max-width:{};height:auto;background:transparent"
+    if float(width) <= PAGE:
+        return {"width": width, "height": height, "style": style.format("100%")}
+    return {"width": "100%", "style": style.format(f"{width}px")}
 
 
 def _dark_rules(prefix: str) -> str:
