@@ -263,6 +263,7 @@ def inside(z: Any, partial: Any) -> Any:
     return where(z == z, partial, z)
 
 
+# fmt: off
 # ---- arithmetic ----------------------------------------------------------------------
 
 
@@ -297,82 +298,51 @@ def _fma(x: float, y: float, w: float) -> float:
 add = Primitive("add", operator.add, 1.0, 1.0, latex="{0} + {1}", native="fadd", ulp=1)
 sub = Primitive("sub", operator.sub, 1.0, -1.0, latex="{0} - {1}", native="fsub", ulp=1)
 mul = Primitive(
-    "mul",
-    operator.mul,
-    lambda z, x, y: y,
-    lambda z, x, y: x,
-    latex=r"{0} \cdot {1}",
-    native="fmul",
-    ulp=1,
+    "mul", operator.mul, lambda z, x, y: y, lambda z, x, y: x,
+    latex=r"{0} \cdot {1}", native="fmul", ulp=1,
 )
+# -0.0 + 0.0 is 0.0: one derivative for both zeros
 div = Primitive(
-    "div",
-    operator.truediv,
-    lambda z, x, y: 1 / (y + 0.0),  # -0.0 + 0.0 is 0.0: one derivative for both zeros
-    lambda z, x, y: -z / y,
-    latex=r"\frac{{{0}}}{{{1}}}",
-    native="fdiv",
-    ieee=_divide,
+    "div", operator.truediv, lambda z, x, y: 1 / (y + 0.0), lambda z, x, y: -z / y,
+    latex=r"\frac{{{0}}}{{{1}}}", native="fdiv", ieee=_divide,
     edges=[((1.0, 0.0), inf, (inf, -inf)), ((0.0, 0.0), nan, (inf, nan))],
 )
 neg = Primitive("neg", operator.neg, -1.0, latex="-{0}", native="fneg", ulp=1)
 pow: Primitive = Primitive(
-    "pow",
-    math.pow,
+    "pow", math.pow,
     lambda z, x, y: where(y == 0.0, 0.0, inside(z, y * pow(x + 0.0, y - 1.0))),
     lambda z, x, y: where(x < 0.0, nan, where(z == 0.0, z, abs(z) * log(x))),
-    latex="{0}^{{{1}}}",
-    native="pow",
+    latex="{0}^{{{1}}}", native="pow", sample=((0.1, 4.0), (-3.0, 3.0)), ulp=3,
     ieee=_power,
-    sample=((0.1, 4.0), (-3.0, 3.0)),
     edges=[
-        ((0.0, 0.0), 1.0, (0.0, -inf)),
-        ((0.0, 1.0), 0.0, (1.0, 0.0)),
-        ((0.0, 2.0), 0.0, (0.0, 0.0)),
-        ((0.0, 0.5), 0.0, (inf, 0.0)),
-        ((0.0, -1.0), inf, (-inf, -inf)),
-        ((-8.0, 1 / 3), nan, (nan, nan)),
-        ((-2.0, 2.0), 4.0, (-4.0, nan)),
-        ((nan, 0.0), 1.0, (0.0, nan)),
-        ((1.0, nan), 1.0, (nan, 0.0)),
-        ((nan, 2.0), nan, (nan, nan)),
+        ((0.0, 0.0), 1.0, (0.0, -inf)), ((0.0, 1.0), 0.0, (1.0, 0.0)),
+        ((0.0, 2.0), 0.0, (0.0, 0.0)), ((0.0, 0.5), 0.0, (inf, 0.0)),
+        ((0.0, -1.0), inf, (-inf, -inf)), ((-8.0, 1 / 3), nan, (nan, nan)),
+        ((-2.0, 2.0), 4.0, (-4.0, nan)), ((nan, 0.0), 1.0, (0.0, nan)),
+        ((1.0, nan), 1.0, (nan, 0.0)), ((nan, 2.0), nan, (nan, nan)),
         ((2.0, nan), nan, (nan, nan)),
     ],
-    ulp=3,
 )
+# floor(x / y) can be one too high
 mod = Primitive(
-    "mod",
-    operator.mod,
-    lambda z, x, y: inside(z, 1.0),
-    lambda z, x, y: -floor(x / y - z / y + 0.5),  # floor(x / y) can be one too high
-    latex=r"{0} \bmod {1}",
-    sample=((-9.0, 9.0), (0.5, 4.0)),
-    edges=[
-        ((4.0, 2.0), 0.0, (1.0, -2.0)),
-        ((1.0, 0.0), nan, (nan, nan)),
-    ],
-    ulp=1,
+    "mod", operator.mod, lambda z, x, y: inside(z, 1.0),
+    lambda z, x, y: -floor(x / y - z / y + 0.5),
+    latex=r"{0} \bmod {1}", sample=((-9.0, 9.0), (0.5, 4.0)), ulp=1,
+    edges=[((4.0, 2.0), 0.0, (1.0, -2.0)), ((1.0, 0.0), nan, (nan, nan))],
 )
 fma = Primitive(
-    "fma",
-    getattr(math, "fma", _fma),
-    lambda z, x, y, w: y,
-    lambda z, x, y, w: x,
-    1.0,
-    latex=r"{0} \cdot {1} + {2}",
-    native="fma",
-    ieee=_fma,
-    ulp=1,
+    "fma", getattr(math, "fma", _fma), lambda z, x, y, w: y, lambda z, x, y, w: x, 1.0,
+    latex=r"{0} \cdot {1} + {2}", native="fma", ulp=1, ieee=_fma,
 )
 
 for _name, _row in {
     "add": add, "sub": sub, "mul": mul, "truediv": div, "pow": pow, "mod": mod,
-}.items():  # fmt: skip
+}.items():
     setattr(Total, f"__{_name}__", lambda x, y, row=_row: row(x, y))
     setattr(Total, f"__r{_name}__", lambda y, x, row=_row: row(x, y))
 for _name, _call in {
     "neg": lambda x: neg(x), "pos": lambda x: x, "abs": lambda x: abs(x),
-}.items():  # fmt: skip
+}.items():
     setattr(Total, f"__{_name}__", _call)
 del _name, _row, _call
 
@@ -383,231 +353,125 @@ LOG2_E: Final = 1 / math.log(2.0)
 LOG10_E: Final = 1 / math.log(10.0)
 
 exp = Primitive(
-    "exp",
-    math.exp,
-    lambda z, x: z,
-    latex="e^{{{0}}}",
-    native="exp",
-    ieee=lambda x: inf,
-    ulp=1,
+    "exp", math.exp, lambda z, x: z,
+    latex="e^{{{0}}}", native="exp", ulp=1, ieee=lambda x: inf,
 )
 exp2 = Primitive(
-    "exp2",
-    math.exp2,
-    lambda z, x: z * LN2,
-    latex="2^{{{0}}}",
-    native="exp2",
-    ieee=lambda x: inf,
+    "exp2", math.exp2, lambda z, x: z * LN2,
+    latex="2^{{{0}}}", native="exp2", ieee=lambda x: inf,
 )
 expm1 = Primitive(
-    "expm1",
-    math.expm1,
-    lambda z, x: exp(x),
-    latex=r"\left(e^{{{0}}} - 1\right)",
-    native="expm1",
-    ieee=lambda x: inf,
-    ulp=1,
+    "expm1", math.expm1, lambda z, x: exp(x),
+    latex=r"\left(e^{{{0}}} - 1\right)", native="expm1", ulp=1, ieee=lambda x: inf,
 )
 log: Primitive = Primitive(
-    "log",
-    math.log,
-    lambda z, x: inside(z, 1 / (x + 0.0)),
-    latex=r"\ln {0}",
-    native="log",
-    domain=(0.0, inf),
-    sample=(0.01, 9.0),
-    edges=[((0.0,), -inf, (inf,)), ((-1.0,), nan, (nan,))],
+    "log", math.log, lambda z, x: inside(z, 1 / (x + 0.0)),
+    latex=r"\ln {0}", native="log", domain=(0.0, inf), sample=(0.01, 9.0), ulp=1,
     ieee=lambda x: -inf if x == 0.0 else nan,
-    ulp=1,
+    edges=[((0.0,), -inf, (inf,)), ((-1.0,), nan, (nan,))],
 )
 log2 = Primitive(
-    "log2",
-    math.log2,
-    lambda z, x: inside(z, LOG2_E / (x + 0.0)),
-    latex=r"\log_2 {0}",
-    native="log2",
-    domain=(0.0, inf),
-    sample=(0.01, 9.0),
-    edges=[((0.0,), -inf, (inf,)), ((-1.0,), nan, (nan,))],
+    "log2", math.log2, lambda z, x: inside(z, LOG2_E / (x + 0.0)),
+    latex=r"\log_2 {0}", native="log2", domain=(0.0, inf), sample=(0.01, 9.0), ulp=1,
     ieee=lambda x: -inf if x == 0.0 else nan,
-    ulp=1,
+    edges=[((0.0,), -inf, (inf,)), ((-1.0,), nan, (nan,))],
 )
 log10 = Primitive(
-    "log10",
-    math.log10,
-    lambda z, x: inside(z, LOG10_E / (x + 0.0)),
-    latex=r"\log_{{10}} {0}",
-    native="log10",
-    domain=(0.0, inf),
-    sample=(0.01, 9.0),
-    edges=[((0.0,), -inf, (inf,)), ((-1.0,), nan, (nan,))],
+    "log10", math.log10, lambda z, x: inside(z, LOG10_E / (x + 0.0)),
+    latex=r"\log_{{10}} {0}", native="log10", domain=(0.0, inf), sample=(0.01, 9.0),
     ieee=lambda x: -inf if x == 0.0 else nan,
+    edges=[((0.0,), -inf, (inf,)), ((-1.0,), nan, (nan,))],
 )
 log1p = Primitive(
-    "log1p",
-    math.log1p,
-    lambda z, x: inside(z, 1 / (1 + x)),
-    latex=r"\ln\left(1 + {0}\right)",
-    native="log1p",
-    domain=(-1.0, inf),
-    sample=(-0.99, 9.0),
+    "log1p", math.log1p, lambda z, x: inside(z, 1 / (1 + x)),
+    latex=r"\ln\left(1 + {0}\right)", native="log1p", domain=(-1.0, inf),
+    sample=(-0.99, 9.0), ieee=lambda x: -inf if x == -1.0 else nan,
     edges=[((-1.0,), -inf, (inf,)), ((-2.0,), nan, (nan,))],
-    ieee=lambda x: -inf if x == -1.0 else nan,
 )
 sqrt = Primitive(
-    "sqrt",
-    math.sqrt,
-    lambda z, x: 0.5 / (z + 0.0),
-    latex=r"\sqrt{{{0}}}",
-    native="sqrt",
-    domain=(0.0, inf),
-    sample=(0.01, 9.0),
+    "sqrt", math.sqrt, lambda z, x: 0.5 / (z + 0.0),
+    latex=r"\sqrt{{{0}}}", native="sqrt", domain=(0.0, inf), sample=(0.01, 9.0),
     edges=[((0.0,), 0.0, (inf,)), ((-1.0,), nan, (nan,))],
 )
 cbrt = Primitive(
-    "cbrt",
-    math.cbrt,
-    lambda z, x: 1 / (3 * z * z),
-    latex=r"\sqrt[3]{{{0}}}",
-    native="cbrt",
+    "cbrt", math.cbrt, lambda z, x: 1 / (3 * z * z),
+    latex=r"\sqrt[3]{{{0}}}", native="cbrt", ulp=9,
     edges=[((0.0,), 0.0, (inf,))],
-    ulp=9,
 )
 
 # ---- trigonometric and hyperbolic ----------------------------------------------------
 
 sin = Primitive(
-    "sin", math.sin, lambda z, x: cos(x), latex=r"\sin {0}", native="sin", ulp=1
+    "sin", math.sin, lambda z, x: cos(x),
+    latex=r"\sin {0}", native="sin", ulp=1,
 )
 cos: Primitive = Primitive(
-    "cos",
-    math.cos,
-    lambda z, x: -sin(x),
-    latex=r"\cos {0}",
-    native="cos",
-    ulp=1,
+    "cos", math.cos, lambda z, x: -sin(x),
+    latex=r"\cos {0}", native="cos", ulp=1,
 )
 tan = Primitive(
-    "tan",
-    math.tan,
-    lambda z, x: 1 + z * z,
-    latex=r"\tan {0}",
-    native="tan",
+    "tan", math.tan, lambda z, x: 1 + z * z,
+    latex=r"\tan {0}", native="tan",
 )
 asin = Primitive(
-    "asin",
-    math.asin,
-    lambda z, x: 1 / sqrt((1 - x) * (1 + x)),
-    latex=r"\arcsin {0}",
-    native="asin",
-    domain=(-1.0, 1.0),
-    sample=(-0.99, 0.99),
+    "asin", math.asin, lambda z, x: 1 / sqrt((1 - x) * (1 + x)),
+    latex=r"\arcsin {0}", native="asin", domain=(-1.0, 1.0), sample=(-0.99, 0.99),
     edges=[
-        ((1.0,), math.pi / 2, (inf,)),
-        ((-1.0,), -math.pi / 2, (inf,)),
+        ((1.0,), math.pi / 2, (inf,)), ((-1.0,), -math.pi / 2, (inf,)),
         ((2.0,), nan, (nan,)),
     ],
 )
 acos = Primitive(
-    "acos",
-    math.acos,
-    lambda z, x: -1 / sqrt((1 - x) * (1 + x)),
-    latex=r"\arccos {0}",
-    native="acos",
-    domain=(-1.0, 1.0),
-    sample=(-0.99, 0.99),
-    edges=[
-        ((1.0,), 0.0, (-inf,)),
-        ((-1.0,), math.pi, (-inf,)),
-        ((2.0,), nan, (nan,)),
-    ],
+    "acos", math.acos, lambda z, x: -1 / sqrt((1 - x) * (1 + x)),
+    latex=r"\arccos {0}", native="acos", domain=(-1.0, 1.0), sample=(-0.99, 0.99),
+    edges=[((1.0,), 0.0, (-inf,)), ((-1.0,), math.pi, (-inf,)), ((2.0,), nan, (nan,))],
 )
 atan = Primitive(
-    "atan",
-    math.atan,
-    lambda z, x: 1 / (1 + x * x),
-    latex=r"\arctan {0}",
-    native="atan",
+    "atan", math.atan, lambda z, x: 1 / (1 + x * x),
+    latex=r"\arctan {0}", native="atan",
 )
 atan2 = Primitive(
-    "atan2",
-    math.atan2,
-    lambda z, y, x: _turn(x, hypot(y, x)),
+    "atan2", math.atan2, lambda z, y, x: _turn(x, hypot(y, x)),
     lambda z, y, x: -_turn(y, hypot(y, x)),
-    latex=r"\operatorname{{atan2}}\left({0}, {1}\right)",
-    native="atan2",
+    latex=r"\operatorname{{atan2}}\left({0}, {1}\right)", native="atan2", ulp=3,
     edges=[((0.0, 0.0), 0.0, (0.0, 0.0)), ((0.0, -1.0), math.pi, (-1.0, 0.0))],
-    ulp=3,
 )
 sinh = Primitive(
-    "sinh",
-    math.sinh,
-    lambda z, x: cosh(x),
-    latex=r"\sinh {0}",
-    native="sinh",
-    ieee=lambda x: math.copysign(inf, x),
+    "sinh", math.sinh, lambda z, x: cosh(x),
+    latex=r"\sinh {0}", native="sinh", ieee=lambda x: math.copysign(inf, x),
 )
 cosh: Primitive = Primitive(
-    "cosh",
-    math.cosh,
-    lambda z, x: sinh(x),
-    latex=r"\cosh {0}",
-    native="cosh",
-    ieee=lambda x: inf,
+    "cosh", math.cosh, lambda z, x: sinh(x),
+    latex=r"\cosh {0}", native="cosh", ieee=lambda x: inf,
 )
 tanh = Primitive(
-    "tanh",
-    math.tanh,
-    lambda z, x: 1 - z * z,
-    latex=r"\tanh {0}",
-    native="tanh",
+    "tanh", math.tanh, lambda z, x: 1 - z * z,
+    latex=r"\tanh {0}", native="tanh",
 )
 asinh = Primitive(
-    "asinh",
-    math.asinh,
-    lambda z, x: 1 / hypot(1.0, x),
-    latex=r"\operatorname{{arsinh}} {0}",
-    native="asinh",
+    "asinh", math.asinh, lambda z, x: 1 / hypot(1.0, x),
+    latex=r"\operatorname{{arsinh}} {0}", native="asinh",
 )
 acosh = Primitive(
-    "acosh",
-    math.acosh,
-    lambda z, x: 1 / (sqrt(x - 1) * sqrt(x + 1)),
-    latex=r"\operatorname{{arcosh}} {0}",
-    native="acosh",
-    domain=(1.0, inf),
-    sample=(1.01, 9.0),
+    "acosh", math.acosh, lambda z, x: 1 / (sqrt(x - 1) * sqrt(x + 1)),
+    latex=r"\operatorname{{arcosh}} {0}", native="acosh", domain=(1.0, inf),
+    sample=(1.01, 9.0), ulp=3,
     edges=[((1.0,), 0.0, (inf,)), ((-2.0,), nan, (nan,))],
-    ulp=3,
 )
 atanh = Primitive(
-    "atanh",
-    math.atanh,
-    lambda z, x: inside(z, 1 / ((1 - x) * (1 + x))),
-    latex=r"\operatorname{{artanh}} {0}",
-    native="atanh",
-    domain=(-1.0, 1.0),
+    "atanh", math.atanh, lambda z, x: inside(z, 1 / ((1 - x) * (1 + x))),
+    latex=r"\operatorname{{artanh}} {0}", native="atanh", domain=(-1.0, 1.0),
     sample=(-0.99, 0.99),
-    edges=[
-        ((1.0,), inf, (inf,)),
-        ((-1.0,), -inf, (inf,)),
-        ((2.0,), nan, (nan,)),
-    ],
     ieee=lambda x: math.copysign(inf, x) if fabs(x) == 1.0 else nan,
+    edges=[((1.0,), inf, (inf,)), ((-1.0,), -inf, (inf,)), ((2.0,), nan, (nan,))],
 )
 degrees = Primitive(
-    "degrees",
-    math.degrees,
-    180 / math.pi,
-    latex=r"\operatorname{{degrees}} {0}",
-    ulp=1,
+    "degrees", math.degrees, 180 / math.pi,
+    latex=r"\operatorname{{degrees}} {0}", ulp=1,
 )
 radians = Primitive(
-    "radians",
-    math.radians,
-    math.pi / 180,
-    latex=r"\operatorname{{radians}} {0}",
-    ulp=1,
+    "radians", math.radians, math.pi / 180,
+    latex=r"\operatorname{{radians}} {0}", ulp=1,
 )
 
 
@@ -626,7 +490,7 @@ SQRT_TAU: Final = math.sqrt(math.tau)
 BERNOULLI: Final = (
     1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510,
     43867 / 798, -174611 / 330, 854513 / 138, -236364091 / 2730,
-)  # fmt: skip
+)
 
 
 def _polygamma(n: float, x: float) -> float:
@@ -705,67 +569,40 @@ def _exp_of_minus_square(x: float) -> float:
 
 
 _gaussian: Primitive = Primitive(
-    "_gaussian",
-    _exp_of_minus_square,
-    lambda z, x: -2 * x * z,
-    latex="e^{{-{0}^2}}",
-    ulp=3,
+    "_gaussian", _exp_of_minus_square, lambda z, x: -2 * x * z,
+    latex="e^{{-{0}^2}}", ulp=3,
 )
 erf = Primitive(
-    "erf",
-    math.erf,
-    lambda z, x: TWO_OVER_SQRT_PI * _gaussian(x),
-    latex=r"\operatorname{{erf}} {0}",
-    native="erf",
-    ulp=3,
+    "erf", math.erf, lambda z, x: TWO_OVER_SQRT_PI * _gaussian(x),
+    latex=r"\operatorname{{erf}} {0}", native="erf", ulp=3,
 )
 erfc = Primitive(
-    "erfc",
-    math.erfc,
-    lambda z, x: -TWO_OVER_SQRT_PI * _gaussian(x),
-    latex=r"\operatorname{{erfc}} {0}",
-    native="erfc",
-    ulp=3,
+    "erfc", math.erfc, lambda z, x: -TWO_OVER_SQRT_PI * _gaussian(x),
+    latex=r"\operatorname{{erfc}} {0}", native="erfc", ulp=3,
 )
 gamma = Primitive(
-    "gamma",
-    math.gamma,
-    lambda z, x: z * polygamma(0.0, x),
-    latex=r"\Gamma\left({0}\right)",
-    sample=(0.2, 9.0),
-    edges=[((0.0,), inf, (-inf,)), ((-1.0,), nan, (nan,))],
+    "gamma", math.gamma, lambda z, x: z * polygamma(0.0, x),
+    latex=r"\Gamma\left({0}\right)", sample=(0.2, 9.0), ulp=8,
     ieee=lambda x: math.copysign(inf, x) if x > -1.0 else nan,
-    ulp=8,
+    edges=[((0.0,), inf, (-inf,)), ((-1.0,), nan, (nan,))],
 )
 lgamma = Primitive(
-    "lgamma",
-    math.lgamma,
-    lambda z, x: polygamma(0.0, x + 0.0),
-    latex=r"\ln\left|\Gamma\left({0}\right)\right|",
-    sample=(0.2, 9.0),
-    edges=[((0.0,), inf, (-inf,)), ((-1.0,), inf, (nan,))],
+    "lgamma", math.lgamma, lambda z, x: polygamma(0.0, x + 0.0),
+    latex=r"\ln\left|\Gamma\left({0}\right)\right|", sample=(0.2, 9.0), ulp=5,
     ieee=lambda x: inf,
-    ulp=5,
+    edges=[((0.0,), inf, (-inf,)), ((-1.0,), inf, (nan,))],
 )
 polygamma: Primitive = Primitive(
-    "polygamma",
-    _polygamma,
-    nan,
-    lambda z, n, x: inside(z, polygamma(n + 1, x + 0.0)),
-    latex=r"\psi^{{({0})}}\left({1}\right)",
-    sample=((0.0, 0.0), (0.2, 9.0)),
-    edges=[((0.0, 0.0), -inf, (nan, inf))],
+    "polygamma", _polygamma, nan, lambda z, n, x: inside(z, polygamma(n + 1, x + 0.0)),
+    latex=r"\psi^{{({0})}}\left({1}\right)", sample=((0.0, 0.0), (0.2, 9.0)), ulp=3,
     ieee=_polygamma_pole,
-    ulp=3,
+    edges=[((0.0, 0.0), -inf, (nan, inf))],
 )
 hypot: Primitive = Primitive(
-    "hypot",
-    math.hypot,
-    lambda z, *xs: [where(z == 0.0, 0.0, x / z) for x in xs],
+    "hypot", math.hypot, lambda z, *xs: [where(z == 0.0, 0.0, x / z) for x in xs],
     latex=r"\operatorname{{hypot}}\left({all}\right)",
     edges=[
-        ((0.0, 0.0), 0.0, (0.0, 0.0)),
-        ((inf, nan), inf, (nan, nan)),
+        ((0.0, 0.0), 0.0, (0.0, 0.0)), ((inf, nan), inf, (nan, nan)),
         ((1.0, nan), nan, (nan, nan)),
     ],
 )
@@ -822,115 +659,76 @@ greater_equal = _comparison("greater_equal", operator.ge, r"\ge", tie=1.0)
 equal = _comparison("equal", operator.eq, "=", tie=1.0)
 not_equal = _comparison("not_equal", operator.ne, r"\ne", tie=0.0, with_nan=1.0)
 where: Primitive = Primitive(
-    "where",
-    lambda condition, x, y: x if condition else y,
-    0.0,
+    "where", lambda condition, x, y: x if condition else y, 0.0,
     lambda z, condition, x, y: where(condition, 1.0, 0.0),
     lambda z, condition, x, y: where(condition, 0.0, 1.0),
-    latex=r"\left({1} \text{{ if }} {0} \text{{ else }} {2}\right)",
+    latex=r"\left({1} \text{{ if }} {0} \text{{ else }} {2}\right)", select=True, ulp=1,
     edges=[
         ((0.0, 1.0, 2.0), 2.0, (0.0, 0.0, 1.0)),
         ((nan, 1.0, 2.0), 1.0, (0.0, 1.0, 0.0)),
         ((1.0, 3.0, nan), 3.0, (0.0, 1.0, 0.0)),
         ((1.0, nan, 3.0), nan, (0.0, 1.0, 0.0)),
     ],
-    select=True,
-    ulp=1,
 )
 maximum = Primitive(
-    "maximum",
-    _maximum,
-    lambda z, x, y: _greater_share(x, y),
+    "maximum", _maximum, lambda z, x, y: _greater_share(x, y),
     lambda z, x, y: _greater_share(y, x),
-    latex=r"\max\left({0}, {1}\right)",
+    latex=r"\max\left({0}, {1}\right)", select=True, ulp=1,
     edges=[
-        ((1.0, 1.0), 1.0, (0.5, 0.5)),
-        ((nan, 1.0), nan, (nan, nan)),
+        ((1.0, 1.0), 1.0, (0.5, 0.5)), ((nan, 1.0), nan, (nan, nan)),
         ((1.0, nan), nan, (nan, nan)),
     ],
-    select=True,
-    ulp=1,
 )
 minimum = Primitive(
-    "minimum",
-    _minimum,
-    lambda z, x, y: _greater_share(y, x),
+    "minimum", _minimum, lambda z, x, y: _greater_share(y, x),
     lambda z, x, y: _greater_share(x, y),
-    latex=r"\min\left({0}, {1}\right)",
+    latex=r"\min\left({0}, {1}\right)", select=True, ulp=1,
     edges=[
-        ((1.0, 1.0), 1.0, (0.5, 0.5)),
-        ((nan, 1.0), nan, (nan, nan)),
+        ((1.0, 1.0), 1.0, (0.5, 0.5)), ((nan, 1.0), nan, (nan, nan)),
         ((1.0, nan), nan, (nan, nan)),
     ],
-    select=True,
-    ulp=1,
 )
 clip = Primitive(
-    "clip",
-    _clip,
+    "clip", _clip,
     lambda z, x, lo, hi: inside(z, where(x > lo, where(x < hi, 1.0, 0.0), 0.0)),
     lambda z, x, lo, hi: inside(z, where(x < lo, where(lo < hi, 1.0, 0.0), 0.0)),
     lambda z, x, lo, hi: inside(z, where(maximum(x, lo) > hi, 1.0, 0.0)),
     latex=r"\operatorname{{clip}}\left({0}, {1}, {2}\right)",
-    sample=((-3.0, 3.0), (-2.0, -1.0), (1.0, 2.0)),
+    sample=((-3.0, 3.0), (-2.0, -1.0), (1.0, 2.0)), select=True, ulp=1,
     edges=[
         ((0.0, 0.0, 1.0), 0.0, (0.0, 0.0, 0.0)),
         ((1.0, 0.0, 1.0), 1.0, (0.0, 0.0, 0.0)),
         ((nan, 0.0, 1.0), nan, (nan, nan, nan)),
     ],
-    select=True,
-    ulp=1,
 )
 abs: Primitive = Primitive(
-    "abs",
-    math.fabs,
-    lambda z, x: sign(x),
-    latex=r"\left|{0}\right|",
-    native="fabs",
+    "abs", math.fabs, lambda z, x: sign(x),
+    latex=r"\left|{0}\right|", native="fabs", ulp=1,
     edges=[((0.0,), 0.0, (0.0,)), ((nan,), nan, (nan,))],
-    ulp=1,
 )
 sign: Primitive = Primitive(
-    "sign",
-    lambda x: 1.0 if x > 0.0 else -1.0 if x < 0.0 else x + 0.0,
+    "sign", lambda x: 1.0 if x > 0.0 else -1.0 if x < 0.0 else x + 0.0,
     lambda z, x: inside(z, 0.0),
-    latex=r"\operatorname{{sign}} {0}",
+    latex=r"\operatorname{{sign}} {0}", ulp=1,
     edges=[((0.0,), 0.0, (0.0,)), ((nan,), nan, (nan,))],
-    ulp=1,
 )
 floor: Primitive = Primitive(
-    "floor",
-    lambda x: math.copysign(math.floor(x), x),
-    lambda z, x: inside(z, 0.0),
-    latex=r"\left\lfloor {0} \right\rfloor",
-    native="floor",
+    "floor", lambda x: math.copysign(math.floor(x), x), lambda z, x: inside(z, 0.0),
+    latex=r"\left\lfloor {0} \right\rfloor", native="floor", ulp=1, ieee=lambda x: x,
     edges=[((2.0,), 2.0, (0.0,)), ((nan,), nan, (nan,))],
-    ieee=lambda x: x,
-    ulp=1,
 )
 ceil = Primitive(
-    "ceil",
-    lambda x: math.copysign(math.ceil(x), x),
-    lambda z, x: inside(z, 0.0),
-    latex=r"\left\lceil {0} \right\rceil",
-    native="ceil",
+    "ceil", lambda x: math.copysign(math.ceil(x), x), lambda z, x: inside(z, 0.0),
+    latex=r"\left\lceil {0} \right\rceil", native="ceil", ulp=1, ieee=lambda x: x,
     edges=[((2.0,), 2.0, (0.0,)), ((nan,), nan, (nan,))],
-    ieee=lambda x: x,
-    ulp=1,
 )
 copysign: Primitive = Primitive(
-    "copysign",
-    math.copysign,
-    lambda z, x, y: sign(x) * copysign(1.0, y),
-    0.0,
-    latex=r"\operatorname{{copysign}}\left({0}, {1}\right)",
-    native="copysign",
+    "copysign", math.copysign, lambda z, x, y: sign(x) * copysign(1.0, y), 0.0,
+    latex=r"\operatorname{{copysign}}\left({0}, {1}\right)", native="copysign", ulp=1,
     edges=[
-        ((0.0, 1.0), 0.0, (0.0, 0.0)),
-        ((2.0, -0.0), -2.0, (-1.0, 0.0)),
+        ((0.0, 1.0), 0.0, (0.0, 0.0)), ((2.0, -0.0), -2.0, (-1.0, 0.0)),
         ((1.0, nan), 1.0, (1.0, 0.0)),
     ],
-    ulp=1,
 )
 
 # ---- neural networks -----------------------------------------------------------------
@@ -995,79 +793,55 @@ def _normal_density(x: Any) -> Any:
 
 
 sigmoid = Primitive(
-    "sigmoid",
-    _sigmoid,
-    lambda z, x: z * (1 - z),
+    "sigmoid", _sigmoid, lambda z, x: z * (1 - z),
     latex=r"\sigma\left({0}\right)",
 )
 softplus = Primitive(
-    "softplus",
-    _softplus,
-    lambda z, x: sigmoid(x),
+    "softplus", _softplus, lambda z, x: sigmoid(x),
     latex=r"\ln\left(1 + e^{{{0}}}\right)",
 )
 relu = Primitive(
-    "relu",
-    _relu,
-    lambda z, x: where(x > 0.0, 1.0, where(x <= 0.0, 0.0, x)),
-    latex=r"\operatorname{{relu}} {0}",
+    "relu", _relu, lambda z, x: where(x > 0.0, 1.0, where(x <= 0.0, 0.0, x)),
+    latex=r"\operatorname{{relu}} {0}", select=True, ulp=1,
     edges=[((0.0,), 0.0, (0.0,)), ((nan,), nan, (nan,))],
-    select=True,
-    ulp=1,
 )
 leaky_relu = Primitive(
-    "leaky_relu",
-    _leaky_relu,
+    "leaky_relu", _leaky_relu,
     lambda z, x, slope: inside(z, where(x > 0.0, 1.0, slope)),
     lambda z, x, slope: inside(z, where(x > 0.0, 0.0, x)),
     latex=r"\operatorname{{leaky\_relu}}\left({0}, {1}\right)",
-    sample=((-3.0, 3.0), (0.01, 0.3)),
+    sample=((-3.0, 3.0), (0.01, 0.3)), ulp=1,
     edges=[
-        ((0.0, 0.01), 0.0, (0.01, 0.0)),
-        ((nan, 0.01), nan, (nan, nan)),
+        ((0.0, 0.01), 0.0, (0.01, 0.0)), ((nan, 0.01), nan, (nan, nan)),
         ((2.0, nan), 2.0, (1.0, 0.0)),
     ],
-    ulp=1,
 )
 silu = Primitive(
-    "silu",
-    _silu,
-    lambda z, x: sigmoid(x) + where(z < inf, z, 0.0) * sigmoid(-x),
-    latex=r"\operatorname{{silu}} {0}",
+    "silu", _silu, lambda z, x: sigmoid(x) + where(z < inf, z, 0.0) * sigmoid(-x),
+    latex=r"\operatorname{{silu}} {0}", ulp=4,
     edges=[((-inf,), 0.0, (0.0,)), ((inf,), inf, (1.0,))],
-    ulp=4,
 )
 gelu = Primitive(
-    "gelu",
-    _gelu,
+    "gelu", _gelu,
     lambda z, x: (
         0.5 * erfc(-x * SQRT_HALF) + where(abs(x) < inf, x, 0.0) * _normal_density(x)
     ),
-    latex=r"\operatorname{{gelu}} {0}",
+    latex=r"\operatorname{{gelu}} {0}", ulp=6,
     edges=[((-inf,), 0.0, (0.0,)), ((inf,), inf, (1.0,))],
-    ulp=6,
 )
 logsumexp = Primitive(
-    "logsumexp",
-    _logsumexp,
+    "logsumexp", _logsumexp,
     lambda z, *xs: [where(z == -inf, 0.0, exp(x - z)) for x in xs],
-    latex=r"\operatorname{{logsumexp}}\left({all}\right)",
+    latex=r"\operatorname{{logsumexp}}\left({all}\right)", ulp=3,
     edges=[((-inf, -inf), -inf, (0.0, 0.0)), ((0.0, -inf), 0.0, (1.0, 0.0))],
-    ulp=3,
 )
 dot = Primitive(
-    "dot",
-    _dot,
-    lambda z, *operands: (
-        operands[len(operands) // 2 :] + operands[: len(operands) // 2]
-    ),
-    latex=r"\operatorname{{dot}}\left({all}\right)",
-    ulp=2,
+    "dot", _dot,
+    lambda z, *xys: xys[len(xys) // 2 :] + xys[: len(xys) // 2],
+    latex=r"\operatorname{{dot}}\left({all}\right)", ulp=2,
 )
 prod = Primitive(
-    "prod",
-    _prod,
-    _products_of_others,
+    "prod", _prod, _products_of_others,
     latex=r"\operatorname{{prod}}\left({all}\right)",
     edges=[((0.0, 3.0), 0.0, (3.0, 0.0)), ((0.0, 0.0, 5.0), 0.0, (0.0, 0.0, 0.0))],
 )
@@ -1076,14 +850,11 @@ prod = Primitive(
 
 identity = Primitive("identity", lambda x: x, 1.0, latex="{0}", ulp=1)
 stop_gradient = Primitive(
-    "stop_gradient",
-    lambda x: x,
-    0.0,
-    latex=r"\operatorname{{stop\_gradient}} {0}",
-    select=True,
-    ulp=1,
+    "stop_gradient", lambda x: x, 0.0,
+    latex=r"\operatorname{{stop\_gradient}} {0}", select=True, ulp=1,
 )
 
+# fmt: on
 # ---- the same rules, for floats only -------------------------------------------------
 
 

@@ -194,7 +194,7 @@ def test_formula_puts_brackets_only_where_they_are_needed():
 
 def test_partial_formulas_are_what_the_rules_compute():
     """Every symbol in a partial is right: evaluated, it gives the recorded number."""
-    meaning = {name: row for name, row in vars(primitives).items()}
+    meaning = dict(vars(primitives))
     meaning["e"] = math.e
     for row in list(meaning.values()):
         if not isinstance(row, Primitive) or row.arity not in (1, 2):
