@@ -7,6 +7,7 @@ Graphviz and matplotlib, where the text depends on this project alone.
 
 from __future__ import annotations
 
+import os
 import re
 from math import isclose
 from pathlib import Path
@@ -45,7 +46,7 @@ def execute(path: Path) -> Any:
         record_timing=False,
         coalesce_streams=True,
         resources={"metadata": {"path": str(ROOT)}},
-    ).execute()
+    ).execute(env={k: v for k, v in os.environ.items() if k != "MPLBACKEND"})
     notebook.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
     for cell in code_cells(notebook):
         if "live" in cell.metadata.get("tags", []):  # a widget: nothing without Python
