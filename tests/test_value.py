@@ -960,8 +960,8 @@ def test_detect_anomaly_accepts_non_finite_operands_of_finite_results() -> None:
 # ---- size ----------------------------------------------------------------------------
 
 
-# CPython 3.13 frees nested objects of any type 10 000 deep before it unwinds: that alone
-# takes more than 512 KB.
+# CPython 3.13 frees nested objects of any type 10 000 deep before it unwinds; that
+# alone takes more than 512 KB.
 SMALL_STACK = (512 if sys.version_info < (3, 13) else 2048) * 1024
 
 
