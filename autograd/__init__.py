@@ -98,12 +98,16 @@ from .value import Value
 __version__ = "0.1.0"
 accelerated = False  # whether Value is the C type; this release is pure Python
 
-_LAZY = {"draw": ".show.draw", "explain": ".show.explain"}  # for people who look
+_LAZY = {  # for people who look
+    "draw": ".show.draw",
+    "draw_network": ".show.network",
+    "explain": ".show.explain",
+}
 
 __all__ = [
     "Primitive", "Value", "accelerated", "check_grads", "detect_anomaly", "draw",
-    "explain", "grad", "hessian", "hvp", "jacobian", "jvp", "ravel", "value_and_grad",
-    "vjp",
+    "draw_network", "explain", "grad", "hessian", "hvp", "jacobian", "jvp", "ravel",
+    "value_and_grad", "vjp",
     "abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh", "cbrt",
     "ceil", "clip", "copysign", "cos", "cosh", "degrees", "div", "dot", "equal", "erf",
     "erfc", "exp", "exp2", "expm1", "floor", "fma", "gamma", "gelu", "greater",

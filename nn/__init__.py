@@ -8,9 +8,11 @@ from .layers import MLP, Layer, Neuron
 from .losses import accuracy, binary_cross_entropy, cross_entropy, hinge, mse
 from .module import Module
 from .optim import SGD, Adam
+from .textbook import backprop_table
 from .training import History, fit, predict
 
 __all__ = [
     "MLP", "SGD", "Adam", "History", "Layer", "Module", "Neuron", "accuracy",
-    "binary_cross_entropy", "cross_entropy", "fit", "hinge", "mse", "predict",
+    "backprop_table", "binary_cross_entropy", "cross_entropy", "fit", "hinge", "mse",
+    "predict",
 ]  # fmt: skip

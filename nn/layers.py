@@ -21,6 +21,7 @@ from typing import Any, Final
 import autograd
 from autograd import Primitive, Value, dot
 
+from .losses import mse
 from .module import Module
 
 ACTIVATIONS: Final = tuple(
@@ -204,6 +205,37 @@ class MLP(Module):
             out = layer(a)
             a = out if isinstance(out, list) else [out]
         return out
+
+    def draw(
+        self,
+        x: Any = None,
+        y: Any = None,
+        loss: Callable[[Any, Any], Any] = mse,
+        by: str = "weight",
+    ) -> Any:
+        """A picture of the network: a card for each neuron, a line for each weight.
+
+        x     a point, whose z and a each neuron then shows
+        y     its target: with it they also show δ = ∂L/∂z, L being loss(model(x), y)
+        by    what lines show, "weight" or "grad": ∂L/∂w with y, else the weights' own
+              `.grad`, as `backward()` left it
+
+        A notebook shows the picture, and `.svg(path)` writes it. `draw(model)` is the
+        same without a point. The model is left as it was, gradients included.
+
+        >>> picture = MLP(2, [3, 1], "tanh", seed=0).draw([0.5, -1.0], 1.0)
+        >>> picture.description
+        'Columns of cards from left to right, of 2, 3, 1. Lines are w, in blue ...'
+
+        Raises ValueError for another number of features, y without x, another `by`, or
+        by="grad" where no sweep has been.
+        """
+        from .textbook import network_drawing
+
+        return network_drawing(self, x, y, loss, by)
+
+    def _draw_(self) -> Any:
+        return self.draw()
 
     def __repr__(self) -> str:
         nin = len(self.layers[0].neurons[0].w)
