@@ -15,7 +15,7 @@ if _os.path.isdir(_os.path.join(_os.path.dirname(__file__), "numpy")):
         "of its own"
     )
 
-from .check import check_grads, detect_anomaly
+from .check import check_grads, detect_anomaly, record_lines
 from .primitives import (
     Primitive,
     abs,
@@ -102,12 +102,13 @@ _LAZY = {  # for people who look
     "draw": ".show.draw",
     "draw_network": ".show.network",
     "explain": ".show.explain",
+    "why": ".show.why",
 }
 
 __all__ = [
     "Primitive", "Value", "accelerated", "check_grads", "detect_anomaly", "draw",
     "draw_network", "explain", "grad", "hessian", "hvp", "jacobian", "jvp", "ravel",
-    "value_and_grad", "vjp",
+    "record_lines", "value_and_grad", "vjp", "why",
     "abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh", "cbrt",
     "ceil", "clip", "copysign", "cos", "cosh", "degrees", "div", "dot", "equal", "erf",
     "erfc", "exp", "exp2", "expm1", "floor", "fma", "gamma", "gelu", "greater",

@@ -4,7 +4,7 @@
 does the same to the derivative, up to the order asked for. If numbers differ, it looks
 at every primitive in the graph by itself, so that the message names the culprit, and
 at both sides of the point, so that a kink is not called a bug. `detect_anomaly` finds
-where a number stops being finite.
+where a number stops being finite; `record_lines` keeps the source line of each node.
 """
 
 from __future__ import annotations
@@ -226,7 +226,25 @@ def _where(point: Sequence[float], i: int, level: int) -> str:
     return f"{kind} with respect to number {i} of the arguments, at {point[i]!r},"
 
 
-# ---- the first number that is not finite ---------------------------------------------
+# ---- source lines, and the first number that is not finite ---------------------------
+
+
+@contextmanager
+def record_lines() -> Iterator[None]:
+    """Keep, in `line`, the line of the caller's source that computed each Value.
+
+    It holds for the thread that enters it, and makes recording slower. Inside
+    `detect_anomaly`, or around it, lines are kept and anomalies are found.
+
+    >>> x = Value(2.0)
+    >>> with record_lines():
+    ...     y = x * x
+    >>> y.line.split(":")[-1], (x * x).line
+    ('2', None)
+    """
+    current = watchers.get(threading.get_ident())  # whoever watches keeps lines
+    with _watched_by(current or _Lines()):
+        yield
 
 
 @contextmanager
@@ -241,9 +259,16 @@ def detect_anomaly() -> Iterator[None]:
     Traceback (most recent call last):
     FloatingPointError: log: the value must be finite, but is -inf at x=0.0; ...
     """
+    with _watched_by(_Anomalies()):
+        yield
+
+
+@contextmanager
+def _watched_by(watcher: _Lines) -> Iterator[None]:
+    """Show this thread's new nodes and adjoints to the watcher, for a while."""
     thread = threading.get_ident()
     before = watchers.get(thread)
-    watchers[thread] = _Anomalies()
+    watchers[thread] = watcher
     try:
         yield
     finally:
@@ -253,11 +278,21 @@ def detect_anomaly() -> Iterator[None]:
             watchers[thread] = before
 
 
-class _Anomalies:
-    """Looks at each new node, and at the adjoints of each finished sweep."""
+class _Lines:
+    """Notes on each new node the line that computed it."""
 
     def see_value(self, node: Value) -> None:
         node._note = (node.label, _caller())
+
+    def see_adjoints(self, adjoints: dict[Any, Any], order: list[Value]) -> None:
+        """Sweeps compute no node."""
+
+
+class _Anomalies(_Lines):
+    """Looks at each new node, and at the adjoints of each finished sweep."""
+
+    def see_value(self, node: Value) -> None:
+        super().see_value(node)
         if not isfinite(node._data):
             _complain(node, "the value", node._data)
 

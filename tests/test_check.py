@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+import nn
 from autograd import (
     Primitive,
     Value,
@@ -21,7 +22,7 @@ from autograd import (
     sin,
     sqrt,
 )
-from autograd.check import difference
+from autograd.check import difference, record_lines
 
 
 def message(f, args, order=2):
@@ -203,3 +204,73 @@ def test_detect_anomaly_holds_for_its_own_thread_only():
         thread.start()
         thread.join()
     assert found == [-math.inf]
+
+
+# ---- record_lines --------------------------------------------------------------------
+
+
+def test_record_lines_keeps_the_line_of_each_node_made_inside():
+    x = Value(2.0, "x")
+    with record_lines():
+        line = here(1)
+        y = x * x
+        y.label = "y"
+        z = y.sin()
+    assert y.line.endswith(line)
+    assert z.line.endswith(here(-2))
+    assert y.label == "y"
+    assert x.line is None
+
+
+def test_record_lines_names_the_callers_line_for_what_a_network_computes():
+    model = nn.MLP(2, [2, 1], "tanh", seed=0)
+    with record_lines():
+        line = here(1)
+        y = model([1.0, 2.0])
+    assert y.line.endswith(line)
+    assert all(node.line == y.line for node in y.parents if node.op)
+
+
+def test_record_lines_ends_with_its_block_also_after_an_error():
+    with pytest.raises(KeyError), record_lines():
+        raise KeyError
+    assert (Value(2.0) * 2).line is None
+
+
+def test_record_lines_checks_nothing():
+    with record_lines():
+        x = Value(0.0)
+        y = x.log()
+        y.backward()
+    assert y.data == -math.inf
+    assert x.grad == math.inf
+
+
+def test_record_lines_and_detect_anomaly_nest_in_each_other():
+    for outer, inner in [
+        (record_lines, detect_anomaly),
+        (detect_anomaly, record_lines),
+    ]:
+        with outer(), inner():
+            assert (Value(2.0) * 2).line is not None
+            with pytest.raises(FloatingPointError):
+                Value(0.0).log()
+    with record_lines():
+        with detect_anomaly():
+            pass
+        assert Value(0.0).log().line is not None
+    with detect_anomaly():
+        with record_lines():
+            pass
+        with pytest.raises(FloatingPointError):
+            Value(0.0).sqrt().backward()
+    assert Value(0.0).log().line is None
+
+
+def test_record_lines_holds_for_its_own_thread_only():
+    found = []
+    with record_lines():
+        thread = threading.Thread(target=lambda: found.append((Value(2.0) * 2).line))
+        thread.start()
+        thread.join()
+    assert found == [None]
