@@ -603,7 +603,9 @@ def _quotable(text: str) -> str:
     return html.escape(text).replace("\\", r"\\\\")
 
 
-def _write(path: str | os.PathLike[str], content: bytes) -> str:
+def _write(
+    path: str | os.PathLike[str], content: bytes, operation: str = "draw"
+) -> str:
     """Write a file as a whole or not at all."""
     name = os.fspath(path)
     folder, base = os.path.split(os.path.realpath(name))
@@ -614,7 +616,7 @@ def _write(path: str | os.PathLike[str], content: bytes) -> str:
         os.replace(draft, os.path.join(folder, base))
     except OSError as error:
         raise type(error)(
-            f"draw: path must name a file that can be written, but is {name!r} "
+            f"{operation}: path must name a file that can be written, but is {name!r} "
             f"({error.strerror}); choose a folder that exists and is yours"
         ) from None
     finally:
