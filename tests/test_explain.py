@@ -2,6 +2,9 @@
 
 import math
 import re
+import time
+import unicodedata
+from xml.etree import ElementTree
 
 import pytest
 
@@ -19,7 +22,7 @@ from autograd import (
     stop_gradient,
     where,
 )
-from autograd.show.explain import MOST_PATHS, explain
+from autograd.show.explain import MOST_LEAVES, MOST_PATHS, explain
 from autograd.show.latex import (
     LATEX,
     PLAIN,
@@ -138,15 +141,229 @@ def test_explain_leaves_out_what_a_select_left_out():
     assert explain(stop_gradient(x) * x).sensitivities[0].count == 1
 
 
+def network(count):
+    """A chain of tanh(y·w + w′) with so many weights."""
+    weights = [Value(math.sin(3.0 * k), f"w{k}") for k in range(count)]
+    y = Value(1.0, "x")
+    for k, w in enumerate(weights):
+        y = (y * w + weights[k - 1]).tanh()
+    return weights, y
+
+
 def test_explain_summarises_a_large_graph_and_says_so():
-    leaves = [Value(k / 100.0, f"w{k}") for k in range(300)]
-    y = Value(0.0)
-    for leaf in leaves:
-        y = y * 0.9 + leaf.sin()
-    text = explain(y).text
-    assert len(text.splitlines()) < 150
-    assert "more variables" in text
-    assert "more inputs" in text
+    weights, y = network(300)
+    found = explain(y)
+    text = found.text
+    assert len(text.splitlines()) < 60
+    assert f"takes 900 operations, 900 in a row, on {len(found.leaves)} inputs" in text
+    for op in "mul", "add", "tanh":
+        assert re.search(rf"^  {op} +300$", text, re.MULTILINE)
+    y.backward()
+    largest = max(weights, key=lambda w: abs(w.grad))
+    inputs = text.partition("Inputs with the largest derivatives")[2].splitlines()
+    assert inputs[2].split() == [
+        largest.label,
+        PLAIN.number(largest.data),
+        PLAIN.number(largest.grad),
+    ]
+
+
+def test_the_summary_counts_what_it_does_not_show():
+    _, y = network(300)
+    found = explain(y)
+    assert "… and 890 more variables" in found.text
+    assert f"… and {len(found.leaves) - MOST_LEAVES} more inputs" in found.text
+    assert "exactly 0" not in found.text
+    rows = found.markdown.count("$v_{") + found.html.count("<td>v")
+    assert 10 < rows < 60
+    lost = explain(y * 0.0 + Value(1.0, "b"))
+    for out in lost.text, lost.markdown, lost.html:
+        assert "900 adjoints are exactly 0" in out
+        assert "… and 900 more variables" in out
+        assert "Smallest" not in out
+
+
+def test_the_summary_shows_the_extremes_of_the_adjoints_that_are_not_zero():
+    _, y = network(300)
+    found = explain(y)
+    sizes = sorted(abs(found.adjoints[node]) for node in found.order)
+    sizes = [size for size in sizes if size]
+    _, _, rest = found.text.partition("Largest adjoints")
+    large, _, rest = rest.partition("Smallest adjoints that are not 0")
+    small, _, _ = rest.partition("…")
+
+    def column(part):
+        rows = [line.split() for line in part.splitlines()[2:]]
+        return [abs(float(row[-1])) for row in rows if row]
+
+    assert column(large) == pytest.approx(sizes[:-6:-1], rel=1e-7)
+    assert column(small) == pytest.approx(sizes[:5], rel=1e-7)
+
+
+def test_the_summary_keeps_rows_of_many_operands_short():
+    layer = [Value(0.1, f"layers.0.neurons.{k}.w") for k in range(200)]
+    odd = Primitive("a|b_<c>", lambda *xs: sum(xs), lambda z, *xs: [1.0] * len(xs))
+    y = odd(*layer)
+    for _ in range(60):
+        y = y * 1.0
+    found = explain(dot([y, *layer[1:100]], layer[100:]))
+    assert "y = dot of 200 operands" in found.text
+    assert r"$y = \text{dot of 200 operands}$" in found.markdown
+    assert max(map(len, found.text.splitlines())) < 90
+    for row in found.markdown.splitlines():
+        assert row.count("|") in (0, 3, 4)
+    assert "a|b" not in found.text
+
+
+def test_a_graph_of_sixty_operations_is_not_summarised():
+    y = Value(1.0, "x")
+    for _ in range(60):
+        y = y * 0.5
+    assert len(explain(y).sensitivities[0].paths[0].steps) == 60
+    assert "Backward: the chain rule" in explain(y).text
+    assert "Operations" in explain(y * 0.5).text
+
+
+def test_explain_of_ten_thousand_operations_takes_less_than_a_second():
+    _, y = network(3334)
+    times = []
+    for _ in range(3):
+        start = time.process_time()
+        found = explain(y)
+        assert found.text and found.markdown and found.html
+        times.append(time.process_time() - start)
+    assert min(times) < 1.0
+
+
+def test_names_of_many_inputs_with_one_label_are_found_in_linear_time():
+    leaves = [Value(1.0, "w") for _ in range(20_000)]
+    start = time.process_time()
+    names = list(explain(dot(leaves, leaves)).names.values())
+    assert time.process_time() - start < 5.0
+    assert names[:3] == ["w", "w_2", "w_3"]
+    assert len(set(names)) == len(names) == 20_001
+
+
+def test_adjoints_stand_beside_values_where_paths_part():
+    x = Value(2.0, "x")
+    text = explain(x * x.sin()).text
+    assert re.search(r"u = sin\(x\) += 0.90929743 +∂y/∂u = 2 +du/dx", text)
+    assert "∂y/∂" not in explain(x.sin().exp()).text
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, row in vars(primitives).items() if type(row) is Primitive]
+)
+def test_adjoints_that_are_shown_are_those_of_a_sweep(name):
+    row = getattr(primitives, name)
+    args = [Value(0.25 + 0.5 * k) for k in range(row.arity or 4)]
+    if name == "polygamma":
+        args[0] = Value(1.0).data
+    y = row(*args) * 3.0
+    found = explain(y)
+    y.backward()
+    for node, adjoint in found.adjoints.items():
+        assert adjoint == node.grad or node.grad != node.grad
+
+
+HOSTILE = "</script><b>&amp;\"'|$$`*_{}^~%#\\\u202e\x00\n" + "z" * 10_000
+
+
+def hostile():
+    x = Value(-2.0, HOSTILE)
+    u = abs(x) * x
+    u.label = HOSTILE
+    return u + x.sin()
+
+
+def test_html_holds_the_table_and_the_chain_rule():
+    x, y = chain()
+    page = explain(y).html
+    for cell in "v = x²", "0.7780732", "du/dv = cos(v) = -0.62817362", "2.177273":
+        assert cell in page
+    assert "<td>y = e^u</td>" in page
+    assert "dy/dx = dy/du · du/dv · dv/dx" in page
+
+
+def test_html_of_any_label_is_text_and_well_formed():
+    for y in hostile(), logsumexp([hostile() for _ in range(40)]):
+        page = explain(y).html
+        tree = ElementTree.fromstring(page)
+        tags = {element.tag for element in tree.iter()}
+        assert tags <= {
+            "div", "p", "pre", "table", "caption", "thead", "tbody", "tr", "th", "td",
+        }  # fmt: skip
+        assert "</script><b>&amp;" in "".join(tree.itertext())
+        assert len(page) < 60_000
+
+
+def test_no_output_holds_a_control_or_bidirectional_character():
+    found = explain(hostile())
+    for out in found.text, found.markdown, found.latex, found.html:
+        odd = {c for c in out if unicodedata.category(c)[0] == "C"}
+        assert odd <= {"\n"}
+        assert "z" * 41 not in out
+
+
+def test_markdown_of_any_label_keeps_its_tables_and_formulas():
+    for y in hostile(), logsumexp([hostile() for _ in range(40)]):
+        markdown = explain(y).markdown
+        rows = [line for line in markdown.splitlines() if line.startswith("|")]
+        assert rows
+        assert {line.count("|") for line in rows} <= {3, 4, 5}
+        for line in rows:
+            dollars = re.findall(r"(?<!\\)\$", line)
+            assert len(dollars) % 2 == 0
+        assert not re.search("<[/b]|`", markdown)
+
+
+def test_a_label_with_an_equal_sign_does_not_split_its_formula():
+    x = Value(2.0, "a = b")
+    assert r"\frac{dy}{d\text{a }=\text{ b}} &= 2" in explain(x * 2).latex
+
+
+def test_labels_that_clip_to_the_same_name_stay_apart():
+    x, y = Value(1.0, "a" * 100 + "1"), Value(2.0, "a" * 100 + "2")
+    found = explain(x * y)
+    assert found.names[x] != found.names[y]
+    assert found.names[x] == "a" * 39 + "…"
+
+
+def test_a_label_of_blanks_is_no_name():
+    names = explain(Value(1.0, " \n").sin()).names
+    assert sorted(names.values()) == ["x", "y"]
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_explain_takes_apart_a_derivative_of_any_order(order):
+    def f(x):
+        return sin(x * x)
+
+    derivative = f
+    for _ in range(order):
+        derivative = grad(derivative)
+    x = Value(0.7, "x")
+    found = explain(derivative(x))
+    assert found.names[x] == "x"
+    assert len(set(found.names.values())) == len(found.names)
+    exact = grad(derivative)(0.7)
+    assert found.sensitivities[0].derivative == pytest.approx(exact, rel=1e-12)
+    assert "?" not in found.text + found.markdown
+
+
+def test_copies_that_a_transform_makes_are_numbered():
+    x = Value(0.7, "x")
+    found = explain(grad(lambda x: x.sin() * x)(x))
+    assert "x_2 = x " in found.text
+    assert "$x_{2} = x$" in found.markdown
+
+
+def test_wide_rows_count_the_local_derivatives_they_do_not_show():
+    xs = [Value(k / 10, f"w{k}") for k in range(50)]
+    found = explain(dot(xs, [1.0] * 50))
+    assert "… 42 more" in found.text.splitlines()[1]
+    assert "… 42 more" in found.html and "… 42 more" in found.markdown
+    assert "w9" not in found.text.splitlines()[1]
 
 
 def test_explain_of_a_leaf_and_of_no_value():
@@ -252,6 +469,53 @@ def test_wide_rows_count_what_they_do_not_show():
     assert "… 42 more" in explain(y).text
 
 
-def test_latex_escapes_labels():
+def test_latex_keeps_special_characters_of_labels_out_of_text():
     x = Value(1.0, r"a_b%{c}\d")
-    assert r"\text{a\_b\%\{c\}\textbackslash{}d}" in explain(x.sin()).latex
+    shown = r"\text{a}\_\text{b}\%\{\text{c}\}\backslash\text{d}"
+    assert shown in explain(x.sin()).latex
+
+
+# What MathJax and KaTeX both know without an extension.
+MATHJAX = r"""\begin \end \frac \partial \cdot \quad \text \left \right \vert \lfloor
+    \rfloor \lceil \rceil \operatorname \sqrt \sin \cos \tan \arcsin \arccos \arctan
+    \sinh \cosh \tanh \ln \log \Gamma \psi \sigma \max \min \bmod \le \ge \ne \infty
+    \displaystyle \_ \\ \$ \{ \} \& \% \# \backslash \lt \gt \sim \wedge"""
+
+
+def assert_mathjax(latex):
+    commands = set(re.findall(r"\\(?:[a-zA-Z]+|.)", latex))
+    assert commands <= set(MATHJAX.split())
+    inside = re.findall(r"\\text\{([^}]*)\}", latex)
+    assert not any(set(text) & set(r"\$&#%_^{}<>|`") for text in inside)
+    bare = re.sub(r"\\[{}]", "", latex)
+    depth = 0
+    for c in bare:
+        depth += {"{": 1, "}": -1}.get(c, 0)
+        assert depth >= 0
+    assert depth == 0
+    pairs = [
+        len(re.findall(rf"\\{side}(?![a-z])", latex)) for side in ("left", "right")
+    ]
+    assert pairs[0] == pairs[1]
+
+
+def test_latex_of_every_row_is_what_mathjax_renders():
+    for row in vars(primitives).values():
+        if isinstance(row, Primitive):
+            xs = [Value(0.25 + 0.5 * k, f"w_{k}") for k in range(row.arity or 12)]
+            args = [1.0, *xs[1:]] if row.name == "polygamma" else xs
+            found = explain(row(*args) * 2)
+            assert_mathjax(found.latex)
+            for cell in re.findall(r"\$([^$]+)\$", found.markdown):
+                assert_mathjax(cell)
+    assert_mathjax(explain(hostile()).latex)
+
+
+def test_table_cells_of_every_row_hold_no_bar():
+    for row in vars(primitives).values():
+        if isinstance(row, Primitive):
+            xs = [Value(0.25 + 0.5 * k) for k in range(row.arity or 4)]
+            args = [1.0, *xs[1:]] if row.name == "polygamma" else xs
+            markdown = explain(row(*args) * 2).markdown
+            table = [line for line in markdown.splitlines() if line.startswith("|")]
+            assert {line.count("|") for line in table} == {5}, row.name

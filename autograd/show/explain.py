@@ -9,23 +9,37 @@ the sum of these products: the derivative.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+import html
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice, zip_longest
+from math import inf, isnan
 from typing import Final
 
 from ..value import Value, require_current, topological
-from .latex import LATEX, PLAIN, Style, partial_formulas, row_formula
+from .latex import (
+    LATEX,
+    MOST_OPERANDS,
+    PLAIN,
+    Style,
+    clean,
+    partial_formulas,
+    row_formula,
+)
 
-MOST_ROWS: Final = 60  # beyond these a person no longer reads: rows are counted instead
+MOST_ROWS: Final = 60  # beyond these a person no longer reads: a summary is given
 MOST_PATHS: Final = 8  # for one input, the largest first
 MOST_FACTORS: Final = 9  # of one path
 MOST_LEAVES: Final = 20
+MOST_EXTREMES: Final = 5  # of the largest and smallest adjoints in a summary
 WIDTH: Final = 64  # of a sum of products on one line
 
 LETTERS: Final = "uvwtsrqpkhgabcd"
 
 
 Step = tuple[Value, Value, float]  # (result, operand, local derivative)
+Table = tuple[str, list[str], list[list[str]], list[str]]  # title, head, rows, hidden
 
 
 @dataclass(frozen=True)
@@ -76,24 +90,31 @@ def explain(y: Value) -> Explanation:
 
 
 class Explanation:
-    """What `explain` gives: print it, or read `.text`, `.markdown` and `.latex`."""
+    """What `explain` gives: print it, or read `.text`, `.markdown`, `.latex`, `.html`.
+
+    A graph of more than 60 operations is summarised: its operations are counted, and
+    its largest derivatives shown.
+    """
 
     def __init__(self, y: Value) -> None:
         self.y = y
         self.order = topological(y)
         for node in self.order:
             require_current(node, "explain")
-        self.leaves = _leaves(y, self.order)
-        self.names = _names(y, self.order, self.leaves)
-        self.adjoints = _adjoints(y, self.order)
-        paths = _largest_paths(y, self.order)
-        counts = _path_counts(y, self.order)
+        self.leaves = input_values(y, self.order)
+        self.names = variable_names(y, self.order, self.leaves)
+        self.adjoints = adjoints(y, self.order)
+        self.summarised = len(self.order) > MOST_ROWS
+        paths = {} if self.summarised else _largest_paths(y, self.order)
+        counts = {} if self.summarised else _path_counts(y, self.order)
         self.sensitivities = [
             Sensitivity(
-                leaf, self.adjoints.get(leaf, 0.0), paths.get(leaf, ()), counts[leaf]
+                leaf, self.adjoints[leaf], paths.get(leaf, ()), counts.get(leaf, 0)
             )
             for leaf in self.leaves
         ]
+        if self.summarised:
+            self.sensitivities.sort(key=lambda found: -_size(found.derivative))
 
     def __str__(self) -> str:
         return self.text
@@ -109,61 +130,163 @@ class Explanation:
         """The explanation for a terminal."""
         if not self.order:
             return f"{self.names[self.y]} is an input: nothing to take apart"
+        if self.summarised:
+            lines = [self._size_in_words(PLAIN)]
+            for title, head, rows, hidden in self._tables(PLAIN):
+                lines += ["", title, *aligned([head, *rows]), *hidden]
+            return "\n".join(lines)
         lines = ["Forward: every variable, and its local derivatives"]
-        lines += _aligned(self._cells(PLAIN))
-        lines += self._hidden(len(self.order), MOST_ROWS, "variables")
+        lines += aligned(self._cells(), _gap_of_pairs)
         lines += ["", "Backward: the chain rule"]
-        for sensitivity in self.sensitivities[:MOST_LEAVES]:
-            lines += ["  " + line for line in self._chain(sensitivity, PLAIN)]
-        lines += self._hidden(len(self.leaves), MOST_LEAVES, "inputs")
-        return "\n".join(lines)
+        lines += ["  " + line for line in self._chain_lines(PLAIN)]
+        return "\n".join([*lines, *self._hidden_inputs()])
 
     @property
     def markdown(self) -> str:
         """The explanation for a notebook: tables, with formulas in LaTeX."""
-        lines = [
-            "| variable | value | local derivatives | adjoint |",
-            "|---|---|---|---|",
-        ]
-        for node in self.order[:MOST_ROWS]:
-            name = LATEX.name(self.names[node])
-            local = ", ".join(
-                f"$\\displaystyle {self._local_ratio(node, arg, LATEX)} = {symbols}"
-                + ("$" if symbols == LATEX.number(d) else f" = {LATEX.number(d)}$")
-                for arg, symbols, d in self._locals(node, LATEX)
-            )
-            row = row_formula(node, self.names, LATEX)
-            adjoint = PLAIN.number(self.adjoints.get(node, 0.0))
-            cells = [f"${name} = {row}$", PLAIN.number(node._data), local, adjoint]
-            lines.append("| " + " | ".join(map(_table_safe, cells)) + " |")
-        lines += self._hidden(len(self.order), MOST_ROWS, "variables")
-        hidden = self._hidden(len(self.leaves), MOST_LEAVES, "inputs")
-        return "\n".join([*lines, "", f"$$\n{self.latex}\n$$", *hidden])
+        if not self.order:
+            return self._formula(self.y, LATEX) + " is an input: nothing to take apart"
+        lines = [self._size_in_words(LATEX)] if self.summarised else []
+        for title, head, rows, hidden in self._tables(LATEX):
+            lines += ["", f"**{title}**", ""] if self.summarised else []
+            lines += [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+            lines += [f"| {' | '.join(map(table_safe, row))} |" for row in rows]
+            lines += hidden and ["", *hidden]
+        if not self.summarised:
+            lines += ["", f"$$\n{self.latex}\n$$", *self._hidden_inputs()]
+        return "\n".join(lines)
+
+    @property
+    def html(self) -> str:
+        """The explanation as a piece of HTML that needs nothing else: no script."""
+        if not self.order:
+            return f"<p>{html.escape(self.text)}</p>"
+        parts = [self._size_in_words(PLAIN)] if self.summarised else []
+        parts = [f"<p>{html.escape(part)}</p>" for part in parts]
+        for title, head, rows, hidden in self._tables(PLAIN):
+            parts.append(_html_table(title, head, rows))
+            parts += [f"<p>{html.escape(line.strip())}</p>" for line in hidden]
+        if not self.summarised:
+            lines = [*self._chain_lines(PLAIN), *self._hidden_inputs()]
+            parts.append(f"<pre>{html.escape(chr(10).join(lines))}</pre>")
+        return '<div class="explain">\n' + "\n".join(parts) + "\n</div>"
 
     @property
     def latex(self) -> str:
         """The chain rule for each input, as an aligned LaTeX formula."""
         rows = []
-        for sensitivity in self.sensitivities[:MOST_LEAVES]:
-            head, *rest = self._chain(sensitivity, LATEX)
-            left, _, right = head.partition(" = ")
-            rows.append(f"{left} &= {right}")
-            for line in map(str.strip, rest):
+        for line in self._chain_lines(LATEX):
+            left, equal, right = line.partition(" = ")
+            if line.startswith(" "):
+                line = line.strip()
                 rows.append(f"&{line}" if line[0] == "=" else rf"&\quad {line}")
+            else:
+                rows.append(f"{left} &= {right}" if equal else left)
         body = " \\\\\n".join(rows)
         return f"\\begin{{aligned}}\n{body}\n\\end{{aligned}}"
 
+    # ---- tables ----------------------------------------------------------------------
+
+    def _tables(self, style: Style) -> Iterator[Table]:
+        """What markdown and HTML show as tables, and text too where it summarises."""
+        if not self.summarised:
+            head = ["variable", "value", "local derivatives", "adjoint"]
+            yield "Forward", head, [self._row(n, style) for n in self.order], []
+            return
+        counts = Counter(node.op for node in self.order).most_common()
+        rows = [[_words(op), str(count)] for op, count in counts]
+        yield "Operations", ["operation", "count"], rows, []
+        head = ["variable", "value", "adjoint"]
+        ranked = sorted(
+            (node for node in self.order if self.adjoints[node] != 0.0),
+            key=lambda node: -_size(self.adjoints[node]),
+        )
+        large = ranked[:MOST_EXTREMES]
+        small = ranked[MOST_EXTREMES:][-MOST_EXTREMES:]
+        count = len(self.order) - len(large) - len(small)
+        hidden = [f"  … and {count} more variables", *self._zeros()]
+        for title, nodes, below in [
+            ("Largest adjoints", large, [] if small else hidden),
+            ("Smallest adjoints that are not 0", small[::-1], hidden),
+        ]:
+            if nodes:
+                yield title, head, [self._entry(node, style) for node in nodes], below
+        found = [s.leaf for s in self.sensitivities[:MOST_LEAVES]]
+        head = ["input", "value", "derivative"]
+        rows = [self._entry(leaf, style) for leaf in found]
+        yield "Inputs with the largest derivatives", head, rows, self._hidden_inputs()
+
+    def _row(self, node: Value, style: Style) -> list[str]:
+        """One variable: its formula, value, local derivatives and adjoint."""
+        formula, value, adjoint = self._entry(node, style)
+        cells = []
+        for ratio, symbols, number in self._shown_locals(node, style):
+            equation = " = ".join([ratio, symbols, number][: 2 + (symbols != number)])
+            cells.append(rf"$\displaystyle {equation}$" if style.latex else equation)
+        return [formula, value, ", ".join([*cells, *_hidden_locals(node)]), adjoint]
+
+    def _entry(self, node: Value, style: Style) -> list[str]:
+        adjoint = PLAIN.number(self.adjoints[node])
+        return [self._formula(node, style), PLAIN.number(node._data), adjoint]
+
+    def _formula(self, node: Value, style: Style) -> str:
+        text = style.name(self.names[node])
+        if node._row is not None and node._row.variadic and self.summarised:
+            words = f"{_words(node.op)} of {len(node._args)} operands"
+            text += rf" = \text{{{words}}}" if style.latex else f" = {words}"
+        elif node._row is not None:
+            text += f" = {row_formula(node, self.names, style)}"
+        return f"${text}$" if style.latex else text
+
+    def _size_in_words(self, style: Style) -> str:
+        name = style.name(self.names[self.y])
+        return (
+            f"{f'${name}$' if style.latex else name} = {PLAIN.number(self.y._data)} "
+            f"takes {len(self.order)} operations, {_depth(self.order)} in a row, on "
+            f"{len(self.leaves)} inputs"
+        )
+
+    def _zeros(self) -> list[str]:
+        zeros = sum(self.adjoints[node] == 0.0 for node in self.order)
+        return [f"  {zeros} adjoints are exactly 0"] if zeros else []
+
+    def _hidden_inputs(self) -> list[str]:
+        hidden = len(self.sensitivities) - MOST_LEAVES
+        return [f"  … and {hidden} more inputs"] if hidden > 0 else []
+
     # ---- parts -----------------------------------------------------------------------
 
-    def _cells(self, style: Style) -> Iterator[list[str]]:
-        for node in self.order[:MOST_ROWS]:
-            left = f"{self.names[node]} = {row_formula(node, self.names, style)}"
-            cells = [left, "= " + style.number(node._data)]
-            for arg, symbols, partial in self._locals(node, style):
-                number = style.number(partial)
-                equal = "" if symbols == number else f"= {number}"
-                cells += [f"{self._local_ratio(node, arg, style)} = {symbols}", equal]
-            yield cells
+    def _cells(self) -> Iterator[list[str]]:
+        """The columns of the text, in pairs: what is said, and the number it has."""
+        several = any(len(_edges(node)) > 1 for node in self.order)
+        for node in self.order:
+            formula, value, adjoint = self._entry(node, PLAIN)
+            cells = [formula, "= " + value]
+            if several:
+                ratio = self._ratio(self.y, node, PLAIN, curly=True)
+                cells += [ratio, "= " + adjoint]
+            for ratio, symbols, number in self._shown_locals(node, PLAIN):
+                cells += [
+                    f"{ratio} = {symbols}",
+                    "" if symbols == number else f"= {number}",
+                ]
+            yield cells + _hidden_locals(node)
+
+    def _shown_locals(self, node: Value, style: Style) -> list[tuple[str, str, str]]:
+        """The local derivatives of one row, as ratio, symbols and number."""
+        return [
+            (self._local_ratio(node, arg, style), symbols, style.number(partial))
+            for arg, symbols, partial in islice(
+                self._locals(node, style), MOST_OPERANDS
+            )
+        ]
+
+    def _chain_lines(self, style: Style) -> list[str]:
+        return [
+            line
+            for sensitivity in self.sensitivities[:MOST_LEAVES]
+            for line in self._chain(sensitivity, style)
+        ]
 
     def _locals(self, node: Value, style: Style) -> Iterator[tuple[Value, str, float]]:
         """Each operand with its local derivative in symbols and as a number."""
@@ -239,9 +362,6 @@ class Explanation:
             factors = [*factors[:half], gap, *factors[half + hidden :]]
         return (r" \cdot " if style.latex else " · ").join(factors)
 
-    def _hidden(self, count: int, most: int, what: str) -> list[str]:
-        return [f"  … and {count - most} more {what}"] if count > most else []
-
 
 def _edges(node: Value) -> list[tuple[Value, float]]:
     """Each operand once, with its local derivative: the sum where it is used twice."""
@@ -256,85 +376,123 @@ def _factor(x: float, style: Style) -> str:
     return f"({text})" if x < 0 else text
 
 
-def _aligned(rows: Iterator[list[str]]) -> list[str]:
-    """Cells as columns, each as wide as its widest cell."""
+def _hidden_locals(node: Value) -> list[str]:
+    hidden = len(_edges(node)) - MOST_OPERANDS
+    return [f"… {hidden} more"] if hidden > 0 else []
+
+
+def aligned(
+    rows: Iterable[list[str]], gap: Callable[[int], int] = lambda k: 2
+) -> list[str]:
+    """Lines of cells as columns, each as wide as its widest cell and its gap.
+
+    >>> aligned([["x", "2"], ["long", "3"]])
+    ['  x     2', '  long  3']
+    """
     table = list(rows)
-    columns = max(map(len, table), default=0)
-    widths = [
-        max((len(row[k]) for row in table if k < len(row)), default=0)
-        for k in range(columns)
-    ]
-    return [
-        "  "
-        + "".join(
-            cell.ljust(width) + ("    " if k % 2 else "  " if k == 0 else " ")
-            for k, (cell, width) in enumerate(zip(row, widths))
-        ).rstrip()
-        for row in table
-    ]
+    columns = zip_longest(*table, fillvalue="")
+    widths = [max(map(len, column)) + gap(k) for k, column in enumerate(columns)]
+    return [("  " + "".join(map(str.ljust, row, widths))).rstrip() for row in table]
 
 
-def _leaves(y: Value, order: list[Value]) -> list[Value]:
-    """The leaves that y depends on, in the order in which they are first used."""
-    found: dict[Value, None] = {}
-    if y._row is None:
-        found[y] = None
-    for node in order:
-        for parent in node.parents:
-            if parent._row is None:
-                found[parent] = None
-    return list(found)
+def _gap_of_pairs(k: int) -> int:
+    """Behind a number wide, between a formula and its number narrow."""
+    return 4 if k % 2 else 2 if k == 0 else 1
 
 
-def _names(y: Value, order: list[Value], leaves: list[Value]) -> dict[Value, str]:
-    """A name for every Value: its label, or x, y, u, v, w … as a teacher has it."""
-    names: dict[Value, str] = {}
-    taken: set[str] = set()
-
-    def give(value: Value, *choices: str) -> None:
-        for name in [value.label, *choices] if value.label else choices:
-            if name is not None and name not in taken:
-                break
-        names[value] = name
-        taken.add(name)
-
-    for value in [*leaves, *order]:
-        if value.label:
-            number = 2
-            while f"{value.label}_{number}" in taken:
-                number += 1
-            give(value, f"{value.label}_{number}")
-    unnamed = [leaf for leaf in leaves if leaf not in names]
-    for i, leaf in enumerate(unnamed, start=1):
-        choices = [f"x{k}" for k in range(i, i + len(names) + 2)]
-        give(leaf, *(["x"] if len(unnamed) == 1 else []), *choices)
-    if y not in names:
-        give(y, "y", "z", "f", "result")
-    inner = [node for node in reversed(order) if node not in names]
-    letters = [c for c in LETTERS if c not in taken]
-    if len(inner) <= len(letters):
-        for node, letter in zip(inner, letters):
-            give(node, letter)
-    else:
-        for i, node in enumerate(reversed(inner), start=1):
-            give(node, *[f"v{k}" for k in range(i, i + len(taken) + 2)])
-    return names
+def _words(op: str) -> str:
+    """A row's name without what LaTeX or Markdown would take for a command."""
+    return "".join(c if c.isalnum() else " " for c in clean(op))
 
 
-def _table_safe(cell: str) -> str:
-    """A table cell: a bar would end it, so absolute values get their long names."""
+def _html_table(title: str, head: list[str], rows: list[list[str]]) -> str:
+    """A table with every cell escaped: labels are a user's, and may be anything."""
+
+    def line(cells: list[str], tag: str) -> str:
+        return "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells)
+
+    body = "\n".join(f"<tr>{line(row, 'td')}</tr>" for row in rows)
     return (
-        cell.replace(r"\left|", r"\left\vert ")
-        .replace(r"\right|", r"\right\vert ")
-        .replace("|", r"\|")
+        f"<table>\n<caption>{title}</caption>\n"
+        f"<thead><tr>{line(head, 'th')}</tr></thead>\n"
+        f"<tbody>\n{body}\n</tbody>\n</table>"
     )
 
 
-def _adjoints(y: Value, order: list[Value]) -> dict[Value, float]:
+def _depth(order: list[Value]) -> int:
+    """The longest run of operations, each on the result of the one before."""
+    depths: dict[Value, int] = {}
+    for node in order:
+        below = (depths.get(parent, 0) for parent in node.parents)
+        depths[node] = 1 + max(below, default=0)
+    return max(depths.values())
+
+
+def _size(x: float) -> float:
+    """|x|, with NaN as large as can be: it belongs on top."""
+    return inf if isnan(x) else abs(x)
+
+
+def input_values(y: Value, order: list[Value]) -> list[Value]:
+    """The leaves that y depends on, in the order in which they are first used."""
+    parents = (parent for node in order for parent in node.parents)
+    return list(dict.fromkeys(x for x in (y, *parents) if x._row is None))
+
+
+def variable_names(
+    y: Value, order: list[Value], leaves: list[Value]
+) -> dict[Value, str]:
+    """A name for every Value: its label, or x, y, u, v, w … as a teacher has it."""
+    names: dict[Value, str] = {}
+    taken: set[str] = set()
+    serials: Counter[str] = Counter()
+
+    def give(value: Value, *choices: str, stem: str) -> None:
+        """The first choice that is free, or else the stem with the next number."""
+        name = next((choice for choice in choices if choice not in taken), None)
+        while name is None or name in taken:
+            serials[stem] += 1
+            name = f"{stem}{serials[stem]}"
+        names[value] = name
+        taken.add(name)
+
+    for value in dict.fromkeys([*leaves, *order]):
+        label = clean(value.label or "").strip()
+        if label:
+            serials[label + "_"] = max(1, serials[label + "_"])
+            give(value, label, stem=label + "_")
+    unnamed = [leaf for leaf in leaves if leaf not in names]
+    for leaf in unnamed:
+        give(leaf, *["x"][: len(unnamed) == 1], stem="x")
+    if y not in names:
+        give(y, "y", "z", "f", "result", stem="result")
+    inner = [node for node in reversed(order) if node not in names]
+    letters = [letter for letter in LETTERS if letter not in taken]
+    if len(inner) <= len(letters):
+        names.update(zip(inner, letters))
+    else:
+        for node in reversed(inner):
+            give(node, stem="v")
+    return names
+
+
+_names = variable_names  # until player.py takes the public name
+
+
+def table_safe(cell: str) -> str:
+    r"""A Markdown cell: a bar would end it, so LaTeX writes it as \vert.
+
+    >>> print(table_safe(r"$\left|x\right|$"))
+    $\left\vert x\right\vert $
+    """
+    return cell.replace("|", r"\vert ")
+
+
+def adjoints(y: Value, order: list[Value]) -> dict[Value, float]:
     """∂y/∂node for every node and leaf below y, without touching any `grad`."""
     bars = {y: 1.0}
     for node in reversed(order):
-        for parent, partial in _edges(node):
+        for parent, partial in zip(node.parents, node.partials):
             bars[parent] = bars.get(parent, 0.0) + partial * bars[node]
     return bars
 

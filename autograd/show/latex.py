@@ -8,6 +8,7 @@ local derivative, what the row's rule gives when it runs on Values of those name
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -81,10 +82,10 @@ class Style:
         """
         if not self.latex or len(name) == 1 and name.isalpha():
             return name
-        indexed = re.fullmatch(r"([A-Za-z])(\d+)", name)
+        indexed = re.fullmatch(r"([A-Za-z])_?(\d+)", name)
         if indexed:
             return f"{indexed[1]}_{{{indexed[2]}}}"
-        return rf"\text{{{_escaped(name)}}}"
+        return _upright(name)
 
     def template(self, row: Primitive) -> tuple[str, int, tuple[int, ...]]:
         """The row's template, its tightness and what it asks of each operand."""
@@ -205,7 +206,8 @@ def _write_row(row: Primitive, node: Value, names: Names, style: Style) -> Formu
         for operand, need in zip(written, needs or (SUM,) * len(written))
     ]
     hidden = len(node._args) - len(shown)
-    more = [f"… {hidden} more"] if hidden else []
+    count = rf"\text{{… {hidden} more}}" if style.latex else f"… {hidden} more"
+    more = [count] if hidden else []
     return template.format(*operands, all=", ".join([*operands, *more])), tightness
 
 
@@ -238,9 +240,37 @@ def _product(x: Any, y: Any, names: Names, style: Style) -> Formula | None:
     return style.power(first, 2.0) if first == second else None
 
 
-def _escaped(text: str) -> str:
-    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\^{}"}
+def clean(text: str, width: int = 40) -> str:
+    """Text on one line, clipped, without what is no visible character.
+
+    Control characters would break a page, and bidirectional ones reorder what is around
+    them.
+
+    >>> clean("two\\nlines"), clean("a" * 10_000, width=5)
+    ('two lines', 'aaaa…')
+    """
+    line = "".join(
+        " " if c.isspace() else "\ufffd" if unicodedata.category(c)[0] == "C" else c
+        for c in text[: width + 1]
+    )
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
+# Characters with a meaning in LaTeX or Markdown. MathJax prints a backslash before them
+# in \text, so that they stand outside it, as mathematics.
+SPECIAL: Final = {
+    "\\": r"\backslash", "~": r"\sim", "^": r"\wedge", "|": r"\vert", "<": r"\lt",
+    ">": r"\gt", "=": "=", **{c: "\\" + c for c in "&%$#_{}"},
+}  # fmt: skip
+
+
+def _upright(name: str) -> str:
+    """A name in upright letters, special characters between them.
+
+    >>> _upright("w_out")
+    '\\\\text{w}\\\\_\\\\text{out}'
+    """
+    pieces = re.split(r"([\\~^|<>=&%$#_{}])", clean(name).replace("`", "'"))
     return "".join(
-        special.get(c, "\\" + c if c in "&%$#_{}" else c)
-        for c in text.replace("\n", " ")
+        SPECIAL.get(piece, rf"\text{{{piece}}}") for piece in pieces if piece
     )
