@@ -103,13 +103,14 @@ _LAZY = {  # for people who look
     "draw_network": ".show.network",
     "explain": ".show.explain",
     "player": ".show.player",
+    "rounding_error": ".show.rounding",
     "why": ".show.why",
 }
 
 __all__ = [
     "Primitive", "Value", "accelerated", "check_grads", "detect_anomaly", "draw",
     "draw_network", "explain", "grad", "hessian", "hvp", "jacobian", "jvp", "player",
-    "ravel", "record_lines", "value_and_grad", "vjp", "why",
+    "ravel", "record_lines", "rounding_error", "value_and_grad", "vjp", "why",
     "abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh", "cbrt",
     "ceil", "clip", "copysign", "cos", "cosh", "degrees", "div", "dot", "equal", "erf",
     "erfc", "exp", "exp2", "expm1", "floor", "fma", "gamma", "gelu", "greater",

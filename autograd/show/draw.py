@@ -15,7 +15,6 @@ from __future__ import annotations
 import html
 import os
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,6 +23,7 @@ from math import isfinite, sqrt
 from typing import Any, Final
 
 from ..value import Value, require_current, topological
+from .latex import clean
 from .render import embeddable, render
 
 LEGIBLE, CROWDED, LIMIT = 60, 120, 2000  # numbers of Values
@@ -135,7 +135,7 @@ def value_svg(y: Value) -> str | None:
 
 
 def _no_value(name: str, y: object) -> TypeError:
-    text = _clean(repr(y), 40)
+    text = clean(repr(y), 40)
     return TypeError(
         f"draw: {name} must be a Value, but is {text} ({type(y).__name__}); pass the "
         "result of a computation on Values, or a list of such results"
@@ -267,7 +267,7 @@ def _drawing(roots: list[Value]) -> Drawing:
     home = _neurons(values)
     collapsed = len(values) > CROWDED and any(map(_layer, home.values()))
     picture = _collapsed(values, home) if collapsed else _detailed(values, home)
-    names = [_clean(root.label or root.op or "a leaf", 40) for root in roots]
+    names = [clean(root.label or root.op or "a leaf", 40) for root in roots]
     title = "Graph of " + ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
     return Drawing(_dot(picture), title, _description(picture))
 
@@ -354,14 +354,14 @@ def _operation(node: Value) -> str:
 
 
 def _name(node: Value) -> str:
-    return _clean(node.label or node.op or "leaf", 80)
+    return clean(node.label or node.op or "leaf", 80)
 
 
 def _card_tip(node: Value) -> str:
     grad = repr(node.grad) if node.reached else "– (no sweep has reached it)"
     made = f" ({node.op})" if node.op and node.label else ""
     line = f"; computed at {node.line}" if node.line else ""
-    return f"{_name(node)}{made} = {node.data!r}; grad {grad}{_clean(line, 120)}"
+    return f"{_name(node)}{made} = {node.data!r}; grad {grad}{clean(line, 120)}"
 
 
 def _arrow_tip(
@@ -494,7 +494,7 @@ def _add_cards(graph: Any, picture: Picture) -> None:
 def _add_frame(graph: Any, frame: str, name: str, cards: list[Any]) -> None:
     with graph.subgraph(name=frame) as inside:
         inside.attr(
-            label=_clean(name, 60), style="rounded", margin="10",
+            label=clean(name, 60), style="rounded", margin="10",
             color=COLOURS["grey"], fontcolor=COLOURS["grey"],
         )  # fmt: skip
         for card, attributes in cards:
@@ -580,22 +580,9 @@ def _arrow_attributes(arrow: Arrow, top: float) -> dict[str, str]:
     }
 
 
-def _clean(text: str, width: int) -> str:
-    """Text on one line, clipped, without what is no visible character.
-
-    Control characters break XML; bidirectional ones would reorder what is around them.
-    """
-    shown = (
-        " " if c.isspace() else "\ufffd" if unicodedata.category(c)[0] == "C" else c
-        for c in text[: width + 1]
-    )
-    line = "".join(shown)
-    return line if len(line) <= width else line[: width - 1] + "…"
-
-
 def _markup(text: str, width: int) -> str:
     """Text inside a card; Graphviz reads one level of backslashes there."""
-    return html.escape(_clean(text, width)).replace("\\", r"\\")
+    return html.escape(clean(text, width)).replace("\\", r"\\")
 
 
 def _quotable(text: str) -> str:

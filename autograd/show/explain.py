@@ -467,16 +467,14 @@ def variable_names(
     if y not in names:
         give(y, "y", "z", "f", "result", stem="result")
     inner = [node for node in reversed(order) if node not in names]
-    letters = [letter for letter in LETTERS if letter not in taken]
+    short = {name.rpartition(".")[2] for name in taken}  # "b" of "layers.0.b"
+    letters = [letter for letter in LETTERS if letter not in short]
     if len(inner) <= len(letters):
         names.update(zip(inner, letters))
     else:
         for node in reversed(inner):
             give(node, stem="v")
     return names
-
-
-_names = variable_names  # until player.py takes the public name
 
 
 def table_safe(cell: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any, Final
 from ..primitives import Primitive, where
 from ..value import Value
 
-SUM, PRODUCT, SIGN, POWER, ATOM = range(5)  # how tightly a formula holds together
+SUM, PRODUCT, SIGN, POWER, ATOM, NAME = range(6)  # how tightly a formula holds together
 Formula = tuple[str, int]
 Names = Mapping[Value, str]
 
@@ -32,9 +32,9 @@ TEXT: Final = {
     "div": ("{0}/{1}", PRODUCT, (PRODUCT, SIGN)),
     "mod": ("{0} mod {1}", PRODUCT, (PRODUCT, SIGN)),
     "neg": ("-{0}", SIGN, (SIGN,)),
-    "pow": ("{0}^{1}", POWER, (ATOM, ATOM)),
-    "exp": ("e^{0}", POWER, (ATOM,)),
-    "exp2": ("2^{0}", POWER, (ATOM,)),
+    "pow": ("{0}^{1}", POWER, (ATOM, NAME)),
+    "exp": ("e^{0}", POWER, (NAME,)),
+    "exp2": ("2^{0}", POWER, (NAME,)),
     "abs": ("|{0}|", ATOM, (SUM,)),
     "_gaussian": ("e^(-{0}²)", POWER, (ATOM,)),
     "fma": ("{0}·{1} + {2}", SUM, (PRODUCT, PRODUCT, SUM)),
@@ -184,11 +184,11 @@ def partial_formulas(
 
 def _write(x: Any, names: Names, style: Style) -> Formula:
     if not isinstance(x, Value):
-        return style.number(x), ATOM if x >= 0 else SIGN
+        return style.number(x), NAME if x >= 0 else SIGN
     if x in names:
-        return style.name(names[x]), ATOM
+        return style.name(names[x]), NAME
     if x._row is None:
-        return style.number(x._data), ATOM if x._data >= 0 else SIGN
+        return style.number(x._data), NAME if x._data >= 0 else SIGN
     if x._row is where:  # inside a formula, the choice has been made
         return _write(x._args[1] if x._args[0] else x._args[2], names, style)
     return _write_row(x._row, x, names, style)

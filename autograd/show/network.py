@@ -24,7 +24,8 @@ from itertools import groupby, pairwise
 from math import isfinite
 from typing import Final
 
-from .draw import COLOURS, FILLS, _clean, _largest, _shade, _share, _write
+from .draw import COLOURS, FILLS, _largest, _shade, _share, _write
+from .latex import clean
 
 Rows = Mapping[str, float | None]
 CardText = tuple[str, str, Rows]
@@ -82,7 +83,7 @@ def draw_network(
     Raises ValueError if edges do not fit the cards, or there are too many columns.
     """
     _require_fitting(columns, edges)
-    title, weight = _clean(title, 120), _clean(weight, 12)
+    title, weight = clean(title, 120), clean(weight, 12)
     widest = _widest([len(cards) for _, cards in columns])
     boxes = _boxes(columns, edges, weight, widest)
     lines = _lines(boxes, edges, weight)
@@ -331,7 +332,7 @@ def _group(
 
 
 def _title(text: str) -> str:
-    return f"<title>{html.escape(_clean(text, 240))}</title>"
+    return f"<title>{html.escape(clean(text, 240))}</title>"
 
 
 def _card(box: Box, top: float, prefix: str) -> Iterator[str]:
@@ -339,7 +340,7 @@ def _card(box: Box, top: float, prefix: str) -> Iterator[str]:
         yield _text(box.x + WIDTH / 2, box.y + 13, box.head, 12, prefix, "middle")
         return
     rows = [f"{name} = {'–' if x is None else repr(x)}" for name, x in box.rows]
-    words = [_clean(box.head, 80), _clean(box.note, 80), "; ".join(rows)]
+    words = [clean(box.head, 80), clean(box.note, 80), "; ".join(rows)]
     yield f'<g class="{prefix}-card">{_title(" ".join(filter(None, words)))}'
     yield from _small(box, top) if box.small else _tall(box, top)
     yield "</g>"
@@ -414,7 +415,7 @@ def _text(
 
 def _fitting(words: str, width: float, size: int) -> str:
     """Text clipped to what surely fits into the width."""
-    words = _clean(words, 80)
+    words = clean(words, 80)
     if _length(words, size) <= width:
         return words
     while words and _length(words + "…", size) > width:

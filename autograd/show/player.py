@@ -30,7 +30,6 @@ from .draw import (
     Arrow,
     Card,
     Picture,
-    _clean,
     _detailed,
     _dot,
     _largest,
@@ -39,8 +38,8 @@ from .draw import (
     _values,
     _write,
 )
-from .explain import _names
-from .latex import PLAIN, Names, formula, partial_formulas, row_formula
+from .explain import variable_names
+from .latex import PLAIN, Names, clean, formula, partial_formulas, row_formula
 from .render import render
 
 LIMIT: Final = 300  # Values: more steps than a person will watch
@@ -76,7 +75,7 @@ def player(y: Value) -> Player:
     """
     if not isinstance(y, Value):
         raise TypeError(
-            f"player: y must be a Value, but is {_clean(repr(y), 40)} "
+            f"player: y must be a Value, but is {clean(repr(y), 40)} "
             f"({type(y).__name__}); compute it from Values, as in x = Value(1.5); "
             "player(x.sin())"
         )
@@ -203,7 +202,7 @@ class _Sweep:
         self.index = {value: i for i, value in enumerate(values)}
         self.leaves = [value for value in values if not value.args]
         self.home = _neurons(values)
-        self.names = _names(y, self.order, self.leaves)
+        self.names = variable_names(y, self.order, self.leaves)
         self.picture = _detailed(values, self.home)
         self.into: dict[int, list[int]] = {}  # the arrows into each card
         for k, arrow in enumerate(self.picture.arrows):
@@ -214,10 +213,10 @@ class _Sweep:
 
     @property
     def title(self) -> str:
-        name = _clean(self.names[self.y], WIDTH)
+        name = clean(self.names[self.y], WIDTH)
         if 1 < len(self.order) <= 6:  # written out, operands repeat
-            leaves = {leaf: _clean(self.names[leaf], WIDTH) for leaf in self.leaves}
-            name = _clean(f"{name} = {formula(self.y, leaves)}", 80)
+            leaves = {leaf: clean(self.names[leaf], WIDTH) for leaf in self.leaves}
+            name = clean(f"{name} = {formula(self.y, leaves)}", 80)
         return f"{name}, forward and backward"
 
     def _finish_picture(self, values: list[Value]) -> None:
@@ -225,7 +224,7 @@ class _Sweep:
         for i, value in enumerate(values):
             card, bar = self.picture.cards[i], self.bars.get(value)
             name = card.head if card.kind == "param" else self.names[value]
-            tip = f"{_clean(self.names[value], 80)} = {value.data!r}"
+            tip = f"{clean(self.names[value], 80)} = {value.data!r}"
             grads = [] if bar is None else [bar]
             self.picture.cards[i] = replace(card, head=name, grads=grads, tooltip=tip)
         for k, arrow in enumerate(self.picture.arrows):
@@ -237,7 +236,7 @@ class _Sweep:
 
     def _forward(self) -> Iterator[Step]:
         lines = [
-            [f"{_clean(self.names[leaf], WIDTH)} = {PLAIN.number(leaf.data)}"]
+            [f"{clean(self.names[leaf], WIDTH)} = {PLAIN.number(leaf.data)}"]
             for leaf in self.leaves
         ]
         inputs = tuple(self.index[leaf] for leaf in self.leaves)
@@ -256,7 +255,7 @@ class _Sweep:
             )
 
     def _backward(self) -> Iterator[Step]:
-        card, name = self.index[self.y], _clean(self.names[self.y], WIDTH)
+        card, name = self.index[self.y], clean(self.names[self.y], WIDTH)
         self.bars[self.y] = 1.0
         yield Step(
             "Backward begins at the result",
@@ -297,16 +296,16 @@ class _Sweep:
 
     def _place(self, node: Value) -> str:
         home = self.home.get(node)
-        return f", in {_clean(home, 60)}" if home else ""
+        return f", in {clean(home, 60)}" if home else ""
 
     def _near(self, node: Value) -> dict[Value, str]:
         """Names of a result and its operands: short ones where no two are the same."""
         used = [node, *(arg for arg in node.args if isinstance(arg, Value))]
         prefix = f"{self.home.get(node, '')}."
-        near = {x: _clean(self.names[x].removeprefix(prefix), WIDTH) for x in used}
+        near = {x: clean(self.names[x].removeprefix(prefix), WIDTH) for x in used}
         if len({*near.values()}) == len(near):
             return near
-        return {x: _clean(self.names[x], WIDTH) for x in used}
+        return {x: clean(self.names[x], WIDTH) for x in used}
 
     def _arithmetic(self, node: Value) -> Line:
         """u = sin(v), = sin(2.25), = 0.7780732."""
@@ -323,7 +322,7 @@ class _Sweep:
             arrow = self.picture.arrows[k]
             arg = self._values[arrow.tail]
             if arrow.factor is None:
-                yield [f"{names[arg]} is left out by {_clean(node.op, WIDTH)}"]
+                yield [f"{names[arg]} is left out by {clean(node.op, WIDTH)}"]
             else:
                 parts = dict.fromkeys([text, PLAIN.number(arrow.factor)])
                 ratio = self._factor_name(k, names)
@@ -364,7 +363,7 @@ class _Sweep:
 
     def _derivative(self, leaf: Value) -> Line:
         """dy/dx, with the product of local derivatives where the graph is one chain."""
-        names = {x: _clean(self.names[x], WIDTH) for x in self.index}
+        names = {x: clean(self.names[x], WIDTH) for x in self.index}
         d = "d" if len(self.leaves) == 1 else "∂"
         left = f"{d}{names[self.y]}/{d}{names[leaf]}"
         if leaf not in self.bars:
@@ -559,8 +558,8 @@ def _card_svg(
 ) -> str:
     """One card: name and operation, value, adjoint; and its outline while it is lit."""
     x, y, width = place
-    head = f'<tspan class="name">{html.escape(_clean(card.head, 24))}</tspan>'
-    note = f'<tspan class="note" dx="8">{html.escape(_clean(card.note, 40))}</tspan>'
+    head = f'<tspan class="name">{html.escape(clean(card.head, 24))}</tspan>'
+    note = f'<tspan class="note" dx="8">{html.escape(clean(card.note, 40))}</tspan>'
     around = f'x="-2" y="-2" width="{width + 4:.1f}" height="{3 * ROW + 4:g}" rx="3"'
     return (
         f'<g class="card {card.kind}" transform="translate({x:.1f} {y:.1f})" {data}>'
@@ -760,7 +759,7 @@ def _caption_lines(step: Step) -> list[str]:
                 lines[-1] += f" {part}"
             else:
                 lines.append(f"  {part}")
-    return [_clean(line, CAPTION) for line in lines]
+    return [clean(line, CAPTION) for line in lines]
 
 
 def _caption_svg(lines: list[str], top: float, classes: str) -> str:

@@ -22,9 +22,8 @@ from math import exp, inf, isfinite, isinf, isnan, log, log10
 from typing import Final
 
 from ..value import Value, require_current, topological
-from .draw import _clean
 from .explain import Step
-from .latex import PLAIN
+from .latex import PLAIN, clean
 
 Found = tuple[str, Value, str]  # (kind, node, sentence) of what becomes a Cause
 
@@ -773,7 +772,7 @@ def _number(x: float) -> str:
 
 
 def _short(name: str) -> str:
-    return _clean(name, WIDTH)
+    return clean(name, WIDTH)
 
 
 def _named(x: Value | float) -> str:
