@@ -23,6 +23,7 @@ from .latex import (
     MOST_OPERANDS,
     PLAIN,
     Style,
+    Told,
     clean,
     partial_formulas,
     row_formula,
@@ -89,7 +90,7 @@ def explain(y: Value) -> Explanation:
     return Explanation(y)
 
 
-class Explanation:
+class Explanation(Told):
     """What `explain` gives: print it, or read `.text`, `.markdown`, `.latex`, `.html`.
 
     A graph of more than 60 operations is summarised: its operations are counted, and
@@ -115,15 +116,6 @@ class Explanation:
         ]
         if self.summarised:
             self.sensitivities.sort(key=lambda found: -_size(found.derivative))
-
-    def __str__(self) -> str:
-        return self.text
-
-    def __repr__(self) -> str:
-        return self.text
-
-    def _repr_markdown_(self) -> str:
-        return self.markdown
 
     @property
     def text(self) -> str:

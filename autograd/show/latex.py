@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -238,6 +239,29 @@ def _product(x: Any, y: Any, names: Names, style: Style) -> Formula | None:
         return style.number(x) + dot + style.bracketed(factor, PRODUCT), PRODUCT
     first, second = _write(x, names, style), _write(y, names, style)
     return style.power(first, 2.0) if first == second else None
+
+
+class Told(ABC):
+    """Something told in words: `.text` at the prompt, `.markdown` in a notebook."""
+
+    @property
+    @abstractmethod
+    def text(self) -> str:
+        """The words for a terminal."""
+
+    @property
+    @abstractmethod
+    def markdown(self) -> str:
+        """The words for a notebook."""
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def _repr_markdown_(self) -> str:
+        return self.markdown
 
 
 def clean(text: str, width: int = 40) -> str:

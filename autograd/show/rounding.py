@@ -21,7 +21,7 @@ from typing import Any, Final
 from ..primitives import Primitive, polygamma
 from ..value import Value, require_current, topological
 from .explain import adjoints, aligned, input_values, table_safe, variable_names
-from .latex import LATEX, PLAIN, row_formula
+from .latex import LATEX, PLAIN, Told, row_formula
 
 MOST_ROWS: Final = 12
 LEAST_GROWTH: Final = 10.0  # a cancellation worth a word loses a decimal digit
@@ -120,7 +120,7 @@ def rounding_error(y: Value, inputs: float = 0.0) -> RoundingBound:
     return RoundingBound(y, inputs)
 
 
-class RoundingBound:
+class RoundingBound(Told):
     """What `rounding_error` gives: print it, or read `.total`, `.digits`, `.nodes`.
 
     total         the bound on |y - what exact arithmetic gives|
@@ -171,15 +171,6 @@ class RoundingBound:
         if self.relative >= 1.0 or self.doubtful is not None:
             return 0
         return min(ALL_DIGITS, floor(-log10(self.relative)))
-
-    def __str__(self) -> str:
-        return self.text
-
-    def __repr__(self) -> str:
-        return self.text
-
-    def _repr_markdown_(self) -> str:
-        return self.markdown
 
     @property
     def text(self) -> str:

@@ -23,7 +23,7 @@ from typing import Final
 
 from ..value import Value, require_current, topological
 from .explain import Step
-from .latex import PLAIN, clean
+from .latex import PLAIN, Told, clean
 
 Found = tuple[str, Value, str]  # (kind, node, sentence) of what becomes a Cause
 
@@ -142,7 +142,7 @@ def why(y: Value, x: Value) -> Diagnosis:
     return Diagnosis(y, x)
 
 
-class Diagnosis:
+class Diagnosis(Told):
     """What `why` gives: print it, or read `.verdict`, `.causes` and `.gradient`."""
 
     def __init__(self, y: Value, x: Value) -> None:
@@ -151,15 +151,6 @@ class Diagnosis:
         self.gradient = sweeps.bars.get(x, 0.0)
         self.causes = _causes(sweeps)
         self.verdict = _verdict(sweeps, bool(self.causes))
-
-    def __str__(self) -> str:
-        return self.text
-
-    def __repr__(self) -> str:
-        return self.text
-
-    def _repr_markdown_(self) -> str:
-        return self.markdown
 
     @property
     def text(self) -> str:
