@@ -213,7 +213,7 @@ def _slice(f: Scalar, point: Sequence[float], i: int) -> Function:
 
 def _close(a: float, b: float, error: float, tolerance: float = TOLERANCE) -> bool:
     size = max(abs(a), abs(b), 1e-3)
-    return a == b or abs(a - b) <= tolerance * size + min(error, 1e-3 * abs(b))
+    return a == b or abs(a - b) <= tolerance * size + min(2 * error, 1e-3 * size)
 
 
 def _weights(n: int) -> list[float]:

@@ -132,6 +132,12 @@ def test_check_grads_tells_a_kink_from_a_bug(f, x, name):
     assert name in text
 
 
+def test_check_grads_passes_a_smooth_function_of_a_kinked_one():
+    check_grads(lambda x: x * abs(x), (0.0,), order=1)
+    check_grads(lambda x: abs(x) ** 3, (0.0,), order=1)
+    check_grads(lambda x: relu(x) ** 2, (0.0,), order=1)
+
+
 def test_check_grads_says_where_a_derivative_is_not_finite():
     text = message(sqrt, (0.0,))
     assert "must be finite, but is inf" in text

@@ -97,7 +97,7 @@ def draw(y: Any) -> Drawing:
     >>> picture.description
     'A graph of 4 Values, from operands on the left to results on the right. ...'
 
-    Anything else is drawn by its own method `_draw_`, which returns a Drawing; without
+    Anything else is drawn by its own method `_draw_`, which returns a drawing; without
     one it raises TypeError. Above 2000 Values, and where a leaf was assigned since the
     graph was recorded, this raises ValueError.
     """
