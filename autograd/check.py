@@ -103,15 +103,17 @@ def difference(f: Function, x: float, side: int = 0) -> tuple[float, float]:
     ratio = 4.0 if side == 0 else 2.0
     step, above = 0.125 * max(abs(x), 0.25), list[float]()
     centre = f(x) if side else 0.0
-    for _ in range(20):
+    for k in range(60):
+        if k >= 20 and len(above) >= 8:  # more only where f had no value further out
+            break
         right = x + step if side >= 0 else x
         left = x - step if side <= 0 else x
         f_right = centre if side < 0 else f(right)
         f_left = centre if side > 0 else f(left)
         noise = (ulp(f_right) + ulp(f_left)) / (right - left)
         row = [(f_right - f_left) / (right - left)]
-        for k, coarser in enumerate(above, start=1):
-            row.append(row[-1] + (row[-1] - coarser) / (ratio**k - 1))
+        for power, coarser in enumerate(above, start=1):
+            row.append(row[-1] + (row[-1] - coarser) / (ratio**power - 1))
             change = max(abs(row[-1] - row[-2]), abs(row[-1] - coarser)) + noise
             if change < error:
                 best, error = row[-1], change
@@ -163,7 +165,7 @@ def _check_node(node: Value, level: int, only_kinks: bool = False) -> None:
     for i, (arg, recorded) in enumerate(zip(node._args, node._partials)):
         if not isinstance(arg, Value):
             continue
-        slope = _slice(row.value, numbers, i)
+        slope = _slice(row.value, numbers, i, on_values=False)
         numeric, error = difference(slope, numbers[i])
         partial = 0.0 if recorded is None else recorded
         if _close(partial, numeric, error) != only_kinks:
@@ -189,21 +191,24 @@ def _check_node(node: Value, level: int, only_kinks: bool = False) -> None:
 def _kink(f: Function, x: float) -> str:
     """What is not smooth about f at x, in words, or ""."""
     size = max(abs(x), 1.0)
-    wide, narrow = (f(x + h * size) - f(x - h * size) for h in (1e-4, 1e-7))
-    if abs(narrow) > max(0.5 * abs(wide), 1e-9):
-        return f"there is a jump of {narrow:.6g}"
+    steps = (1e-4, 1e-7, 1e-10, 1e-13)
+    wide, *gaps = (f(x + h * size) - f(x - h * size) for h in steps)
+    if min(map(abs, gaps)) > max(0.5 * abs(wide), 1e-9, 64 * ulp(f(x))):
+        return f"there is a jump of {gaps[-1]:.6g}"
     left, right = (difference(f, x, side)[0] for side in (-1, 1))
     if isfinite(left) and isfinite(right) and not _close(left, right, 0.0, 1e-3):
         return f"the slope is {left:.6g} to the left and {right:.6g} to the right"
     return ""
 
 
-def _slice(f: Scalar, point: Sequence[float], i: int) -> Function:
+def _slice(
+    f: Scalar, point: Sequence[float], i: int, on_values: bool = True
+) -> Function:
     """f along its ith argument, from number to number."""
 
     def along(x: float) -> float:
         xs: list[Any] = [*point[:i], x, *point[i + 1 :]]
-        if not hasattr(f, "__self__"):  # the user's function: it may call methods
+        if on_values:  # the user's function may call methods
             xs = [Value(number) for number in xs]
         y = f(*xs)
         return y.data if isinstance(y, Value) else float(y)
@@ -242,8 +247,9 @@ def record_lines() -> Iterator[None]:
     >>> y.line.split(":")[-1], (x * x).line
     ('2', None)
     """
-    current = watchers.get(threading.get_ident())  # whoever watches keeps lines
-    with _watched_by(current or _Lines()):
+    current = watchers.get(threading.get_ident())
+    watches = isinstance(current, _Anomalies)  # who looks for anomalies keeps lines too
+    with _watched_by(_Anomalies() if watches else _Lines()):
         yield
 
 
@@ -267,15 +273,21 @@ def detect_anomaly() -> Iterator[None]:
 def _watched_by(watcher: _Lines) -> Iterator[None]:
     """Show this thread's new nodes and adjoints to the watcher, for a while."""
     thread = threading.get_ident()
-    before = watchers.get(thread)
+    stack = _stacks.setdefault(thread, [])
+    stack.append(watcher)
     watchers[thread] = watcher
     try:
         yield
-    finally:
-        if before is None:
-            del watchers[thread]
+    finally:  # blocks may end in any order, as with generators and asyncio
+        stack[:] = [other for other in stack if other is not watcher]
+        if stack:
+            watchers[thread] = stack[-1]
         else:
-            watchers[thread] = before
+            watchers.pop(thread, None)
+            _stacks.pop(thread, None)
+
+
+_stacks: dict[int, list[_Lines]] = {}  # by thread: the watchers whose block is open
 
 
 class _Lines:
@@ -286,6 +298,9 @@ class _Lines:
 
     def see_adjoints(self, adjoints: dict[Any, Any], order: list[Value]) -> None:
         """Sweeps compute no node."""
+
+    def see_tangents(self, tangents: dict[Any, Any], order: list[Value]) -> None:
+        """Nor do forward sweeps."""
 
 
 class _Anomalies(_Lines):
@@ -311,6 +326,13 @@ class _Anomalies(_Lines):
                 sums[parent] = sums.get(parent, 0.0) + share
                 if not isfinite(sums[parent]):
                     _complain(node, "the sum of adjoints of an operand", sums[parent])
+
+    def see_tangents(self, tangents: dict[Any, Any], order: list[Value]) -> None:
+        """Name the first node, from the inputs up, whose tangent is not finite."""
+        for node in order:
+            tangent = _number(tangents.get(node, 0.0))
+            if not isfinite(tangent):
+                _complain(node, "the tangent", tangent)
 
 
 def _number(x: Any) -> float:

@@ -32,7 +32,7 @@ ARITHMETIC_ERRORS: Final = (ValueError, ZeroDivisionError, OverflowError)
 
 
 def number(x: Any, operation: str = "autograd", argument: str = "operand") -> float:
-    """Give x as a float, or refuse by name what would lose digits or a gradient.
+    """Give x as a float, rounded as Python's float() does, or refuse it by name.
 
     >>> number(3), number(True)
     (3.0, 1.0)
@@ -42,7 +42,8 @@ def number(x: Any, operation: str = "autograd", argument: str = "operand") -> fl
     """
     if type(x) is float:
         return x
-    if type(x).__module__ == "numpy" and getattr(x, "ndim", None) == 0:
+    scalar = type(x).__module__ == "numpy" and getattr(x, "ndim", None) == 0
+    if scalar and x.dtype.kind not in "mM":  # neither a date nor a span of time
         x = x.item()  # a NumPy scalar or an array with no axes
     if isinstance(x, Real):
         try:

@@ -25,6 +25,7 @@ from .value import (
     tick,
     topological,
     watch_adjoints,
+    watch_tangents,
     watchers,
 )
 
@@ -96,12 +97,7 @@ def vjp(f: Callable[..., Any], *primals: Tree) -> tuple[Tree, Callable[[Tree], A
     ys, rebuild = ravel(run.out, "vjp: the result of f")
 
     def pullback(y_bar: Tree) -> Any:
-        y_bars, _ = ravel(y_bar, "vjp: y_bar")
-        if len(y_bars) != len(ys):
-            raise ValueError(
-                f"vjp: y_bar must have the structure of y, {len(ys)} number(s), but "
-                f"has {len(y_bars)}; give one adjoint for each number that f returns"
-            )
+        y_bars = _alike("vjp: y_bar", "y", run.out, y_bar)
         return run.unravel(run.pull(ys, y_bars))
 
     return rebuild([run.lower(y) for y in ys]), pullback
@@ -118,12 +114,7 @@ def jvp(
     primals = _sequence("jvp", "primals", primals)
     tangents = _sequence("jvp", "tangents", tangents)
     run = _Recording("jvp", f, primals, tuple(range(len(primals))), {})
-    x_dots, _ = ravel(tangents, "jvp: tangents")
-    if len(x_dots) != len(run.fresh):
-        raise ValueError(
-            f"jvp: tangents must have the structure of the primals, {len(run.fresh)} "
-            f"number(s), but has {len(x_dots)}; give one tangent for each primal"
-        )
+    x_dots = _alike("jvp: tangents", "the primals", primals, tangents)
     ys, rebuild = ravel(run.out, "jvp: the result of f")
     y_dots = run.push(ys, x_dots)
     return rebuild([run.lower(y) for y in ys]), rebuild(y_dots)
@@ -195,7 +186,7 @@ class _Recording:
         self.fresh = [_copy(x) for x in numbers]
         inputs = dict(zip(chosen, rebuild(self.fresh)))
         self.out = f(*[inputs.get(i, arg) for i, arg in enumerate(args)], **kwargs)
-        one = isinstance(argnums, int)
+        one = not isinstance(argnums, (tuple, list))
         self.unravel: Unravel = lambda xs: rebuild(xs)[0] if one else tuple(rebuild(xs))
         self._depends = dict.fromkeys(self.fresh, True)
         self._live = {x: True for x in self.fresh if x._args}
@@ -225,6 +216,8 @@ class _Recording:
             for arg, partial in zip(node._args, self._partials(node)):
                 if partial is not None and arg in self._depends:
                     _accumulate(dots, node, _times(partial, dots[arg]))
+        if watchers:
+            watch_tangents(dots, self._order(ys))
         return [_result(dots.get(y, 0.0)) if type(y) is Value else 0.0 for y in ys]
 
     def _order(self, ys: Sequence[Any]) -> list[Value]:
@@ -347,8 +340,8 @@ def _sequence(operation: str, argument: str, xs: Any) -> tuple[Any, ...]:
 
 def _chosen(operation: str, argnums: ArgNums, count: int) -> list[int]:
     chosen = []
-    for i in [argnums] if isinstance(argnums, int) else argnums:
-        if not isinstance(i, int) or not -count <= i < count:
+    for i in argnums if isinstance(argnums, (tuple, list)) else [argnums]:
+        if not hasattr(i, "__index__") or not -count <= i < count:
             raise ValueError(
                 f"{operation}: argnums must name arguments by position, 0 to "
                 f"{count - 1} for this call, but is {argnums!r}; pass it by position"
@@ -422,6 +415,49 @@ def _gather(tree: Tree, flat: list[Any], what: str) -> None:
     else:
         operation, _, argument = what.partition(": ")
         flat.append(number(tree, operation, argument))
+
+
+def _alike(what: str, model: str, tree: Tree, other: Tree) -> list[Any]:
+    """The numbers of other in the order of tree; ValueError unless they match."""
+    flat: list[Any] = []
+    todo = [(tree, other)]
+    while todo:
+        expected, given = todo.pop()
+        if isinstance(expected, dict) and isinstance(given, dict):
+            fits = expected.keys() == given.keys()
+            pairs = [(expected[key], given[key]) for key in expected] if fits else []
+        elif _is_array(expected) and _is_array(given):
+            fits = expected.shape == given.shape
+            pairs = list(zip(expected.ravel().tolist(), given.ravel().tolist()))
+        elif isinstance(expected, (list, tuple)) and isinstance(given, (list, tuple)):
+            fits = len(expected) == len(given)
+            pairs = list(zip(expected, given))
+        else:
+            fits, pairs = not (_is_container(expected) or _is_container(given)), []
+            if fits:
+                _gather(given, flat, what)
+        if not fits:
+            raise ValueError(
+                f"{what} must have the structure of {model}, but has another: "
+                f"{_kind(given)} in place of {_kind(expected)}; give one number for "
+                "each of its numbers, in the same containers"
+            )
+        todo.extend(reversed(pairs))
+    return flat
+
+
+def _is_container(x: Any) -> bool:
+    return isinstance(x, (dict, list, tuple)) or _is_array(x)
+
+
+def _kind(x: Any) -> str:
+    if isinstance(x, dict):
+        return f"a dict of {', '.join(map(repr, x)) or 'nothing'}"
+    if _is_array(x):
+        return f"an array of shape {x.shape}"
+    if isinstance(x, (list, tuple)):
+        return f"a {type(x).__name__} of {len(x)}"
+    return "a number"
 
 
 def _scatter(tree: Tree, numbers: Iterator[Any]) -> Tree:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Final, NoReturn, final
 
 from . import primitives as p
@@ -158,7 +159,10 @@ class Value:
     @property
     def _assigned(self) -> float:
         """The time of a leaf's last assignment, kept where others have partials."""
-        return (self._partials[0] or 0) if self._row is None and self._partials else 1
+        if self._row is not None:
+            return 0
+        (time,) = self._partials or (1,)
+        return time or 0
 
     # ---- the sweep -------------------------------------------------------------------
 
@@ -175,6 +179,7 @@ class Value:
         24.0
         """
         order = topological(self)
+        kept = {x: x._grad for node in order for x in node.parents} if watchers else {}
         for node in order:
             node._grad = 0.0
         self._grad = self._grad + 1.0 if self._row is None else 1.0
@@ -184,8 +189,12 @@ class Value:
                 if partial is not None:
                     parent._grad += partial * adjoint  # type: ignore[union-attr]
         if watchers:
-            reached = [x for node in order for x in (node, *node.parents)]
-            watch_adjoints({x: x._grad for x in reached}, order)
+            try:
+                watch_adjoints({x: x._grad for x in [self, *kept]}, order)
+            except FloatingPointError:
+                for x, grad in kept.items():
+                    x._grad = grad
+                raise
 
     # ---- arithmetic: each operator and method is a row of the table ------------------
 
@@ -193,8 +202,8 @@ class Value:
 
         def _of_one(self) -> Value: ...
         def _of_two(self, other: Any) -> Value: ...
-        def leaky_relu(self, slope: Any = 0.01) -> Value: ...
-        def clip(self, lo: Any, hi: Any) -> Value: ...
+        def leaky_relu(self, slope: Any = 0.01, /) -> Value: ...
+        def clip(self, lo: Any, hi: Any, /) -> Value: ...
 
         __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _of_two
         __truediv__ = __rtruediv__ = __pow__ = __rpow__ = __mod__ = __rmod__ = _of_two
@@ -343,6 +352,12 @@ def _node(
     return node
 
 
+def watch_tangents(tangents: dict[Any, Any], order: list[Value]) -> None:
+    """Show the tangents of a finished forward sweep to whoever watches this thread."""
+    if threading.get_ident() in watchers:
+        watchers[threading.get_ident()].see_tangents(tangents, order)
+
+
 def watch_adjoints(adjoints: dict[Any, Any], order: list[Value]) -> None:
     """Show the adjoints of a finished sweep to whoever watches this thread."""
     if threading.get_ident() in watchers:
@@ -428,8 +443,11 @@ def _named(method: Callable[..., Any], row: Primitive) -> Callable[..., Any]:
 
 
 def _leave_to_other(x: Any) -> bool:
-    """Whether x is an array, which applies operators to its elements by itself."""
-    return hasattr(x, "__array_function__")
+    """Whether x is an array or vector, which applies operators to its elements."""
+    if hasattr(x, "__array_function__"):
+        return True
+    foreign = type(x).__module__ not in ("builtins", "decimal", "numpy")
+    return foreign and hasattr(x, "__rmul__") and not isinstance(x, Real)
 
 
 def _plain(x: Any) -> Any:
@@ -451,7 +469,7 @@ _ALIASES: Final = {
     "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2",
     "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh",
     "rad2deg": "degrees", "deg2rad": "radians", "__neg__": "neg", "__abs__": "abs",
-    "__floor__": "floor", "__ceil__": "ceil", "absolute": "abs",
+    "__floor__": "floor", "__ceil__": "ceil", "absolute": "abs", "conjugate": "__pos__",
 }  # fmt: skip
 
 

@@ -160,6 +160,9 @@ def fit(
     except (TypeError, ValueError):
         _restore(model, start)
         raise
+    except FloatingPointError:  # it diverged
+        best.restore()
+        raise
     best.restore()
     return history
 

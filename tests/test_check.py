@@ -15,6 +15,7 @@ from autograd import (
     exp,
     floor,
     grad,
+    jvp,
     log,
     maximum,
     primitives,
@@ -280,3 +281,42 @@ def test_record_lines_holds_for_its_own_thread_only():
         thread.start()
         thread.join()
     assert found == [None]
+
+
+def test_detect_anomaly_leaves_gradients_as_they_were():
+    x = Value(0.0)
+    x.grad = 5.0
+    with pytest.raises(FloatingPointError), detect_anomaly():
+        q = x.sqrt()
+        (q * q).backward()
+    assert x.grad == 5.0
+
+
+def test_detect_anomaly_watches_tangents():
+    found = pytest.raises(FloatingPointError, match="the tangent must be finite")
+    with found, detect_anomaly():
+        jvp(lambda x: x.sqrt() * 2.0, (0.0,), (1.0,))
+
+
+def test_watching_ends_with_its_block_in_whatever_order_blocks_end():
+    first, second = record_lines(), detect_anomaly()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    with pytest.raises(FloatingPointError):
+        Value(0.0).log()
+    second.__exit__(None, None, None)
+    assert (Value(1.0) * 2).line is None
+    assert Value(0.0).log().data == -math.inf
+
+
+def test_check_grads_works_close_to_the_end_of_a_domain():
+    check_grads(log, (1e-9,))
+    check_grads(sqrt, (1e-9,))
+
+
+def test_check_grads_does_not_call_a_steep_function_a_kink():
+    steep = Primitive(
+        "steep", lambda x: math.tanh(1e4 * x), lambda z, x: 3e4 * (1 - z * z)
+    )
+    assert "partial of 'steep'" in message(steep, (1e-5,), order=1)

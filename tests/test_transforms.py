@@ -489,6 +489,33 @@ def test_vjp_refuses_adjoints_of_another_structure(y_bar: Any) -> None:
         pullback(y_bar)
 
 
+def test_adjoints_and_tangents_are_matched_by_key_not_by_position() -> None:
+    _, pullback = vjp(lambda x: {"a": x * 1.0, "b": x * 10.0}, 1.0)
+    assert pullback({"b": 0.0, "a": 1.0}) == (1.0,)
+
+    def f(d: Any) -> Any:
+        return d["a"] * d["a"] + 10.0 * d["b"]
+
+    primal = {"a": 1.0, "b": 1.0}
+    assert jvp(f, (primal,), ({"b": 0.0, "a": 1.0},))[1] == 2.0
+    assert hvp(f, (primal,), ({"b": 0.0, "a": 1.0},)) == ({"a": 2.0, "b": 0.0},)
+
+
+@pytest.mark.parametrize(
+    ("primal", "tangent"),
+    [
+        ([1.0, 2.0], [[1.0], 2.0]),
+        ({"a": 1.0}, {"b": 1.0}),
+        ({"a": 1.0}, [1.0]),
+        (np.ones((2, 3)), np.ones((3, 2))),
+        (1.0, [1.0]),
+    ],
+)
+def test_jvp_refuses_tangents_of_another_shape(primal: Any, tangent: Any) -> None:
+    with pytest.raises(ValueError, match="tangents must have the structure of the pri"):
+        jvp(lambda x: 1.0, (primal,), (tangent,))
+
+
 def test_jvp_gives_the_value_and_the_tangent() -> None:
     assert jvp(lambda x, y: x * y, (2.0, 3.0), (1.0, 10.0)) == (6.0, 23.0)
     y, y_dot = jvp(lambda x: {"a": [x * x], "b": 7.0}, [3.0], [1.0])
