@@ -137,7 +137,10 @@ def test_explain_leaves_out_what_a_select_left_out():
     y = where(x < 1, x, sqrt(x))
     assert "dy/dx = 1" in explain(y).text
     assert "x if x < 1 else" not in explain(y).text  # x < 1 is a plain bool here
-    assert explain(relu(Value(-1.0, "x")) + 1.0).sensitivities == []
+    off = explain(relu(Value(-1.0, "x")) + 1.0)
+    assert "u = relu(x)" in off.text
+    assert "dy/dx = 0" in off.text
+    assert "du/dx = nan" in explain(Value(-1.0, "x").log() + 1.0).text
     assert explain(stop_gradient(x) * x).sensitivities[0].count == 1
 
 

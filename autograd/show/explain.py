@@ -102,7 +102,7 @@ class Explanation(Told):
         self.order = topological(y)
         for node in self.order:
             require_current(node, "explain")
-        self.leaves = input_values(y, self.order)
+        self.leaves = input_values(y, topological(y, whole=True))
         self.names = variable_names(y, self.order, self.leaves)
         self.adjoints = adjoints(y, self.order)
         self.summarised = len(self.order) > MOST_ROWS
@@ -110,7 +110,10 @@ class Explanation(Told):
         counts = {} if self.summarised else _path_counts(y, self.order)
         self.sensitivities = [
             Sensitivity(
-                leaf, self.adjoints[leaf], paths.get(leaf, ()), counts.get(leaf, 0)
+                leaf,
+                self.adjoints.get(leaf, 0.0),
+                paths.get(leaf, ()),
+                counts.get(leaf, 0),
             )
             for leaf in self.leaves
         ]
@@ -426,9 +429,9 @@ def _size(x: float) -> float:
 
 
 def input_values(y: Value, order: list[Value]) -> list[Value]:
-    """The leaves that y depends on, in the order in which they are first used."""
-    parents = (parent for node in order for parent in node.parents)
-    return list(dict.fromkeys(x for x in (y, *parents) if x._row is None))
+    """The leaves below y, also those that a select left out, in the order of use."""
+    operands = (arg for node in order for arg in node._args if isinstance(arg, Value))
+    return list(dict.fromkeys(x for x in (y, *operands) if x._row is None))
 
 
 def variable_names(

@@ -177,6 +177,8 @@ def partial_formulas(
     operands = [stand_in[arg] if isinstance(arg, Value) else arg for arg in node._args]
     z = row(*operands)
     found = row.derivatives(z, *operands)
+    if node._data != node._data:  # outside the domain there is no formula
+        return [None if d is None else style.number(d) for d in node._partials]
     return [
         None if recorded is None else _write(partial, labels, style)[0]
         for recorded, partial in zip(node._partials, found)

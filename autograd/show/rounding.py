@@ -144,7 +144,9 @@ class RoundingBound(Told):
         _require_finite(order, self._names, "the adjoint", lambda node: bars[node])
         parts = [Rounding(node, bars[node], _error(node)) for node in order]
         if inputs:
-            parts += [Rounding(x, bars[x], inputs * ulp(x.data)) for x in leaves]
+            parts += [
+                Rounding(x, bars[x], inputs * ulp(x.data)) for x in leaves if x in bars
+            ]
         self.nodes = tuple(sorted(parts, key=lambda part: -part.share))
         self.total = fsum(part.share for part in parts)
         self.cancellation = _worst_cancellation(y, order, bars, inputs > 0.0)
