@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import argparse
 import ast
+import io
 import math
+import os
 import re
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NoReturn
+from unicodedata import normalize
 
 from . import __version__, accelerated, primitives
 from .check import difference
@@ -26,6 +29,7 @@ from .value import Value
 
 WALKTHROUGH: Final = ["exp(sin(x**2))", "x=1.5"]
 CONSTANTS: Final = {"pi": math.pi, "e": math.e, "tau": math.tau}
+MOST_ORDERS: Final = 10
 WIDTH: Final = 72  # of the piece of source that an error shows
 
 FUNCTIONS: Final[dict[str, Primitive]] = {
@@ -57,6 +61,7 @@ REMEDIES: Final[dict[type[ast.AST], str]] = {
     ast.Call: "call a function by its name, with positional arguments",
 }
 
+TAKE_A_VALUE: Final = ("--wrt", "--order", "--svg")
 EXAMPLES: Final = """\
 examples:
   python -m autograd
@@ -88,6 +93,9 @@ class InputError(Exception):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; give the exit code, 0 or 2."""
     argv = sys.argv[1:] if argv is None else list(argv)
+    for stream in (sys.stdout, sys.stderr):  # a terminal may know no ² or ∂
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         report = run(_arguments(argv or WALKTHROUGH))
     except InputError as error:
@@ -95,21 +103,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     if not argv:
         report += "\n\nThis was the walkthrough; --help shows what else there is."
-    print(report)
+    try:
+        print(report, flush=True)
+    except BrokenPipeError:  # whoever read it has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        print(f"autograd: the output cannot be written: {error}", file=sys.stderr)
+        return 2
     return 0
 
 
 def run(options: argparse.Namespace) -> str:
     """Do what the options ask for, and give the text to print."""
-    source = options.expression.replace("\n", " ")
+    source = re.sub(r"\s", " ", options.expression).strip()
     tree = parse(source)
     point = _assignments(options.values)
-    _require_all_used(source, tree, point)
-    wrt = _wrt(options.wrt, point)
     inputs = {name: Value(x, label=name) for name, x in point.items()}
     y = compute(source, tree, inputs)
+    _require_all_used(source, tree, point)
+    wrt = _wrt(options.wrt, point)
+    _require_sense(options, y)
     if not isinstance(y, Value):
-        return f"{options.expression} = {_number(y)}, which depends on no variable"
+        return f"{source} = {_number(y)}, which depends on no variable"
     explanation = explain(y)
     explanation.sensitivities = [
         found for found in explanation.sensitivities if found.leaf.label in wrt
@@ -119,9 +134,9 @@ def run(options: argparse.Namespace) -> str:
         blocks = [explanation.latex]
     else:
         at = ", ".join(f"{name} = {_number(x)}" for name, x in point.items())
-        blocks = [f"{options.expression} = {y.data!r}  at {at}", explanation.text]
+        blocks = [f"{source} = {y.data!r}  at {at}", explanation.text]
         blocks += _derivatives(source, tree, point, wrt, options.order, name)
-    if options.svg:
+    if options.svg is not None:
         for node in explanation.order:
             node.label = explanation.names[node]
         y.backward()
@@ -168,13 +183,32 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
 def _guard_negatives(argv: Sequence[str]) -> list[str]:
     """An expression such as "-x**2" is no option: a space in front says so."""
     option = re.compile(r"-h$|--[a-z]+(=.*)?$", re.DOTALL)
-    return [" " + a if a[:1] == "-" and not option.match(a) else a for a in argv]
+    after = ["", *argv]
+    return [
+        " " + text
+        if text[:1] == "-" and not option.match(text) and before not in TAKE_A_VALUE
+        else text
+        for before, text in zip(after, argv)
+    ]
 
 
 def _order(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 20:
-        raise argparse.ArgumentTypeError(f"must be 1 to 20, but is {text!r}")
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_ORDERS:
+        raise argparse.ArgumentTypeError(
+            f"must be 1 to {MOST_ORDERS} (each costs several times the one before), "
+            f"but is {text.strip()!r}"
+        )
     return int(text)
+
+
+def _require_sense(options: argparse.Namespace, y: Any) -> None:
+    """Refuse options that would be ignored."""
+    if options.latex and options.order > 1:
+        raise InputError("--latex shows the chain rule, of order 1; leave out --order")
+    if options.svg == "":
+        raise InputError("--svg must be a path, but is empty; write --svg graph.svg")
+    if options.svg is not None and not isinstance(y, Value):
+        raise InputError("--svg needs a graph; use a variable, as in x**2 x=1.5")
 
 
 def _version() -> str:
@@ -187,6 +221,7 @@ def _assignments(values: Sequence[str]) -> dict[str, float]:
     point: dict[str, float] = {}
     for text in values:
         name, equals, number = text.strip().partition("=")
+        name = normalize("NFKC", name)  # as Python reads the names in the expression
         if not equals or not name.isidentifier():
             raise InputError(
                 "a value must look like x=1.5, without spaces, but is this:", text
@@ -203,14 +238,19 @@ def _assignments(values: Sequence[str]) -> dict[str, float]:
 
 def _constant(text: str, number: str, at: int) -> float:
     try:
-        return float(number)
+        x = float(number)
     except ValueError:
-        pass
+        x = None
+    named = re.fullmatch(r"\s*[+-]?(inf|infinity|nan)\s*", number, re.IGNORECASE)
     try:
-        return float(compute(number, parse(number), {}))
+        if x is None:
+            x = float(compute(number, parse(number), {}))
+        if math.isfinite(x) or named:
+            return x
+        raise InputError("not finite")
     except InputError as error:
         raise InputError(
-            "the value must be a number such as 1.5, -2e-3 or pi/2:",
+            "the value must be a finite number such as 1.5, -2e-3 or pi/2:",
             text,
             at + error.at,
         ) from None
@@ -227,7 +267,8 @@ def _require_all_used(source: str, tree: ast.expr, point: Mapping[str, float]) -
 
 
 def _wrt(text: str | None, point: Mapping[str, float]) -> list[str]:
-    names = list(point) if text is None else [n.strip() for n in text.split(",")]
+    given = list(point) if text is None else text.split(",")
+    names = [*dict.fromkeys(normalize("NFKC", name.strip()) for name in given)]
     for name in names:
         if name not in point:
             raise InputError(
@@ -246,6 +287,8 @@ def parse(source: str) -> ast.expr:
     >>> type(parse("x + 1")).__name__
     'BinOp'
     """
+    if "#" in source:
+        raise InputError("a comment cannot stand here:", source, source.index("#"))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -253,6 +296,8 @@ def parse(source: str) -> ast.expr:
     except SyntaxError as error:
         at = (error.offset or 1) - 1 + len(source) - len(source.lstrip())
         reason = (error.msg or "cannot be read").replace("invalid syntax. ", "")
+        if "set_int_max_str_digits" in reason:
+            reason = "a number has too many digits"
         if "nested" in reason:
             reason, at = "nested too deeply; name parts of it", len(source) // 2
         raise InputError(

@@ -87,6 +87,36 @@ def test_main_takes_expressions_that_start_with_a_minus(capsys):
     assert "dy/dx = -6.0" in out
 
 
+def test_main_differentiates_once_by_a_name_given_twice(capsys):
+    _, out, _ = run(capsys, "x*y", "x=1", "y=2", "--wrt", "x,x")
+    assert out.count("∂z/∂x = 2.0   (2)") == 1
+
+
+def test_main_reads_several_lines_as_one(capsys):
+    _, out, _ = run(capsys, "x\r\n+ 1\t", "x=2")
+    assert out.startswith("x  + 1 = 3.0")
+
+
+def test_main_reads_names_as_python_does(capsys):
+    code, out, _ = run(capsys, "ﬁ + 1", "ﬁ=2")
+    assert code == 0
+    assert "dy/dfi = 1.0" in out
+
+
+def test_main_survives_terminals_and_pipes_that_do_not_take_its_output():
+    root = Path(__file__).parent.parent
+    program = f"{sys.executable} -m autograd 'x**2' x=3"
+    for line in f"PYTHONIOENCODING=ascii {program}", f"{program} | true":
+        done = subprocess.run(
+            ["bash", "-c", f"set -o pipefail; {line}"],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_main_of_a_constant_says_that_it_depends_on_nothing(capsys):
     code, out, _ = run(capsys, "sin(1) + 2")
     assert code == 0
@@ -109,8 +139,10 @@ def test_main_writes_the_drawing(capsys, tmp_path):
         (["sine(x)", "x=1"], ["no function is called 'sine'", "did you mean 'sin'"]),
         (["x + zz", "x=1"], ["'zz' has no value", "add zz=number", "      ^"]),
         (["x", "x=1", "y=2"], ["'y' has a value but is not used", "leave out y="]),
-        (["x", "x=abc"], ["must be a number", "x=abc", "    ^"]),
-        (["x", "x="], ["must be a number"]),
+        (["x", "x=abc"], ["must be a finite number", "x=abc", "    ^"]),
+        (["x", "x="], ["must be a finite number"]),
+        (["x", "x=1e999"], ["must be a finite number"]),
+        (["x", "x=1/0"], ["must be a finite number"]),
         (["x", "5"], ["must look like x=1.5"]),
         (["x", "x=1", "x=2"], ["two values"]),
         (["e*x", "x=1", "e=2"], ["'e' is taken"]),
@@ -130,12 +162,18 @@ def test_main_writes_the_drawing(capsys, tmp_path):
         (["1j*x", "x=1"], ["complex 1j is not arithmetic"]),
         (["True*x", "x=1"], ["no numbers"]),
         (["1e999*x", "x=1"], ["too large"]),
-        (["sin", "x=1"], ["'x' has a value but is not used"]),
+        (["sin", "x=1"], ["'sin' is a function; call it"]),
+        (["x+alhpa", "x=1", "alpha=2"], ["'alhpa' has no value"]),
+        (["x # twice", "x=1"], ["a comment cannot stand here", "    ^"]),
+        (["9" * 5000 + "*x", "x=1"], ["too many digits"]),
+        (["2+3", "--svg", "graph.svg"], ["--svg needs a graph"]),
+        (["x*x", "x=1", "--svg", ""], ["--svg must be a path"]),
+        (["x*x", "x=1", "--order", "2", "--latex"], ["leave out --order"]),
         (["sin + x", "x=1"], ["'sin' is a function; call it"]),
         (["sin(x, 2)", "x=1"], ["must be called with 1 argument(s), but has 2"]),
         (["sin(x=x)", "x=1"], ["not arithmetic"]),
         (["f\0(x)", "x=1"], ["null byte"]),
-        (["x", "x=1", "--order", "0"], ["--order", "1 to 20"]),
+        (["x", "x=1", "--order", "0"], ["--order", "1 to 10"]),
         (["x", "x=1", "--order", "two"], ["--order"]),
         (["x", "x=1", "--wrt", "z"], ["--wrt must name variables (x)"]),
         (["x", "x=1", "--frobnicate"], ["unknown option '--frobnicate'"]),
