@@ -26,6 +26,7 @@ from typing import Final
 
 from .draw import COLOURS, FILLS, _largest, _shade, _share, _write
 from .latex import clean
+from .render import shown_size
 
 Rows = Mapping[str, float | None]
 CardText = tuple[str, str, Rows]
@@ -451,12 +452,12 @@ def _svg(
         _text(MARGIN, extent[1] + MARGIN * (i + 2), line, 11, prefix)
         for i, line in enumerate(lines)
     )
+    shown = shown_size(f"{width:.6g}", f"{height:.6g}")
+    size = " ".join(f'{name}="{value}"' for name, value in shown.items())
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" id="{prefix}" role="img" '
-        f'aria-labelledby="{prefix}-title {prefix}-desc" width="{width:.6g}" '
-        f'height="{height:.6g}" viewBox="0 0 {width:.6g} {height:.6g}" '
-        f'font-family="{FONTS}" '
-        'style="max-width:100%;height:auto;background:transparent">'
+        f'aria-labelledby="{prefix}-title {prefix}-desc" {size} '
+        f'viewBox="0 0 {width:.6g} {height:.6g}" font-family="{FONTS}">'
         f'<title id="{prefix}-title">{html.escape(title)}</title>'
         f'<desc id="{prefix}-desc">{html.escape(description)}</desc>'
         f"<style>@media (prefers-color-scheme:dark){{{_dark_rules(prefix)}}}</style>"

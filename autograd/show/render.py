@@ -135,7 +135,7 @@ def _dress(root: ET.Element, prefix: str, title: str, description: str) -> None:
         "id": prefix,
         "role": "img",
         "aria-labelledby": f"{prefix}-title {prefix}-desc",
-        **_size(width, height),
+        **shown_size(width, height),
         "viewBox": root.get("viewBox", ""),
     }
     heading = ET.Element("title", id=f"{prefix}-title")
@@ -147,7 +147,7 @@ def _dress(root: ET.Element, prefix: str, title: str, description: str) -> None:
     root[:0] = [heading, body, style]
 
 
-def _size(width: str, height: str) -> dict[str, str]:
+def shown_size(width: str, height: str) -> dict[str, str]:
     """How large to show it: as it is, or as wide as the page where that is narrower.
 
     Notebooks put the drawing in an <img>, which heeds no max-width inside; there only
