@@ -375,10 +375,13 @@ def _causes(run: _Sweeps) -> list[Cause]:
         return [_no_use(run)]
     g = run.bars.get(run.x, 0.0)
     causes = [] if isfinite(g) else _bad_values(run)
-    causes += _cancellation(run, g)
-    if abs(g) < TINY:
+    cancelled = _cancellation(run, g)
+    if abs(g) < TINY:  # a product that is small by itself says more than cancellation
         small, dead = _small_products(run), _dead_ends(run)
-        causes += [*dead, *small] if g == 0.0 else [*small, *dead]
+        first, last = (dead, small) if g == 0.0 else (small, dead)
+        causes += [*first, *cancelled, *last]
+    else:
+        causes += cancelled
     if not isfinite(g) or abs(g) < TINY:
         causes += _bad_shares(run, causes)
     if abs(g) > HUGE or isnan(g):
