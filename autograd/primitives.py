@@ -91,7 +91,6 @@ class Primitive:
              largest term where terms cancel; for up to four operands if any number)
     select   a partial of zero leaves its operand out of the sweep altogether
     ieee     the value, a function of the operands, where `value` raises
-
     """
 
     def __init__(

@@ -24,9 +24,7 @@ from .value import (
     require_current,
     tick,
     topological,
-    watch_adjoints,
-    watch_tangents,
-    watchers,
+    watching,
 )
 
 Tree = Any  # a number, an array, or nested lists, tuples and dicts of them
@@ -205,19 +203,22 @@ class _Recording:
                 for arg, partial in zip(node._args, self._partials(node)):
                     if partial is not None and arg in self._depends:
                         _accumulate(bars, arg, _times(partial, bars[node]))
-        if watchers:
-            watch_adjoints(bars, [node for node in order if node in bars])
+        watcher = watching()
+        if watcher:
+            watcher.see_adjoints(bars, [node for node in order if node in bars])
         return [_result(bars.get(x, 0.0)) for x in self.fresh]
 
     def push(self, ys: Sequence[Any], x_dots: Sequence[Any]) -> list[Any]:
         """Forward sweep: the tangent of each result, given those of the inputs."""
         dots: dict[Any, Any] = dict(zip(self.fresh, x_dots))
-        for node in self._order(ys):
+        order = self._order(ys)
+        for node in order:
             for arg, partial in zip(node._args, self._partials(node)):
                 if partial is not None and arg in self._depends:
                     _accumulate(dots, node, _times(partial, dots[arg]))
-        if watchers:
-            watch_tangents(dots, self._order(ys))
+        watcher = watching()
+        if watcher:
+            watcher.see_tangents(dots, order)
         return [_result(dots.get(y, 0.0)) if type(y) is Value else 0.0 for y in ys]
 
     def _order(self, ys: Sequence[Any]) -> list[Value]:

@@ -37,6 +37,11 @@ def tick() -> int:
         return _now
 
 
+def watching() -> Any:
+    """Who is shown the nodes and sweeps of this thread, or None."""
+    return watchers.get(threading.get_ident())
+
+
 @final
 class Value:
     """A float64 that records the operations it takes part in.
@@ -179,7 +184,8 @@ class Value:
         24.0
         """
         order = topological(self)
-        kept = {x: x._grad for node in order for x in node.parents} if watchers else {}
+        watcher = watching()
+        kept = {x: x._grad for node in order for x in node.parents} if watcher else {}
         for node in order:
             node._grad = 0.0
         self._grad = self._grad + 1.0 if self._row is None else 1.0
@@ -188,9 +194,9 @@ class Value:
             for parent, partial in zip(node._args, node._partials):
                 if partial is not None:
                     parent._grad += partial * adjoint  # type: ignore[union-attr]
-        if watchers:
+        if watcher:
             try:
-                watch_adjoints({x: x._grad for x in [self, *kept]}, order)
+                watcher.see_adjoints({x: x._grad for x in [self, *kept]}, order)
             except FloatingPointError:
                 for x, grad in kept.items():
                     x._grad = grad
@@ -347,26 +353,14 @@ def _node(
     node._data, node._grad = z, UNREACHED
     node._row, node._args, node._partials = row, args, partials
     node._note, node._made = None, _now
-    if watchers and threading.get_ident() in watchers:
-        watchers[threading.get_ident()].see_value(node)
+    if watchers:
+        watcher = watching()
+        if watcher is not None:
+            watcher.see_value(node)
     return node
 
 
-def watch_tangents(tangents: dict[Any, Any], order: list[Value]) -> None:
-    """Show the tangents of a finished forward sweep to whoever watches this thread."""
-    if threading.get_ident() in watchers:
-        watchers[threading.get_ident()].see_tangents(tangents, order)
-
-
-def watch_adjoints(adjoints: dict[Any, Any], order: list[Value]) -> None:
-    """Show the adjoints of a finished sweep to whoever watches this thread."""
-    if threading.get_ident() in watchers:
-        watchers[threading.get_ident()].see_adjoints(adjoints, order)
-
-
 _new = object.__new__
-
-
 _PLAIN: Final = frozenset({Value, float})
 
 
