@@ -25,6 +25,8 @@ from numbers import Real
 from types import FunctionType
 from typing import Any, Final
 
+from .accelerator import bind, in_c
+
 Edge = tuple[tuple[float, ...], float, tuple[float, ...]]
 Range = tuple[float, float]
 
@@ -69,6 +71,7 @@ def number(x: Any, operation: str = "autograd", argument: str = "operand") -> fl
     )
 
 
+@in_c
 class Primitive:
     """One row of the table: a function that knows its own derivative.
 
@@ -115,7 +118,7 @@ class Primitive:
         self.name, self.raw, self.ieee = name, value, ieee
         self.rules = tuple([_rule(name, partial) for partial in partials])
         self.float_rules = self.rules  # see `_bind_float_rules`, at the end
-        self.select = select
+        self.select = bool(select)
         self.constant = (
             None
             if any(map(callable, partials))
@@ -276,7 +279,7 @@ def _power(x: float, y: float) -> float:
     """x ** y where math.pow raises: a pole, an overflow, or a root of a negative."""
     if y != math.floor(y) and x < 0.0:
         return nan
-    odd = math.fmod(y, 2.0) != 0.0
+    odd = fabs(math.fmod(y, 2.0)) == 1.0
     return -inf if odd and math.copysign(1.0, x) < 0.0 else inf
 
 
@@ -877,6 +880,7 @@ def _bind_float_rules() -> None:
     for row in globals().values():
         if isinstance(row, Primitive):
             row.float_rules = tuple(map(bound, row.rules))
+            bind(row)
 
 
 _bind_float_rules()

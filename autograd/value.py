@@ -20,6 +20,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any, Final, NoReturn, final
 
 from . import primitives as p
+from .accelerator import connect, in_c, python_twins
 from .primitives import ARITHMETIC_ERRORS, Primitive, number
 
 UNREACHED: Final = float("0.0")  # a zero of its own: no sweep has touched it
@@ -29,6 +30,7 @@ _tick_lock = threading.Lock()
 watchers: dict[int, Any] = {}  # by thread: who is shown new nodes and adjoints
 
 
+@in_c
 def tick() -> int:
     """Advance the clock: what is made from now on is newer than all before."""
     global _now
@@ -42,6 +44,7 @@ def watching() -> Any:
     return watchers.get(threading.get_ident())
 
 
+@in_c
 @final
 class Value:
     """A float64 that records the operations it takes part in.
@@ -299,6 +302,7 @@ class Value:
         )
 
 
+@in_c
 def topological(*roots: Value, since: int = 0, whole: bool = False) -> list[Value]:
     """The computed Values that the roots depend on, operands before results.
 
@@ -343,6 +347,7 @@ def require_current(node: Value, operation: str) -> None:
 # ---- how operators record ------------------------------------------------------------
 
 
+@in_c
 def _node(
     row: Primitive,
     z: float,
@@ -354,10 +359,15 @@ def _node(
     node._row, node._args, node._partials = row, args, partials
     node._note, node._made = None, _now
     if watchers:
-        watcher = watching()
-        if watcher is not None:
-            watcher.see_value(node)
+        _show(node)
     return node
+
+
+def _show(node: Value) -> None:
+    """Show a new node to who watches this thread."""
+    watcher = watching()
+    if watcher is not None:
+        watcher.see_value(node)
 
 
 _new = object.__new__
@@ -401,9 +411,9 @@ def _binary(row: Primitive) -> Callable[[Value, Any], Any]:
     def method(self: Value, other: Any) -> Any:
         kind = type(other)
         if kind is not Value and kind is not float:
-            if _leave_to_other(other):
-                return NotImplemented
-            other = number(other, row.name)
+            other = _operand(other, row.name)
+            if other is NotImplemented:
+                return other
         x = self._data
         try:
             if kind is Value:
@@ -424,9 +434,8 @@ def _reflected(row: Primitive) -> Callable[[Value, Any], Any]:
     """The operator of a row with two arguments, with a plain number on its left."""
 
     def method(self: Value, other: Any) -> Any:
-        if _leave_to_other(other):
-            return NotImplemented
-        return Value._apply(row, (other, self))
+        other = _operand(other, row.name)
+        return other if other is NotImplemented else Value._apply(row, (other, self))
 
     return _named(method, row)
 
@@ -434,6 +443,11 @@ def _reflected(row: Primitive) -> Callable[[Value, Any], Any]:
 def _named(method: Callable[..., Any], row: Primitive) -> Callable[..., Any]:
     method.__name__, method.__doc__ = row.name, f"The primitive {row.name!r} of self."
     return method
+
+
+def _operand(x: Any, operation: str) -> Any:
+    """A plain operand as a float; NotImplemented for an array, which goes first."""
+    return NotImplemented if _leave_to_other(x) else number(x, operation)
 
 
 def _leave_to_other(x: Any) -> bool:
@@ -492,20 +506,26 @@ def _install_methods() -> None:
     for row in list(vars(p).values()):
         if isinstance(row, Primitive) and row.arity == 1:
             _METHODS[row] = _unary(row)
-            setattr(Value, row.name, _METHODS[row])
+            _give(row.name, _METHODS[row])
     for row in (p.atan2, p.hypot, p.leaky_relu, p.clip):
-        setattr(Value, row.name, _named(lambda *args, row=row: row(*args), row))
+        _give(row.name, _named(lambda *args, row=row: row(*args), row))
     for alias, name in _ALIASES.items():
-        setattr(Value, alias, getattr(Value, name))
+        _give(alias, getattr(Value, name))
     for name, row in {
         "add": p.add, "sub": p.sub, "mul": p.mul, "truediv": p.div, "pow": p.pow,
         "mod": p.mod,
     }.items():  # fmt: skip
         _METHODS[row] = _binary(row)
-        setattr(Value, f"__{name}__", _METHODS[row])
-        setattr(Value, f"__r{name}__", _reflected(row))
+        _give(f"__{name}__", _METHODS[row])
+        _give(f"__r{name}__", _reflected(row))
     for name, call, remedy in _REFUSED:
-        setattr(Value, name, _refuse(call, remedy))
+        _give(name, _refuse(call, remedy))
+
+
+def _give(name: str, method: Any) -> None:
+    """Set a method of Value that C has not."""
+    if name not in vars(Value):
+        setattr(Value, name, method)
 
 
 _install_methods()
@@ -561,3 +581,10 @@ def _new_graph(leaves: list[Value], records: list[Record]) -> Value:
             node._made = 0  # before every leaf, as the clock starts at 1
         nodes.append(node)
     return nodes[-1]
+
+
+connect(
+    value=python_twins.get(Value), primitive=python_twins.get(Primitive),
+    number=number, operand=_operand, record=_record, shown=_show, watchers=watchers,
+    unreached=UNREACHED,
+)  # fmt: skip

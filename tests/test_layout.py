@@ -80,8 +80,9 @@ def files(folder: str) -> list[Path]:
 @pytest.mark.parametrize(
     "module, allowed",
     [
-        ("primitives", set()),
-        ("value", {"primitives"}),
+        ("accelerator", set()),
+        ("primitives", {"accelerator"}),
+        ("value", {"accelerator", "primitives"}),
         ("transforms", {"primitives", "value"}),
         ("check", {"primitives", "value", "transforms"}),
     ],

@@ -1,0 +1,1745 @@
+/* Value and Primitive in C: what value.py and primitives.py say, at the price of a float.
+
+   Read those first: they are the reference, and whatever is rare (text, labels, copies,
+   errors, odd operands) is left to them, by way of `connect`. Here are the node, the rows
+   whose value and partials C computes itself, how operators record, and the sweep.
+
+   node      a Value: its number, its adjoint, its row, and an edge for each operand
+   edge      an operand and the partial with respect to it, or LEFT_OUT
+   kernel    a row's value and partials in C; a row without one is computed by Python
+   foreign   a row that is not of the table, or a node that has such a row below it
+
+   A sweep runs no Python and keeps the GIL, so no other thread sees it half-way. */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <structmember.h>
+
+#ifndef Py_LIMITED_API
+#error "compile with -DPy_LIMITED_API=0x030B0000: one binary for 3.11 and later"
+#endif
+
+#if defined(__GNUC__)
+#define INLINE static inline __attribute__((always_inline))
+#else
+#define INLINE static inline
+#endif
+
+/* ---- the node ----------------------------------------------------------------------- */
+
+typedef struct Row Row;
+typedef struct Node Node;
+
+typedef struct {
+    PyObject *operand; /* a Value or an exact float */
+    double partial;
+} Edge;
+
+struct Node {
+    PyObject_HEAD
+    uint32_t count;  /* of edges; 0 on a leaf, which has room for one all the same */
+    uint8_t reached; /* a sweep has given it an adjoint */
+    uint8_t marked;  /* the search under way has seen it */
+    uint8_t foreign; /* may be part of a cycle: allocated for the collector, tracked */
+    double data, grad;
+    Row *row; /* NULL on a leaf */
+    PyObject *note; /* label, (label, line), or NULL */
+    union {
+        int64_t made;
+        Node *next; /* of those about to be freed */
+    };
+    Edge edges[];
+};
+
+static PyTypeObject *ValueType, *RowType;
+static int64_t now = 1; /* the clock, see `tick` */
+
+/* What a plain number, or an operand that a select left out, has for a partial: a NaN
+   that no arithmetic gives. `set_edge` keeps out the only way to forge it. */
+static const uint64_t LEFT_OUT = UINT64_C(0x7ff4a1b2c3d4e5f6);
+
+INLINE int left_out(const Edge *edge)
+{
+    uint64_t bits;
+    memcpy(&bits, &edge->partial, sizeof bits);
+    return bits == LEFT_OUT;
+}
+
+INLINE void leave_out(Edge *edge) { memcpy(&edge->partial, &LEFT_OUT, sizeof LEFT_OUT); }
+
+INLINE int is_value(PyObject *x) { return Py_TYPE(x) == ValueType; }
+
+INLINE int is_plain(PyObject *x) { return is_value(x) || PyFloat_CheckExact(x); }
+
+INLINE double number_of(PyObject *x)
+{
+    return is_value(x) ? ((Node *)x)->data : PyFloat_AsDouble(x);
+}
+
+INLINE Edge *assigned(Node *leaf) { return leaf->edges; } /* its partial is the time */
+
+/* Freed nodes with room for one or two edges wait here to be used again, each with its
+   reference to the type: a training step finds the memory of the step before. */
+enum { POOLED = 2 };
+#if defined(__SANITIZE_ADDRESS__)
+enum { POOL_ROOM = 0 }; /* a use after free shall be seen */
+#else
+enum { POOL_ROOM = 1 << 16 };
+#endif
+
+static struct {
+    Node *first;
+    size_t count;
+} pools[POOLED + 1]; /* by edges */
+
+static Node *allocate(size_t edges, int foreign)
+{
+    void *memory;
+    if (edges > UINT32_MAX / 2)
+        return (Node *)PyErr_NoMemory();
+    if (foreign) /* ob_size, which this sets, lies where `count` does */
+        return PyObject_GC_NewVar(Node, ValueType, (Py_ssize_t)edges);
+    memory = PyObject_Malloc(sizeof(Node) + edges * sizeof(Edge));
+    if (!memory)
+        return (Node *)PyErr_NoMemory();
+    return (Node *)PyObject_Init(memory, ValueType);
+}
+
+INLINE Node *new_node(Row *row, size_t count, int foreign)
+{
+    size_t edges = row ? count : 1;
+    Node *node;
+    if (!foreign && edges <= POOLED && pools[edges].first) {
+        node = pools[edges].first;
+        pools[edges].first = node->next;
+        pools[edges].count--;
+        Py_SET_REFCNT((PyObject *)node, 1);
+    } else {
+        node = allocate(edges, foreign);
+        if (!node)
+            return NULL;
+    }
+    node->count = (uint32_t)count;
+    node->reached = node->marked = 0;
+    node->foreign = (uint8_t)foreign;
+    node->grad = 0.0;
+    node->row = row;
+    node->note = NULL;
+    node->made = now;
+    return node;
+}
+
+/* Set an edge; takes over the reference to the operand. */
+INLINE void set_edge(Node *node, size_t i, PyObject *operand, double partial, int select)
+{
+    Edge *edge = &node->edges[i];
+    edge->operand = operand;
+    edge->partial = partial;
+    if (!is_value(operand) || (select && partial == 0.0))
+        leave_out(edge);
+    else if (left_out(edge))
+        edge->partial = NAN;
+}
+
+/* ---- rows --------------------------------------------------------------------------- */
+
+typedef PyObject *(*Vectorcall)(PyObject *, PyObject *const *, size_t, PyObject *);
+typedef double (*Compute)(const double *x);
+typedef double (*Record)(const double *x, double *partials, unsigned wanted);
+
+typedef struct {
+    const char *name;
+    int arity;
+    Compute compute; /* the value */
+    Record record;   /* the value, and the partials that are wanted (a bit for each) */
+} Kernel;
+
+struct Row {
+    PyObject_HEAD
+    Vectorcall call;
+    const Kernel *kernel; /* NULL: Python computes it */
+    PyObject *dict, *name, *raw, *float_rules, *defaults;
+    int arity;
+    char select, variadic;
+    char foreign; /* not of the table: its nodes own a reference to it */
+    char is_dot;
+};
+
+static double inside(double z, double partial) { return z == z ? partial : z; }
+static double sign(double x) { return x > 0.0 ? 1.0 : x < 0.0 ? -1.0 : x + 0.0; }
+static double larger(double x, double y) { return x > y || x != x ? x : y; }
+static double smaller(double x, double y) { return x < y || x != x ? x : y; }
+
+static double remainder_of(double x, double y)
+{
+    double z = fmod(x, y);
+    if (y == 0.0)
+        return NAN;
+    if (z != 0.0)
+        return (y < 0.0) != (z < 0.0) ? z + y : z;
+    return copysign(0.0, y);
+}
+
+static double logistic(double x)
+{
+    double e = exp(-fabs(x));
+    return x >= 0.0 ? 1.0 / (1.0 + e) : e / (1.0 + e);
+}
+
+static double exp_of_minus_square(double x)
+{
+    if (!(-28.0 < x && x < 28.0))
+        return x != x ? x : 0.0;
+    double head = floor(64.0 * x + 0.5) / 64.0;
+    return exp(-head * head) * exp((head - x) * (head + x));
+}
+
+static double normal_density(double x)
+{
+    double half = exp_of_minus_square(0.5 * x);
+    return half * half / 2.5066282746310002;
+}
+
+static double greater_share(double x, double y)
+{
+    return x > y ? 1.0 : x == y ? 0.5 : x < y ? 0.0 : x + y;
+}
+
+#define LN2 0.6931471805599453
+#define LOG2_E 1.4426950408889634
+#define LOG10_E 0.43429448190325176
+#define TWO_OVER_SQRT_PI 1.1283791670955126
+#define SQRT_HALF 0.7071067811865476
+#define DEGREE 0.017453292519943295
+#define RADIAN 57.29577951308232
+
+/* One line for each row: name, value z, and the partial for each operand, which may use
+   z. They repeat primitives.py, in the same operations in the same order: a test holds
+   each to its row there, in every bit. */
+
+#define ROWS_OF_ONE(ROW) \
+    ROW(neg, -x, -1.0) \
+    ROW(exp, exp(x), z) \
+    ROW(exp2, exp2(x), z * LN2) \
+    ROW(expm1, expm1(x), exp(x)) \
+    ROW(log, log(x), inside(z, 1.0 / (x + 0.0))) \
+    ROW(log2, log2(x), inside(z, LOG2_E / (x + 0.0))) \
+    ROW(log10, log10(x), inside(z, LOG10_E / (x + 0.0))) \
+    ROW(log1p, log1p(x), inside(z, 1.0 / (1.0 + x))) \
+    ROW(sqrt, sqrt(x), 0.5 / (z + 0.0)) \
+    ROW(cbrt, cbrt(x), 1.0 / (3.0 * z * z)) \
+    ROW(sin, sin(x), cos(x)) \
+    ROW(cos, cos(x), -sin(x)) \
+    ROW(tan, tan(x), 1.0 + z * z) \
+    ROW(asin, asin(x), 1.0 / sqrt((1.0 - x) * (1.0 + x))) \
+    ROW(acos, acos(x), -1.0 / sqrt((1.0 - x) * (1.0 + x))) \
+    ROW(atan, atan(x), 1.0 / (1.0 + x * x)) \
+    ROW(sinh, sinh(x), cosh(x)) \
+    ROW(cosh, cosh(x), sinh(x)) \
+    ROW(tanh, tanh(x), 1.0 - z * z) \
+    ROW(acosh, acosh(x), 1.0 / (sqrt(x - 1.0) * sqrt(x + 1.0))) \
+    ROW(atanh, atanh(x), inside(z, 1.0 / ((1.0 - x) * (1.0 + x)))) \
+    ROW(degrees, x * RADIAN, RADIAN) \
+    ROW(radians, x * DEGREE, DEGREE) \
+    ROW(_gaussian, exp_of_minus_square(x), -2.0 * x * z) \
+    ROW(erf, erf(x), TWO_OVER_SQRT_PI * exp_of_minus_square(x)) \
+    ROW(erfc, erfc(x), -TWO_OVER_SQRT_PI * exp_of_minus_square(x)) \
+    ROW(abs, fabs(x), sign(x)) \
+    ROW(sign, sign(x), inside(z, 0.0)) \
+    ROW(floor, floor(x), inside(z, 0.0)) \
+    ROW(ceil, ceil(x), inside(z, 0.0)) \
+    ROW(sigmoid, logistic(x), z * (1.0 - z)) \
+    ROW(softplus, larger(x, 0.0) + log1p(exp(-fabs(x))), logistic(x)) \
+    ROW(relu, x > 0.0 || x != x ? x : 0.0, x > 0.0 ? 1.0 : x <= 0.0 ? 0.0 : x) \
+    ROW(silu, x != -INFINITY ? x * logistic(x) : -0.0, \
+        logistic(x) + (z < INFINITY ? z : 0.0) * logistic(-x)) \
+    ROW(gelu, x != -INFINITY ? 0.5 * x * erfc(-x * SQRT_HALF) : -0.0, \
+        0.5 * erfc(-x * SQRT_HALF) + \
+            (fabs(x) < INFINITY ? x : 0.0) * normal_density(x)) \
+    ROW(identity, x, 1.0) \
+    ROW(stop_gradient, x, 0.0)
+
+#define ROWS_OF_TWO(ROW) \
+    ROW(add, x + y, 1.0, 1.0) \
+    ROW(sub, x - y, 1.0, -1.0) \
+    ROW(mul, x * y, y, x) \
+    ROW(div, x / y, 1.0 / (y + 0.0), -z / y) \
+    ROW(pow, pow(x, y), \
+        y == 0.0 ? 0.0 : inside(z, y * pow(x + 0.0, y - 1.0)), \
+        x < 0.0 ? NAN : z == 0.0 ? z : fabs(z) * log(x)) \
+    ROW(mod, remainder_of(x, y), inside(z, 1.0), -floor(x / y - z / y + 0.5)) \
+    ROW(copysign, copysign(x, y), sign(x) * copysign(1.0, y), 0.0) \
+    ROW(maximum, larger(x, y), greater_share(x, y), greater_share(y, x)) \
+    ROW(minimum, smaller(x, y), greater_share(y, x), greater_share(x, y)) \
+    ROW(leaky_relu, x > 0.0 ? x : y * x, \
+        inside(z, x > 0.0 ? 1.0 : y), inside(z, x > 0.0 ? 0.0 : x)) \
+    ROW(less, x < y ? 1.0 : 0.0, 0.0, 0.0) \
+    ROW(less_equal, x <= y ? 1.0 : 0.0, 0.0, 0.0) \
+    ROW(greater, x > y ? 1.0 : 0.0, 0.0, 0.0) \
+    ROW(greater_equal, x >= y ? 1.0 : 0.0, 0.0, 0.0) \
+    ROW(equal, x == y ? 1.0 : 0.0, 0.0, 0.0) \
+    ROW(not_equal, x != y ? 1.0 : 0.0, 0.0, 0.0)
+
+#define ROWS_OF_THREE(ROW) \
+    ROW(fma, fma(x, y, w), y, x, 1.0) \
+    ROW(where, x != 0.0 ? y : w, 0.0, x != 0.0 ? 1.0 : 0.0, x != 0.0 ? 0.0 : 1.0) \
+    ROW(clip, smaller(larger(x, y), w), \
+        inside(z, x > y && x < w ? 1.0 : 0.0), \
+        inside(z, x < y && y < w ? 1.0 : 0.0), \
+        inside(z, larger(x, y) > w ? 1.0 : 0.0))
+
+#define OF_ONE(name, z_, dx) \
+    static double compute_##name(const double *args) \
+    { \
+        double x = args[0]; \
+        return z_; \
+    } \
+    static double record_##name(const double *args, double *d, unsigned wanted) \
+    { \
+        double x = args[0], z = z_; \
+        (void)wanted; \
+        (void)x; \
+        d[0] = dx; \
+        return z; \
+    }
+
+#define OF_TWO(name, z_, dx, dy) \
+    static double compute_##name(const double *args) \
+    { \
+        double x = args[0], y = args[1]; \
+        return z_; \
+    } \
+    static double record_##name(const double *args, double *d, unsigned wanted) \
+    { \
+        double x = args[0], y = args[1], z = z_; \
+        d[0] = wanted & 1u ? dx : 0.0; \
+        d[1] = wanted & 2u ? dy : 0.0; \
+        return z; \
+    }
+
+#define OF_THREE(name, z_, dx, dy, dw) \
+    static double compute_##name(const double *args) \
+    { \
+        double x = args[0], y = args[1], w = args[2]; \
+        return z_; \
+    } \
+    static double record_##name(const double *args, double *d, unsigned wanted) \
+    { \
+        double x = args[0], y = args[1], w = args[2], z = z_; \
+        d[0] = wanted & 1u ? dx : 0.0; \
+        d[1] = wanted & 2u ? dy : 0.0; \
+        d[2] = wanted & 4u ? dw : 0.0; \
+        return z; \
+    }
+
+ROWS_OF_ONE(OF_ONE)
+ROWS_OF_TWO(OF_TWO)
+ROWS_OF_THREE(OF_THREE)
+
+#define INDEX_OF_ONE(name, z, dx) INDEX_##name,
+#define INDEX_OF_TWO(name, z, dx, dy) INDEX_##name,
+#define INDEX_OF_THREE(name, z, dx, dy, dw) INDEX_##name,
+enum {
+    ROWS_OF_ONE(INDEX_OF_ONE) ROWS_OF_TWO(INDEX_OF_TWO) ROWS_OF_THREE(INDEX_OF_THREE)
+    KERNELS
+};
+
+#define KERNEL_OF_ONE(name, z, dx) {#name, 1, compute_##name, record_##name},
+#define KERNEL_OF_TWO(name, z, dx, dy) {#name, 2, compute_##name, record_##name},
+#define KERNEL_OF_THREE(name, z, dx, dy, dw) {#name, 3, compute_##name, record_##name},
+static const Kernel kernels[KERNELS] = {ROWS_OF_ONE(KERNEL_OF_ONE)
+                                            ROWS_OF_TWO(KERNEL_OF_TWO)
+                                                ROWS_OF_THREE(KERNEL_OF_THREE)};
+
+enum { MOST_OPERANDS = 3 }; /* of a kernel */
+
+static Row *rows[KERNELS]; /* the rows of the table, once `bind` has seen them */
+
+/* ---- what Python lends: see `connect` ------------------------------------------------ */
+
+static struct {
+    PyObject *value;     /* the class Value of value.py */
+    PyObject *primitive; /* the class Primitive of primitives.py */
+    PyObject *number;    /* (x, operation[, argument]) -> float, or an error */
+    PyObject *operand;   /* (x, operation) -> float or NotImplemented */
+    PyObject *record;    /* (row, args) -> Value, by the row's Python */
+    PyObject *shown;     /* (node) -> None: show it to who watches */
+    PyObject *watchers;  /* the dict, empty unless someone watches */
+    PyObject *unreached; /* the zero of a Value that no sweep has touched */
+} python;
+
+INLINE int watched(void) { return PyDict_Size(python.watchers) > 0; }
+
+static int connected(void)
+{
+    if (python.value)
+        return 1;
+    PyErr_SetString(PyExc_RuntimeError,
+                    "autograd._value: it must be imported by autograd.value, but was "
+                    "not; write 'import autograd'");
+    return 0;
+}
+
+static PyObject *show(Node *node)
+{
+    PyObject *done = PyObject_CallFunctionObjArgs(python.shown, (PyObject *)node, NULL);
+    if (!done) {
+        Py_DECREF(node);
+        return NULL;
+    }
+    Py_DECREF(done);
+    return (PyObject *)node;
+}
+
+/* The last step of recording: track it, show it. */
+INLINE PyObject *made(Node *node)
+{
+    if (node->foreign)
+        PyObject_GC_Track(node);
+    return watched() ? show(node) : (PyObject *)node;
+}
+
+/* Call the Python definition of a method that C stands in for. */
+static PyObject *by_reference(const char *method, PyObject *self, PyObject *argument)
+{
+    PyObject *result, *function = PyObject_GetAttrString(python.value, method);
+    if (!function)
+        return NULL;
+    result = PyObject_CallFunctionObjArgs(function, self, argument, NULL);
+    Py_DECREF(function);
+    return result;
+}
+
+/* ---- recording ----------------------------------------------------------------------- */
+
+static PyObject *record_one(Row *row, Record record, Node *x)
+{
+    double partial, z = record(&x->data, &partial, 1u);
+    Node *node = new_node(row, 1, x->foreign);
+    if (!node)
+        return NULL;
+    node->data = z;
+    Py_INCREF((PyObject *)x);
+    set_edge(node, 0, (PyObject *)x, partial, row->select);
+    return made(node);
+}
+
+INLINE PyObject *record_two(Row *row, Record record, PyObject *a, PyObject *b)
+{
+    int a_is = is_value(a), b_is = is_value(b);
+    double args[2] = {number_of(a), number_of(b)}, partials[2];
+    double z = record(args, partials, (unsigned)a_is | (unsigned)b_is << 1);
+    int foreign = (a_is && ((Node *)a)->foreign) || (b_is && ((Node *)b)->foreign);
+    Node *node = new_node(row, 2, foreign);
+    if (!node)
+        return NULL;
+    node->data = z;
+    Py_INCREF(a);
+    Py_INCREF(b);
+    set_edge(node, 0, a, partials[0], row->select);
+    set_edge(node, 1, b, partials[1], row->select);
+    return made(node);
+}
+
+/* The operands' nature: a bit for each Value, and whether one is foreign. */
+static unsigned survey(PyObject *const *args, size_t n, int *foreign)
+{
+    unsigned values = 0;
+    for (size_t i = 0; i < n; i++)
+        if (is_value(args[i])) {
+            values |= 1u << (i < 31 ? i : 31);
+            *foreign |= ((Node *)args[i])->foreign;
+        }
+    return values;
+}
+
+static PyObject *record_kernel(Row *row, PyObject *const *args)
+{
+    size_t n = (size_t)row->kernel->arity;
+    double numbers[MOST_OPERANDS], partials[MOST_OPERANDS];
+    int foreign = 0;
+    unsigned values = survey(args, n, &foreign);
+    for (size_t i = 0; i < n; i++)
+        numbers[i] = number_of(args[i]);
+    if (!values)
+        return PyFloat_FromDouble(row->kernel->compute(numbers));
+    double z = row->kernel->record(numbers, partials, values);
+    Node *node = new_node(row, n, foreign);
+    if (!node)
+        return NULL;
+    node->data = z;
+    for (size_t i = 0; i < n; i++) {
+        Py_INCREF(args[i]);
+        set_edge(node, i, args[i], partials[i], row->select);
+    }
+    return made(node);
+}
+
+/* Σ xᵢ yᵢ as one node; the operands are x₁ … xₙ y₁ … yₙ, as in primitives.py. */
+static PyObject *record_dot(Row *row, PyObject *const *args, size_t n)
+{
+    size_t half = n / 2;
+    int foreign = 0;
+    double z = 0.0;
+    if (!survey(args, n, &foreign)) {
+        for (size_t i = 0; i < half; i++)
+            z += number_of(args[i]) * number_of(args[half + i]);
+        return PyFloat_FromDouble(z);
+    }
+    Node *node = new_node(row, n, foreign);
+    if (!node)
+        return NULL;
+    for (size_t i = 0; i < half; i++) {
+        PyObject *a = args[i], *b = args[half + i];
+        double x = number_of(a), y = number_of(b);
+        z += x * y;
+        Py_INCREF(a);
+        Py_INCREF(b);
+        set_edge(node, i, a, y, 0);
+        set_edge(node, half + i, b, x, 0);
+    }
+    node->data = z;
+    return made(node);
+}
+
+/* ---- rows that Python computes --------------------------------------------------------- */
+
+static PyObject *tuple_of(PyObject *first, PyObject *const *items, size_t n)
+{
+    size_t k = first ? 1 : 0;
+    PyObject *tuple = PyTuple_New((Py_ssize_t)(n + k));
+    if (!tuple)
+        return NULL;
+    if (first) {
+        Py_INCREF(first);
+        PyTuple_SetItem(tuple, 0, first);
+    }
+    for (size_t i = 0; i < n; i++) {
+        Py_INCREF(items[i]);
+        PyTuple_SetItem(tuple, (Py_ssize_t)(i + k), items[i]);
+    }
+    return tuple;
+}
+
+/* (z, numbers of args…) or, without z, (numbers of args…) */
+static PyObject *numbers_of(PyObject *z, PyObject *args)
+{
+    Py_ssize_t n = PyTuple_Size(args), k = z ? 1 : 0;
+    PyObject *numbers = PyTuple_New(n + k);
+    if (!numbers)
+        return NULL;
+    if (z) {
+        Py_INCREF(z);
+        PyTuple_SetItem(numbers, 0, z);
+    }
+    for (Py_ssize_t i = 0; i < n; i++) {
+        PyObject *arg = PyTuple_GetItem(args, i);
+        PyObject *x = PyFloat_FromDouble(number_of(arg));
+        if (!x) {
+            Py_DECREF(numbers);
+            return NULL;
+        }
+        PyTuple_SetItem(numbers, i + k, x);
+    }
+    return numbers;
+}
+
+static PyObject *exact_float(PyObject *x)
+{
+    if (x && !PyFloat_CheckExact(x)) {
+        Py_DECREF(x);
+        PyErr_SetString(PyExc_TypeError, "not a float");
+        return NULL;
+    }
+    return x;
+}
+
+/* The partials by the row's float rules, a tuple of floats; 0.0 for plain numbers. */
+static PyObject *partials_of(Row *row, PyObject *z, PyObject *args)
+{
+    PyObject *operands = numbers_of(z, args), *partials = NULL;
+    Py_ssize_t n = PyTuple_Size(args);
+    if (!operands)
+        return NULL;
+    if (row->variadic) {
+        PyObject *rule = PyTuple_GetItem(row->float_rules, 0);
+        PyObject *found = rule ? PyObject_Call(rule, operands, NULL) : NULL;
+        partials = found ? PySequence_Tuple(found) : NULL;
+        Py_XDECREF(found);
+    } else {
+        partials = PyTuple_New(n);
+        for (Py_ssize_t i = 0; partials && i < n; i++) {
+            PyObject *partial, *rule = PyTuple_GetItem(row->float_rules, i);
+            if (!is_value(PyTuple_GetItem(args, i)))
+                partial = PyFloat_FromDouble(0.0);
+            else
+                partial = rule ? PyObject_Call(rule, operands, NULL) : NULL;
+            if (!partial) {
+                Py_DECREF(partials);
+                partials = NULL;
+            } else {
+                PyTuple_SetItem(partials, i, partial);
+            }
+        }
+    }
+    Py_DECREF(operands);
+    return partials;
+}
+
+static Node *node_from(Row *row, double z, PyObject *args, PyObject *partials)
+{
+    size_t n = (size_t)PyTuple_Size(args);
+    int foreign = row->foreign;
+    Node *node;
+    for (size_t i = 0; i < n; i++) {
+        PyObject *arg = PyTuple_GetItem(args, (Py_ssize_t)i);
+        if (is_value(arg))
+            foreign |= ((Node *)arg)->foreign;
+    }
+    node = new_node(row, n, foreign);
+    if (!node)
+        return NULL;
+    node->data = z;
+    if (row->foreign)
+        Py_INCREF((PyObject *)row);
+    for (size_t i = 0; i < n; i++) {
+        PyObject *arg = PyTuple_GetItem(args, (Py_ssize_t)i);
+        PyObject *partial = PyTuple_GetItem(partials, (Py_ssize_t)i);
+        double d = partial == Py_None ? 0.0 : PyFloat_AsDouble(partial);
+        Py_INCREF(arg);
+        set_edge(node, i, arg, d, row->select || partial == Py_None);
+    }
+    return node;
+}
+
+static int all_floats(PyObject *tuple)
+{
+    Py_ssize_t n = PyTuple_Size(tuple);
+    for (Py_ssize_t i = 0; i < n; i++)
+        if (!PyFloat_CheckExact(PyTuple_GetItem(tuple, i)))
+            return 0;
+    return 1;
+}
+
+/* By the row's raw function and float rules, or NULL where they raise or give something
+   else than floats. */
+static PyObject *record_plainly(Row *row, PyObject *args)
+{
+    PyObject *numbers, *z, *partials = NULL, *result = NULL;
+    if (!row->raw || !row->float_rules || !PyTuple_Check(row->float_rules) ||
+        !(numbers = numbers_of(NULL, args)))
+        return NULL;
+    z = exact_float(PyObject_Call(row->raw, numbers, NULL));
+    Py_DECREF(numbers);
+    if (z && (partials = partials_of(row, z, args)) && all_floats(partials) &&
+        PyTuple_Size(partials) == PyTuple_Size(args)) {
+        Node *node = node_from(row, PyFloat_AsDouble(z), args, partials);
+        result = node ? made(node) : NULL;
+    }
+    Py_XDECREF(z);
+    Py_XDECREF(partials);
+    return result;
+}
+
+/* Any row on a tuple of Values and floats. Where Python's arithmetic raises, `_record` of
+   value.py knows what IEEE 754 says. */
+static PyObject *record_general(Row *row, PyObject *args)
+{
+    PyObject *result = record_plainly(row, args);
+    if (result)
+        return result;
+    if (PyErr_Occurred()) {
+        if (!PyErr_ExceptionMatches(PyExc_ValueError) &&
+            !PyErr_ExceptionMatches(PyExc_ArithmeticError) &&
+            !PyErr_ExceptionMatches(PyExc_TypeError))
+            return NULL;
+        if (PyErr_ExceptionMatches(PyExc_FloatingPointError))
+            return NULL;
+        PyErr_Clear();
+    }
+    return PyObject_CallFunctionObjArgs(python.record, (PyObject *)row, args, NULL);
+}
+
+/* Any row on operands that are Values and floats, at least one of them a Value. */
+static PyObject *record(Row *row, PyObject *const *args, size_t n)
+{
+    PyObject *tuple, *result;
+    if (row->kernel && n == (size_t)row->kernel->arity)
+        return record_kernel(row, args);
+    if (row->is_dot && n % 2 == 0)
+        return record_dot(row, args, n);
+    tuple = tuple_of(NULL, args, n);
+    if (!tuple)
+        return NULL;
+    result = record_general(row, tuple);
+    Py_DECREF(tuple);
+    return result;
+}
+
+/* ---- operators ------------------------------------------------------------------------- */
+
+/* The operand as a float; NotImplemented if it is an array that should go first. */
+static PyObject *operand(PyObject *x, Row *row)
+{
+    if (PyLong_CheckExact(x)) {
+        double number = PyLong_AsDouble(x);
+        if (number != -1.0 || !PyErr_Occurred())
+            return PyFloat_FromDouble(number);
+        PyErr_Clear();
+    }
+    return PyObject_CallFunctionObjArgs(python.operand, x, row->name, NULL);
+}
+
+static PyObject *binary_odd(Row *row, Record record, PyObject *a, PyObject *b)
+{
+    int left = is_value(a);
+    PyObject *result, *x = operand(left ? b : a, row);
+    if (!x || x == Py_NotImplemented)
+        return x;
+    result = left ? record_two(row, record, a, x) : record_two(row, record, x, b);
+    Py_DECREF(x);
+    return result;
+}
+
+#define OPERATOR(name) \
+    static PyObject *operator_##name(PyObject *a, PyObject *b) \
+    { \
+        Row *row = rows[INDEX_##name]; \
+        if (is_plain(a) && is_plain(b)) \
+            return record_two(row, record_##name, a, b); \
+        return binary_odd(row, record_##name, a, b); \
+    }
+
+OPERATOR(add)
+OPERATOR(sub)
+OPERATOR(mul)
+OPERATOR(div)
+OPERATOR(mod)
+OPERATOR(pow)
+
+static PyObject *operator_power(PyObject *a, PyObject *b, PyObject *modulus)
+{
+    if (modulus != Py_None) {
+        PyErr_SetString(PyExc_TypeError,
+                        "pow: modulus must be left out, but is given; "
+                        "write pow(x, y) % modulus");
+        return NULL;
+    }
+    return operator_pow(a, b);
+}
+
+#define METHOD(name, z, dx) \
+    static PyObject *method_##name(PyObject *self, PyObject *Py_UNUSED(ignored)) \
+    { \
+        return record_one(rows[INDEX_##name], record_##name, (Node *)self); \
+    }
+
+ROWS_OF_ONE(METHOD)
+
+static PyObject *operator_negative(PyObject *self) { return method_neg(self, NULL); }
+static PyObject *operator_absolute(PyObject *self) { return method_abs(self, NULL); }
+
+static PyObject *operator_positive(PyObject *self)
+{
+    Py_INCREF(self);
+    return self;
+}
+
+static int operator_bool(PyObject *self)
+{
+    int truth = ((Node *)self)->data != 0.0;
+    if (watched()) {
+        PyObject *answer = by_reference("__bool__", self, NULL);
+        truth = answer ? PyObject_IsTrue(answer) : -1;
+        Py_XDECREF(answer);
+    }
+    return truth;
+}
+
+static int holds(double x, double y, int operator)
+{
+    switch (operator) {
+    case Py_LT: return x < y;
+    case Py_LE: return x <= y;
+    case Py_EQ: return x == y;
+    case Py_NE: return x != y;
+    case Py_GT: return x > y;
+    default: return x >= y;
+    }
+}
+
+static PyObject *compare(PyObject *self, PyObject *other, int operator)
+{
+    static const char *const methods[] = {"__lt__", "__le__", "__eq__",
+                                          "__ne__", "__gt__", "__ge__"};
+    PyObject *x, *result;
+    if (watched())
+        return by_reference(methods[operator], self, other);
+    if (is_plain(other))
+        return PyBool_FromLong(holds(number_of(self), number_of(other), operator));
+    x = PyFloat_FromDouble(((Node *)self)->data);
+    if (!x)
+        return NULL;
+    result = PyObject_RichCompare(x, other, operator);
+    Py_DECREF(x);
+    return result;
+}
+
+/* ---- calling a row ----------------------------------------------------------------------- */
+
+static PyObject *call_reference(Row *row, PyObject *const *args, size_t n,
+                                PyObject *keywords)
+{
+    PyObject *function, *positional, *result = NULL;
+    if (keywords && PyTuple_Size(keywords) > 0) {
+        PyErr_Format(PyExc_TypeError,
+                     "%U: operands must be given by position, but one has the name "
+                     "%R; leave out the name",
+                     row->name, PyTuple_GetItem(keywords, 0));
+        return NULL;
+    }
+    function = PyObject_GetAttrString(python.primitive, "__call__");
+    positional = function ? tuple_of((PyObject *)row, args, n) : NULL;
+    if (positional)
+        result = PyObject_Call(function, positional, NULL);
+    Py_XDECREF(function);
+    Py_XDECREF(positional);
+    return result;
+}
+
+static int all_plain(PyObject *const *args, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!is_plain(args[i]))
+            return 0;
+    return 1;
+}
+
+enum { SHORT = 64 }; /* operands that fit into a buffer on the stack */
+
+INLINE PyObject *item(PyObject *sequence, int is_list, Py_ssize_t i)
+{
+    return is_list ? PyList_GetItem(sequence, i) : PyTuple_GetItem(sequence, i);
+}
+
+/* dot(xs, ys) of two lists or tuples of one length, all of it Values and floats; NULL
+   without an error for anything else. */
+static PyObject *call_dot(Row *row, PyObject *xs, PyObject *ys)
+{
+    PyObject *buffer[SHORT], **operands = buffer, *result = NULL;
+    int lists[2] = {PyList_CheckExact(xs), PyList_CheckExact(ys)};
+    Py_ssize_t n;
+    if (!(lists[0] || PyTuple_CheckExact(xs)) || !(lists[1] || PyTuple_CheckExact(ys)))
+        return NULL;
+    n = lists[0] ? PyList_Size(xs) : PyTuple_Size(xs);
+    if (n != (lists[1] ? PyList_Size(ys) : PyTuple_Size(ys)))
+        return NULL;
+    if (2 * n > SHORT) {
+        operands = PyMem_Malloc((size_t)(2 * n) * sizeof *operands);
+        if (!operands)
+            return PyErr_NoMemory();
+    }
+    for (Py_ssize_t i = 0; i < n; i++) {
+        operands[i] = item(xs, lists[0], i);
+        operands[n + i] = item(ys, lists[1], i);
+    }
+    if (all_plain(operands, (size_t)(2 * n))) {
+        for (Py_ssize_t i = 0; i < 2 * n; i++) /* a collection may empty the lists */
+            Py_INCREF(operands[i]);
+        result = record_dot(row, operands, (size_t)(2 * n));
+        for (Py_ssize_t i = 0; i < 2 * n; i++)
+            Py_DECREF(operands[i]);
+    }
+    if (operands != buffer)
+        PyMem_Free(operands);
+    return result;
+}
+
+/* row(x, y) where the row has three operands and a default for the last. */
+static PyObject *call_completed(Row *row, PyObject *const *args, size_t n)
+{
+    PyObject *completed[MOST_OPERANDS];
+    size_t arity = (size_t)row->kernel->arity, missing = arity - n;
+    size_t known = row->defaults && PyTuple_Check(row->defaults)
+                       ? (size_t)PyTuple_Size(row->defaults)
+                       : 0;
+    if (missing > known || !all_plain(args, n))
+        return NULL;
+    memcpy(completed, args, n * sizeof *args);
+    for (size_t i = n; i < arity; i++)
+        completed[i] = PyTuple_GetItem(row->defaults, (Py_ssize_t)(known - arity + i));
+    return all_plain(completed, arity) ? record_kernel(row, completed) : NULL;
+}
+
+static PyObject *row_call(PyObject *self, PyObject *const *args, size_t flagged,
+                          PyObject *keywords)
+{
+    Row *row = (Row *)self;
+    size_t n = flagged & (SIZE_MAX >> 1); /* the top bit is PY_VECTORCALL_ARGUMENTS_OFFSET */
+    PyObject *result = NULL;
+    if (keywords)
+        return call_reference(row, args, n, keywords);
+    if (row->kernel) {
+        size_t arity = (size_t)row->kernel->arity;
+        if (n == arity && all_plain(args, n))
+            return n == 1 && is_value(args[0])
+                       ? record_one(row, row->kernel->record, (Node *)args[0])
+                       : record_kernel(row, args);
+        if (0 < n && n < arity)
+            result = call_completed(row, args, n);
+    } else if (row->is_dot && n == 2) {
+        result = call_dot(row, args[0], args[1]);
+    } else if (!row->variadic && n == (size_t)row->arity && all_plain(args, n)) {
+        int foreign = 0;
+        if (survey(args, n, &foreign))
+            result = record(row, args, n);
+    }
+    if (result || PyErr_Occurred())
+        return result;
+    return call_reference(row, args, n, NULL);
+}
+
+/* Without vectorcall, as in a subclass before 3.12. */
+static PyObject *row_tp_call(PyObject *self, PyObject *args, PyObject *keywords)
+{
+    PyObject *function, *positional, *result = NULL;
+    Py_ssize_t n = PyTuple_Size(args);
+    function = PyObject_GetAttrString(python.primitive, "__call__");
+    positional = function ? PyTuple_New(n + 1) : NULL;
+    if (positional) {
+        Py_INCREF(self);
+        PyTuple_SetItem(positional, 0, self);
+        for (Py_ssize_t i = 0; i < n; i++) {
+            PyObject *arg = PyTuple_GetItem(args, i);
+            Py_INCREF(arg);
+            PyTuple_SetItem(positional, i + 1, arg);
+        }
+        result = PyObject_Call(function, positional, keywords);
+        Py_DECREF(positional);
+    }
+    Py_XDECREF(function);
+    return result;
+}
+
+/* Value._apply(row, args): record any row on any operands, at least one a Value. */
+static PyObject *value_apply(PyObject *Py_UNUSED(self), PyObject *const *given,
+                             Py_ssize_t count)
+{
+    PyObject *args, *result = NULL;
+    Row *row;
+    Py_ssize_t n;
+    if (count != 2 || !PyObject_TypeCheck(given[0], RowType) || !PyTuple_Check(given[1])) {
+        PyErr_SetString(PyExc_TypeError,
+                        "Value._apply: it must have a row and a tuple of operands");
+        return NULL;
+    }
+    row = (Row *)given[0];
+    n = PyTuple_Size(given[1]);
+    args = PyTuple_New(n);
+    for (Py_ssize_t i = 0; args && i < n; i++) {
+        PyObject *arg = PyTuple_GetItem(given[1], i), *x;
+        if (is_plain(arg)) {
+            Py_INCREF(arg);
+            x = arg;
+        } else {
+            x = PyObject_CallFunctionObjArgs(python.number, arg, row->name, NULL);
+            x = exact_float(x);
+        }
+        if (!x) {
+            Py_DECREF(args);
+            return NULL;
+        }
+        PyTuple_SetItem(args, i, x);
+    }
+    if (!args)
+        return NULL;
+    if (row->kernel && n == row->kernel->arity && n <= MOST_OPERANDS) {
+        PyObject *operands[MOST_OPERANDS];
+        for (Py_ssize_t i = 0; i < n; i++)
+            operands[i] = PyTuple_GetItem(args, i);
+        result = record_kernel(row, operands);
+    } else {
+        result = record_general(row, args);
+    }
+    Py_DECREF(args);
+    return result;
+}
+
+/* ---- the search and the sweep -------------------------------------------------------------- */
+
+typedef struct {
+    Node *node;
+    uint32_t left; /* operands that have not been looked at; the last goes first */
+} Step;
+
+/* A stack that starts in a buffer of its owner and moves to the heap. */
+#define STACK(Item, size) \
+    struct { \
+        Item *items; \
+        size_t count, room; \
+        Item buffer[size]; \
+    }
+
+typedef struct {
+    STACK(Node *, 128) order; /* finished: operands before results */
+    STACK(Step, 64) path;     /* entered and not finished */
+} Search;
+
+static void *grown(void *items, void *buffer, size_t *room, size_t size)
+{
+    void *larger_one;
+    if (*room > SIZE_MAX / 2 / size)
+        return NULL;
+    if (items != buffer) {
+        larger_one = PyMem_Realloc(items, *room * 2 * size);
+    } else {
+        larger_one = PyMem_Malloc(*room * 2 * size);
+        if (larger_one)
+            memcpy(larger_one, buffer, *room * size);
+    }
+    if (larger_one)
+        *room *= 2;
+    return larger_one;
+}
+
+/* Push an item, or jump to `failed`. */
+#define PUSH(stack, ...) \
+    do { \
+        if ((stack).count == (stack).room) { \
+            void *more = grown((stack).items, (stack).buffer, &(stack).room, \
+                               sizeof *(stack).items); \
+            if (!more) \
+                goto failed; \
+            (stack).items = more; \
+        } \
+        (stack).items[(stack).count++] = (__VA_ARGS__); \
+    } while (0)
+
+#define INIT(stack) \
+    ((stack).items = (stack).buffer, (stack).count = 0, \
+     (stack).room = sizeof (stack).buffer / sizeof *(stack).buffer)
+
+#define FREE(stack) \
+    do { \
+        if ((stack).items != (stack).buffer) \
+            PyMem_Free((stack).items); \
+    } while (0)
+
+static void init_search(Search *search)
+{
+    INIT(search->order);
+    INIT(search->path);
+}
+
+static void unmark(Search *search)
+{
+    for (size_t i = 0; i < search->order.count; i++)
+        search->order.items[i]->marked = 0;
+    for (size_t i = 0; i < search->path.count; i++)
+        search->path.items[i].node->marked = 0;
+}
+
+static void free_search(Search *search)
+{
+    FREE(search->order);
+    FREE(search->path);
+}
+
+INLINE int enters(Node *node, int64_t since)
+{
+    return node->row && !node->marked && node->made >= since;
+}
+
+/* Depth first from one root, as `topological` in value.py. Every node of the order stays
+   marked; on failure (no memory) none does. */
+static int search_from(Search *search, Node *root, int64_t since, int whole)
+{
+    if (!enters(root, since))
+        return 0;
+    PUSH(search->path, (Step){root, root->count});
+    root->marked = 1;
+    while (search->path.count) {
+        Step *step = &search->path.items[search->path.count - 1];
+        Node *next = NULL;
+        while (step->left && !next) {
+            Edge *edge = &step->node->edges[--step->left];
+            if (left_out(edge) && !(whole && is_value(edge->operand)))
+                continue;
+            if (enters((Node *)edge->operand, since))
+                next = (Node *)edge->operand;
+        }
+        if (next) {
+            PUSH(search->path, (Step){next, next->count});
+            next->marked = 1;
+        } else {
+            PUSH(search->order, step->node);
+            search->path.count--;
+        }
+    }
+    return 0;
+failed:
+    unmark(search);
+    PyErr_NoMemory();
+    return -1;
+}
+
+/* Read the order backwards: parent's adjoint += partial · node's adjoint. A mark means
+   that the node's adjoint is still that of an earlier sweep. */
+static void sweep(Node *root, Node **order, size_t count)
+{
+    root->grad = root->row ? 1.0 : root->grad + 1.0;
+    root->reached = 1;
+    root->marked = 0;
+    while (count--) {
+        Node *node = order[count];
+        double adjoint = node->grad;
+        Edge *edge = node->edges, *end = edge + node->count;
+        for (; edge < end; edge++) {
+            if (left_out(edge))
+                continue;
+            Node *parent = (Node *)edge->operand;
+            double share = edge->partial * adjoint;
+            parent->grad = (parent->marked ? 0.0 : parent->grad) + share;
+            parent->marked = 0;
+            parent->reached = 1;
+        }
+    }
+}
+
+static PyObject *value_backward(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    Search search;
+    if (watched())
+        return by_reference("backward", self, NULL);
+    init_search(&search);
+    if (search_from(&search, (Node *)self, INT64_MIN, 0) == 0)
+        sweep((Node *)self, search.order.items, search.order.count);
+    free_search(&search);
+    if (PyErr_Occurred())
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *list_of(Node **nodes, size_t count)
+{
+    PyObject *list = PyList_New((Py_ssize_t)count);
+    for (size_t i = 0; list && i < count; i++) {
+        Py_INCREF((PyObject *)nodes[i]);
+        PyList_SetItem(list, (Py_ssize_t)i, (PyObject *)nodes[i]);
+    }
+    return list;
+}
+
+/* topological(*roots, since=0, whole=False) */
+static PyObject *topological(PyObject *Py_UNUSED(module), PyObject *roots,
+                             PyObject *keywords)
+{
+    static char *names[] = {"since", "whole", NULL};
+    long long since = 0;
+    int whole = 0, failed = 0;
+    Search search;
+    PyObject *none = PyTuple_New(0), *list = NULL;
+    Py_ssize_t n = PyTuple_Size(roots);
+    if (!none)
+        return NULL;
+    failed = !PyArg_ParseTupleAndKeywords(none, keywords, "|$Lp:topological", names,
+                                          &since, &whole);
+    Py_DECREF(none);
+    if (failed)
+        return NULL;
+    for (Py_ssize_t i = 0; i < n; i++)
+        if (!is_value(PyTuple_GetItem(roots, i))) {
+            PyErr_Format(PyExc_TypeError,
+                         "topological: roots must be Values, but one is %R; pass the "
+                         "results themselves", PyTuple_GetItem(roots, i));
+            return NULL;
+        }
+    init_search(&search);
+    for (Py_ssize_t i = n; i-- > 0 && !failed;)
+        failed = search_from(&search, (Node *)PyTuple_GetItem(roots, i), since, whole);
+    if (!failed) {
+        unmark(&search);
+        list = list_of(search.order.items, search.order.count);
+    }
+    free_search(&search);
+    return list;
+}
+
+/* ---- a Value's attributes -------------------------------------------------------------------- */
+
+static PyObject *value_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+    static char *names[] = {"data", "label", NULL};
+    PyObject *data, *label = Py_None, *number;
+    Node *node;
+    if (!connected())
+        return NULL;
+    if (type != ValueType) {
+        PyErr_SetString(PyExc_TypeError, "Value: must not be subclassed");
+        return NULL;
+    }
+    if (!keywords && PyTuple_Size(args) == 1)
+        data = PyTuple_GetItem(args, 0);
+    else if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|O:Value", names, &data, &label))
+        return NULL;
+    if (PyFloat_CheckExact(data)) {
+        Py_INCREF(data);
+        number = data;
+    } else {
+        number = PyObject_CallFunction(python.number, "Oss", data, "Value", "data");
+        if (!(number = exact_float(number)))
+            return NULL;
+    }
+    node = new_node(NULL, 0, 0);
+    if (node) {
+        node->data = PyFloat_AsDouble(number);
+        assigned(node)->operand = NULL;
+        assigned(node)->partial = 0.0;
+        if (label != Py_None &&
+            PyObject_SetAttrString((PyObject *)node, "label", label) < 0)
+            Py_CLEAR(node);
+    }
+    Py_DECREF(number);
+    return (PyObject *)node;
+}
+
+/* `value_new` does it all: a Value is not initialised twice. */
+static int value_init(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(args),
+                      PyObject *Py_UNUSED(keywords))
+{
+    return 0;
+}
+
+INLINE void value_free(Node *node)
+{
+    size_t edges = node->row ? node->count : 1;
+    if (!node->foreign && edges <= POOLED && pools[edges].count < POOL_ROOM) {
+        node->next = pools[edges].first;
+        pools[edges].first = node;
+        pools[edges].count++;
+        return;
+    }
+    if (node->foreign)
+        PyObject_GC_Del(node);
+    else
+        PyObject_Free(node);
+    Py_DECREF(ValueType);
+}
+
+/* Frees what only this node kept alive, to any depth, without recursion. */
+static void value_dealloc(PyObject *self)
+{
+    Node *todo = (Node *)self;
+    if (todo->foreign)
+        PyObject_GC_UnTrack(todo);
+    todo->next = NULL;
+    while (todo) {
+        Node *node = todo;
+        todo = node->next;
+        for (uint32_t i = 0; i < node->count; i++) {
+            PyObject *x = node->edges[i].operand;
+            if (!is_value(x) || Py_REFCNT(x) > 1) {
+                Py_DECREF(x);
+                continue;
+            }
+            if (((Node *)x)->foreign)
+                PyObject_GC_UnTrack(x);
+            ((Node *)x)->next = todo;
+            todo = (Node *)x;
+        }
+        Py_XDECREF(node->note);
+        if (node->row && node->row->foreign)
+            Py_DECREF(node->row);
+        value_free(node);
+    }
+}
+
+static int value_is_gc(PyObject *self) { return ((Node *)self)->foreign; }
+
+/* A cycle through a node also leads through its row's functions, which can be cleared. */
+static int value_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Node *node = (Node *)self;
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(node->note);
+    if (node->row && node->row->foreign)
+        Py_VISIT(node->row);
+    for (uint32_t i = 0; i < node->count; i++)
+        Py_VISIT(node->edges[i].operand);
+    return 0;
+}
+
+static PyObject *value_sizeof(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    Node *node = (Node *)self;
+    size_t edges = node->row ? node->count : 1;
+    return PyLong_FromSize_t(sizeof(Node) + edges * sizeof(Edge));
+}
+
+static PyObject *get_data(PyObject *self, void *Py_UNUSED(closure))
+{
+    return PyFloat_FromDouble(((Node *)self)->data);
+}
+
+/* `data` and `grad` by the property of value.py: errors, and numbers that are not floats. */
+static int set_by_reference(const char *name, PyObject *self, PyObject *new)
+{
+    PyObject *done = NULL, *property = PyObject_GetAttrString(python.value, name);
+    if (property)
+        done = PyObject_CallMethod(property, "__set__", "OO", self, new);
+    Py_XDECREF(property);
+    Py_XDECREF(done);
+    return done ? 0 : -1;
+}
+
+static int refuse_deletion(const char *name)
+{
+    PyErr_Format(PyExc_AttributeError, "Value.%s: must not be deleted; assign to it", name);
+    return -1;
+}
+
+static PyObject *get_public_data(PyObject *self, void *closure)
+{
+    PyObject *property, *number;
+    if (!watched())
+        return get_data(self, closure);
+    property = PyObject_GetAttrString(python.value, "data");
+    number = property ? PyObject_CallMethod(property, "__get__", "O", self) : NULL;
+    Py_XDECREF(property);
+    return number;
+}
+
+static int set_public_data(PyObject *self, PyObject *new, void *Py_UNUSED(closure))
+{
+    Node *node = (Node *)self;
+    if (!new)
+        return refuse_deletion("data");
+    if (node->row || !PyFloat_CheckExact(new) || watched())
+        return set_by_reference("data", self, new);
+    node->data = PyFloat_AsDouble(new);
+    assigned(node)->partial = (double)++now;
+    return 0;
+}
+
+static int set_data(PyObject *self, PyObject *new, void *Py_UNUSED(closure))
+{
+    double number = new ? PyFloat_AsDouble(new) : -1.0;
+    if (!new)
+        return refuse_deletion("_data");
+    if (number == -1.0 && PyErr_Occurred())
+        return -1;
+    ((Node *)self)->data = number;
+    return 0;
+}
+
+static PyObject *get_grad(PyObject *self, void *Py_UNUSED(closure))
+{
+    Node *node = (Node *)self;
+    if (node->reached)
+        return PyFloat_FromDouble(node->grad);
+    Py_INCREF(python.unreached);
+    return python.unreached;
+}
+
+static int set_grad(PyObject *self, PyObject *new, void *Py_UNUSED(closure))
+{
+    Node *node = (Node *)self;
+    double number = new ? PyFloat_AsDouble(new) : -1.0;
+    if (!new)
+        return refuse_deletion("grad");
+    if (number == -1.0 && PyErr_Occurred())
+        return -1;
+    node->grad = number;
+    node->reached = new != python.unreached;
+    return 0;
+}
+
+static int set_public_grad(PyObject *self, PyObject *new, void *closure)
+{
+    if (new && (((Node *)self)->row || !PyFloat_CheckExact(new)))
+        return set_by_reference("grad", self, new);
+    return set_grad(self, new, closure);
+}
+
+static PyObject *get_row(PyObject *self, void *Py_UNUSED(closure))
+{
+    PyObject *row = (PyObject *)((Node *)self)->row;
+    if (!row)
+        row = Py_None;
+    Py_INCREF(row);
+    return row;
+}
+
+static PyObject *get_op(PyObject *self, void *Py_UNUSED(closure))
+{
+    Node *node = (Node *)self;
+    if (!node->row)
+        return PyUnicode_FromString("");
+    Py_INCREF(node->row->name);
+    return node->row->name;
+}
+
+static PyObject *get_args(PyObject *self, void *Py_UNUSED(closure))
+{
+    Node *node = (Node *)self;
+    PyObject *args = PyTuple_New(node->count);
+    for (uint32_t i = 0; args && i < node->count; i++) {
+        PyObject *x = node->edges[i].operand;
+        Py_INCREF(x);
+        PyTuple_SetItem(args, i, x);
+    }
+    return args;
+}
+
+static PyObject *partial_of(const Edge *edge)
+{
+    if (!left_out(edge))
+        return PyFloat_FromDouble(edge->partial);
+    Py_INCREF(Py_None);
+    return Py_None;
+}
+
+static PyObject *get_all_partials(PyObject *self, void *Py_UNUSED(closure))
+{
+    Node *node = (Node *)self;
+    PyObject *partials;
+    if (!node->row && assigned(node)->partial != 0.0)
+        return Py_BuildValue("(L)", (long long)assigned(node)->partial);
+    partials = PyTuple_New(node->count);
+    for (uint32_t i = 0; partials && i < node->count; i++) {
+        PyObject *partial = partial_of(&node->edges[i]);
+        if (!partial)
+            Py_CLEAR(partials);
+        else
+            PyTuple_SetItem(partials, i, partial);
+    }
+    return partials;
+}
+
+static int set_all_partials(PyObject *self, PyObject *new, void *Py_UNUSED(closure))
+{
+    Node *node = (Node *)self;
+    long long time = 0;
+    if (node->row || !new || !PyArg_ParseTuple(new, "L", &time)) {
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_AttributeError,
+                            "Value._partials: only a leaf's, its time, can be assigned");
+        return -1;
+    }
+    assigned(node)->partial = (double)time;
+    return 0;
+}
+
+static uint32_t count_parents(const Node *node)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < node->count; i++)
+        n += !left_out(&node->edges[i]);
+    return n;
+}
+
+static PyObject *get_parents(PyObject *self, void *Py_UNUSED(closure))
+{
+    Node *node = (Node *)self;
+    Py_ssize_t n = 0;
+    PyObject *parents = PyTuple_New(count_parents(node));
+    for (uint32_t i = 0; parents && i < node->count; i++)
+        if (!left_out(&node->edges[i])) {
+            PyObject *x = node->edges[i].operand;
+            Py_INCREF(x);
+            PyTuple_SetItem(parents, n++, x);
+        }
+    return parents;
+}
+
+static PyObject *get_partials(PyObject *self, void *Py_UNUSED(closure))
+{
+    Node *node = (Node *)self;
+    Py_ssize_t n = 0;
+    PyObject *partials = PyTuple_New(count_parents(node));
+    for (uint32_t i = 0; partials && i < node->count; i++)
+        if (!left_out(&node->edges[i])) {
+            PyObject *partial = PyFloat_FromDouble(node->edges[i].partial);
+            if (!partial)
+                Py_CLEAR(partials);
+            else
+                PyTuple_SetItem(partials, n++, partial);
+        }
+    return partials;
+}
+
+/* ---- the types --------------------------------------------------------------------------- */
+
+#define METHOD_OF_ONE(name, z, dx) \
+    {#name, method_##name, METH_NOARGS, "The primitive '" #name "' of self."},
+
+static PyMethodDef value_methods[] = {
+    ROWS_OF_ONE(METHOD_OF_ONE)
+    {"backward", value_backward, METH_NOARGS,
+     "Reverse-mode sweep: give every Value below its adjoint, d self / d value."},
+    {"_apply", (PyCFunction)(void (*)(void))value_apply, METH_FASTCALL | METH_STATIC,
+     "Record any row on any operands, at least one of them a Value."},
+    {"__sizeof__", value_sizeof, METH_NOARGS, "The bytes that it takes."},
+    {NULL, NULL, 0, NULL}};
+
+static PyGetSetDef value_attributes[] = {
+    {"data", get_public_data, set_public_data,
+     "The number. A leaf's can be assigned; a computed Value's follows from it.", NULL},
+    {"grad", get_grad, set_public_grad,
+     "The adjoint of self: of all sweeps on a leaf, of the last one elsewhere.", NULL},
+    {"op", get_op, NULL, "The name of the primitive that computed it; \"\" on a leaf.",
+     NULL},
+    {"args", get_args, NULL, "The operands in order: Values, and floats for numbers.", NULL},
+    {"parents", get_parents, NULL,
+     "The Values it depends on: its operands, less those that a select left out.", NULL},
+    {"partials", get_partials, NULL,
+     "The local derivative for each parent, as recorded when self was computed.", NULL},
+    {"_data", get_data, set_data, NULL, NULL},
+    {"_grad", get_grad, set_grad, NULL, NULL},
+    {"_row", get_row, NULL, NULL, NULL},
+    {"_args", get_args, NULL, NULL, NULL},
+    {"_partials", get_all_partials, set_all_partials, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL}};
+
+static PyMemberDef value_members[] = {
+    {"_note", T_OBJECT, offsetof(Node, note), 0, NULL},
+    {"_made", T_LONGLONG, offsetof(Node, made), 0, NULL},
+    {NULL, 0, 0, 0, NULL}};
+
+static PyType_Slot value_slots[] = {
+    {Py_tp_new, value_new},
+    {Py_tp_init, value_init},
+    {Py_tp_dealloc, value_dealloc},
+    {Py_tp_traverse, value_traverse},
+    {Py_tp_is_gc, value_is_gc},
+    {Py_tp_hash, NULL}, /* object's: by identity */
+    {Py_tp_richcompare, compare},
+    {Py_tp_methods, value_methods},
+    {Py_tp_getset, value_attributes},
+    {Py_tp_members, value_members},
+    {Py_nb_add, operator_add},
+    {Py_nb_subtract, operator_sub},
+    {Py_nb_multiply, operator_mul},
+    {Py_nb_true_divide, operator_div},
+    {Py_nb_remainder, operator_mod},
+    {Py_nb_power, operator_power},
+    {Py_nb_negative, operator_negative},
+    {Py_nb_positive, operator_positive},
+    {Py_nb_absolute, operator_absolute},
+    {Py_nb_bool, operator_bool},
+    {0, NULL}};
+
+static PyType_Spec value_spec = {
+    .name = "autograd.value.Value",
+    .basicsize = sizeof(Node),
+    .itemsize = sizeof(Edge),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
+    .slots = value_slots};
+
+static PyObject *row_new(PyTypeObject *type, PyObject *Py_UNUSED(args),
+                         PyObject *Py_UNUSED(keywords))
+{
+    Row *row = (Row *)PyType_GenericAlloc(type, 0);
+    if (row) {
+        row->call = row_call;
+        row->foreign = 1;
+    }
+    return (PyObject *)row;
+}
+
+static int row_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Row *row = (Row *)self;
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(row->dict);
+    Py_VISIT(row->name);
+    Py_VISIT(row->raw);
+    Py_VISIT(row->float_rules);
+    Py_VISIT(row->defaults);
+    return 0;
+}
+
+/* The name stays: what is shown of a node needs it to the end. */
+static int row_clear(PyObject *self)
+{
+    Row *row = (Row *)self;
+    Py_CLEAR(row->dict);
+    Py_CLEAR(row->raw);
+    Py_CLEAR(row->float_rules);
+    Py_CLEAR(row->defaults);
+    return 0;
+}
+
+static void row_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    row_clear(self);
+    Py_CLEAR(((Row *)self)->name);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
+    Py_DECREF(type);
+}
+
+static PyMemberDef row_members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Row, call), READONLY, NULL},
+    {"__dictoffset__", T_PYSSIZET, offsetof(Row, dict), READONLY, NULL},
+    {"name", T_OBJECT_EX, offsetof(Row, name), 0, NULL},
+    {"raw", T_OBJECT_EX, offsetof(Row, raw), 0, NULL},
+    {"float_rules", T_OBJECT_EX, offsetof(Row, float_rules), 0, NULL},
+    {"defaults", T_OBJECT_EX, offsetof(Row, defaults), 0, NULL},
+    {"arity", T_INT, offsetof(Row, arity), 0, NULL},
+    {"select", T_BOOL, offsetof(Row, select), 0, NULL},
+    {"variadic", T_BOOL, offsetof(Row, variadic), 0, NULL},
+    {NULL, 0, 0, 0, NULL}};
+
+static PyGetSetDef row_attributes[] = {
+    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL}};
+
+static PyType_Slot row_slots[] = {
+    {Py_tp_new, row_new},
+    {Py_tp_dealloc, row_dealloc},
+    {Py_tp_traverse, row_traverse},
+    {Py_tp_clear, row_clear},
+    {Py_tp_call, row_tp_call},
+    {Py_tp_members, row_members},
+    {Py_tp_getset, row_attributes},
+    {0, NULL}};
+
+#define HAVE_VECTORCALL (1ul << 11) /* Py_TPFLAGS_HAVE_VECTORCALL, unnamed before 3.12 */
+
+static PyType_Spec row_spec = {
+    .name = "autograd.primitives.Primitive",
+    .basicsize = sizeof(Row),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE |
+             HAVE_VECTORCALL,
+    .slots = row_slots};
+
+/* ---- the module ------------------------------------------------------------------------------ */
+
+/* bind(row): a row of the table, which lives as long as the process. */
+static PyObject *bind(PyObject *Py_UNUSED(module), PyObject *given)
+{
+    Row *row = (Row *)given;
+    if (Py_TYPE(given) != RowType || !row->name) {
+        PyErr_SetString(PyExc_TypeError, "bind: it must be a Primitive");
+        return NULL;
+    }
+    Py_INCREF(given);
+    row->foreign = 0;
+    row->is_dot = PyUnicode_CompareWithASCIIString(row->name, "dot") == 0;
+    for (size_t i = 0; i < KERNELS; i++)
+        if (PyUnicode_CompareWithASCIIString(row->name, kernels[i].name) == 0) {
+            row->kernel = &kernels[i];
+            rows[i] = row;
+        }
+    Py_RETURN_NONE;
+}
+
+/* connect(value=, primitive=, …): what Python lends, see `python` above. */
+static PyObject *connect(PyObject *Py_UNUSED(module), PyObject *args, PyObject *keywords)
+{
+    static char *names[] = {"value",  "primitive", "number",   "operand",  "record",
+                            "shown", "watchers",  "unreached", NULL};
+    if (!PyArg_ParseTupleAndKeywords(
+            args, keywords, "$OOOOOOO!O:connect", names, &python.value,
+            &python.primitive, &python.number, &python.operand, &python.record,
+            &python.shown, &PyDict_Type, &python.watchers, &python.unreached))
+        return NULL;
+    Py_INCREF(python.value);
+    Py_INCREF(python.primitive);
+    Py_INCREF(python.number);
+    Py_INCREF(python.operand);
+    Py_INCREF(python.record);
+    Py_INCREF(python.shown);
+    Py_INCREF(python.watchers);
+    Py_INCREF(python.unreached);
+    Py_RETURN_NONE;
+}
+
+/* _node(row, z, args, partials): a computed Value of what is known about it. */
+static PyObject *module_node(PyObject *Py_UNUSED(module), PyObject *given)
+{
+    PyObject *row, *args, *partials;
+    double z;
+    Node *node;
+    if (!connected() ||
+        !PyArg_ParseTuple(given, "O!dO!O!:_node", RowType, &row, &z, &PyTuple_Type, &args,
+                          &PyTuple_Type, &partials))
+        return NULL;
+    if (PyTuple_Size(args) != PyTuple_Size(partials)) {
+        PyErr_SetString(PyExc_ValueError, "_node: it needs a partial for each operand");
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < PyTuple_Size(args); i++) {
+        PyObject *partial = PyTuple_GetItem(partials, i);
+        if (!is_plain(PyTuple_GetItem(args, i)) ||
+            !(partial == Py_None || PyFloat_CheckExact(partial))) {
+            PyErr_SetString(PyExc_TypeError,
+                            "_node: operands must be Values and floats, and partials "
+                            "floats or None");
+            return NULL;
+        }
+    }
+    node = node_from((Row *)row, z, args, partials);
+    return node ? made(node) : NULL;
+}
+
+static PyObject *tick(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    return PyLong_FromLongLong(++now);
+}
+
+static PyMethodDef functions[] = {
+    {"bind", bind, METH_O, "Take in a row of the table."},
+    {"connect", (PyCFunction)(void (*)(void))connect, METH_VARARGS | METH_KEYWORDS,
+     "Take in what Python lends."},
+    {"tick", tick, METH_NOARGS,
+     "Advance the clock: what is made from now on is newer than all before."},
+    {"topological", (PyCFunction)(void (*)(void))topological,
+     METH_VARARGS | METH_KEYWORDS,
+     "The computed Values that the roots depend on, operands before results."},
+    {"_node", module_node, METH_VARARGS, "A computed Value of what is known about it."},
+    {NULL, NULL, 0, NULL}};
+
+static int set_hash(void)
+{
+    for (PyType_Slot *slot = value_slots; slot->slot; slot++)
+        if (slot->slot == Py_tp_hash)
+            slot->pfunc = PyType_GetSlot(&PyBaseObject_Type, Py_tp_hash);
+    return 0;
+}
+
+static int execute(PyObject *module)
+{
+    static int loaded = 0;
+    if (loaded) {
+        PyErr_SetString(PyExc_ImportError,
+                        "autograd._value serves one interpreter in a process");
+        return -1;
+    }
+    set_hash();
+    ValueType = (PyTypeObject *)PyType_FromSpec(&value_spec);
+    RowType = (PyTypeObject *)PyType_FromSpec(&row_spec);
+    if (!ValueType || !RowType ||
+        PyModule_AddObjectRef(module, "Value", (PyObject *)ValueType) < 0 ||
+        PyModule_AddObjectRef(module, "Primitive", (PyObject *)RowType) < 0)
+        return -1;
+    loaded = 1;
+    return 0;
+}
+
+static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, execute}, {0, NULL}};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "autograd._value",
+    .m_doc = "Value and Primitive in C; autograd.value says what they do.",
+    .m_methods = functions,
+    .m_slots = module_slots};
+
+PyMODINIT_FUNC PyInit__value(void) { return PyModuleDef_Init(&definition); }

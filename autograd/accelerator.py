@@ -1,0 +1,66 @@
+"""Which engine runs: Python, or the same in C (`_value.c`), where that was built.
+
+Everything in C stands in Python too, in `primitives.py` and `value.py`, which is what
+people read, what runs without a C compiler, and what C is tested against. `in_c` puts
+the C twin of a class or function in its place. A class in C holds only what must be
+fast: its twin lends it the rest (labels, copies, texts, refusals).
+"""
+
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+T = TypeVar("T", bound=Callable[..., Any])
+
+_engine: Any = None
+python_twins: dict[Any, Any] = {}  # of what C replaced: the original of each
+reason = ""  # in words, why Python runs; empty if C does
+
+if os.environ.get("AUTOGRAD_PURE", "0") not in ("", "0"):
+    reason = "AUTOGRAD_PURE is set"
+else:
+    try:
+        from . import _value as _engine  # type: ignore[no-redef]
+    except ModuleNotFoundError:
+        reason = "autograd._value was not built (no C compiler at install time?)"
+    except ImportError as error:
+        reason = str(error)
+
+
+def in_c(python: T) -> T:
+    """Give the C twin of a class or function, or the same back where there is none.
+
+    >>> in_c(len) is len
+    True
+    """
+    twin = getattr(_engine, python.__name__, python)
+    if twin is not python:
+        python_twins[twin] = python
+        if isinstance(python, type):
+            _lend(python, twin)
+    return twin
+
+
+def _lend(python: type, twin: Any) -> None:
+    """Give the C class every attribute that only the Python one has.
+
+    Where Python fixes the fields by `__slots__`, C has its own, and makes the object.
+    """
+    left_out = {"__dict__", "__weakref__", "__slots__"}
+    if hasattr(python, "__slots__"):
+        left_out |= {"__init__", *python.__slots__}
+    for name in vars(python).keys() - vars(twin).keys() - left_out:
+        setattr(twin, name, vars(python)[name])
+    twin.__doc__ = python.__doc__
+
+
+def bind(row: Any) -> None:
+    """Tell C of a row of the table, which it computes itself if it knows the name."""
+    if _engine is not None:
+        _engine.bind(row)
+
+
+def connect(**helpers: Any) -> None:
+    """Lend C the Python that it calls where things are rare."""
+    if _engine is not None:
+        _engine.connect(**helpers)
