@@ -25,8 +25,10 @@
 
 #if defined(__GNUC__)
 #define INLINE static inline __attribute__((always_inline))
+#define PREFETCH(address) __builtin_prefetch(address)
 #else
 #define INLINE static inline
+#define PREFETCH(address) ((void)(address))
 #endif
 
 /* ---- the node ----------------------------------------------------------------------- */
@@ -162,7 +164,7 @@ struct Row {
     PyObject_HEAD
     Vectorcall call;
     const Kernel *kernel; /* NULL: Python computes it */
-    PyObject *dict, *name, *raw, *float_rules, *defaults;
+    PyObject *dict, *name, *raw, *rules, *float_rules, *defaults;
     int arity;
     char select, variadic;
     char foreign; /* not of the table: its nodes own a reference to it */
@@ -269,7 +271,7 @@ static double greater_share(double x, double y)
     ROW(mul, x * y, y, x) \
     ROW(div, x / y, 1.0 / (y + 0.0), -z / y) \
     ROW(pow, pow(x, y), \
-        y == 0.0 ? 0.0 : inside(z, y * pow(x + 0.0, y - 1.0)), \
+        y == 0.0 ? 0.0 : inside(z, y * (y == 2.0 ? x + 0.0 : pow(x + 0.0, y - 1.0))), \
         x < 0.0 ? NAN : z == 0.0 ? z : fabs(z) * log(x)) \
     ROW(mod, remainder_of(x, y), inside(z, 1.0), -floor(x / y - z / y + 0.5)) \
     ROW(copysign, copysign(x, y), sign(x) * copysign(1.0, y), 0.0) \
@@ -356,6 +358,7 @@ static const Kernel kernels[KERNELS] = {ROWS_OF_ONE(KERNEL_OF_ONE)
                                                 ROWS_OF_THREE(KERNEL_OF_THREE)};
 
 enum { MOST_OPERANDS = 3 }; /* of a kernel */
+enum { SHORT = 64 };        /* operands that fit into a buffer on the stack */
 
 static Row *rows[KERNELS]; /* the rows of the table, once `bind` has seen them */
 
@@ -372,7 +375,7 @@ static struct {
     PyObject *unreached; /* the zero of a Value that no sweep has touched */
 } python;
 
-INLINE int watched(void) { return PyDict_Size(python.watchers) > 0; }
+static int watched; /* whether `watchers` holds someone: see `watch` */
 
 static int connected(void)
 {
@@ -400,7 +403,7 @@ INLINE PyObject *made(Node *node)
 {
     if (node->foreign)
         PyObject_GC_Track(node);
-    return watched() ? show(node) : (PyObject *)node;
+    return watched ? show(node) : (PyObject *)node;
 }
 
 /* Call the Python definition of a method that C stands in for. */
@@ -645,6 +648,15 @@ static PyObject *record_plainly(Row *row, PyObject *args)
     return result;
 }
 
+/* Errors of Python's arithmetic, and of rows that refuse a complex number. */
+static int left_to_python(void)
+{
+    return PyErr_ExceptionMatches(PyExc_ValueError) ||
+           PyErr_ExceptionMatches(PyExc_ZeroDivisionError) ||
+           PyErr_ExceptionMatches(PyExc_OverflowError) ||
+           PyErr_ExceptionMatches(PyExc_TypeError);
+}
+
 /* Any row on a tuple of Values and floats. Where Python's arithmetic raises, `_record` of
    value.py knows what IEEE 754 says. */
 static PyObject *record_general(Row *row, PyObject *args)
@@ -653,31 +665,27 @@ static PyObject *record_general(Row *row, PyObject *args)
     if (result)
         return result;
     if (PyErr_Occurred()) {
-        if (!PyErr_ExceptionMatches(PyExc_ValueError) &&
-            !PyErr_ExceptionMatches(PyExc_ArithmeticError) &&
-            !PyErr_ExceptionMatches(PyExc_TypeError))
-            return NULL;
-        if (PyErr_ExceptionMatches(PyExc_FloatingPointError))
+        if (!left_to_python())
             return NULL;
         PyErr_Clear();
     }
     return PyObject_CallFunctionObjArgs(python.record, (PyObject *)row, args, NULL);
 }
 
-/* Any row on operands that are Values and floats, at least one of them a Value. */
-static PyObject *record(Row *row, PyObject *const *args, size_t n)
+/* Any row on a tuple of Values and floats, at least one of them a Value. */
+static PyObject *record_tuple(Row *row, PyObject *args)
 {
-    PyObject *tuple, *result;
+    PyObject *buffer[SHORT];
+    size_t n = (size_t)PyTuple_Size(args);
+    if (n > SHORT || !(row->kernel || row->is_dot))
+        return record_general(row, args);
+    for (size_t i = 0; i < n; i++)
+        buffer[i] = PyTuple_GetItem(args, (Py_ssize_t)i);
     if (row->kernel && n == (size_t)row->kernel->arity)
-        return record_kernel(row, args);
+        return record_kernel(row, buffer);
     if (row->is_dot && n % 2 == 0)
-        return record_dot(row, args, n);
-    tuple = tuple_of(NULL, args, n);
-    if (!tuple)
-        return NULL;
-    result = record_general(row, tuple);
-    Py_DECREF(tuple);
-    return result;
+        return record_dot(row, buffer, n);
+    return record_general(row, args);
 }
 
 /* ---- operators ------------------------------------------------------------------------- */
@@ -700,6 +708,8 @@ static PyObject *binary_odd(Row *row, Record record, PyObject *a, PyObject *b)
     PyObject *result, *x = operand(left ? b : a, row);
     if (!x || x == Py_NotImplemented)
         return x;
+    if (!exact_float(x))
+        return NULL;
     result = left ? record_two(row, record, a, x) : record_two(row, record, x, b);
     Py_DECREF(x);
     return result;
@@ -752,7 +762,7 @@ static PyObject *operator_positive(PyObject *self)
 static int operator_bool(PyObject *self)
 {
     int truth = ((Node *)self)->data != 0.0;
-    if (watched()) {
+    if (watched) {
         PyObject *answer = by_reference("__bool__", self, NULL);
         truth = answer ? PyObject_IsTrue(answer) : -1;
         Py_XDECREF(answer);
@@ -777,7 +787,7 @@ static PyObject *compare(PyObject *self, PyObject *other, int operator)
     static const char *const methods[] = {"__lt__", "__le__", "__eq__",
                                           "__ne__", "__gt__", "__ge__"};
     PyObject *x, *result;
-    if (watched())
+    if (watched)
         return by_reference(methods[operator], self, other);
     if (is_plain(other))
         return PyBool_FromLong(holds(number_of(self), number_of(other), operator));
@@ -819,8 +829,6 @@ static int all_plain(PyObject *const *args, size_t n)
     return 1;
 }
 
-enum { SHORT = 64 }; /* operands that fit into a buffer on the stack */
-
 INLINE PyObject *item(PyObject *sequence, int is_list, Py_ssize_t i)
 {
     return is_list ? PyList_GetItem(sequence, i) : PyTuple_GetItem(sequence, i);
@@ -831,7 +839,7 @@ INLINE PyObject *item(PyObject *sequence, int is_list, Py_ssize_t i)
 static PyObject *call_dot(Row *row, PyObject *xs, PyObject *ys)
 {
     PyObject *buffer[SHORT], **operands = buffer, *result = NULL;
-    int lists[2] = {PyList_CheckExact(xs), PyList_CheckExact(ys)};
+    int lists[2] = {PyList_CheckExact(xs), PyList_CheckExact(ys)}, foreign = 0;
     Py_ssize_t n;
     if (!(lists[0] || PyTuple_CheckExact(xs)) || !(lists[1] || PyTuple_CheckExact(ys)))
         return NULL;
@@ -848,11 +856,9 @@ static PyObject *call_dot(Row *row, PyObject *xs, PyObject *ys)
         operands[n + i] = item(ys, lists[1], i);
     }
     if (all_plain(operands, (size_t)(2 * n))) {
-        for (Py_ssize_t i = 0; i < 2 * n; i++) /* a collection may empty the lists */
-            Py_INCREF(operands[i]);
-        result = record_dot(row, operands, (size_t)(2 * n));
-        for (Py_ssize_t i = 0; i < 2 * n; i++)
-            Py_DECREF(operands[i]);
+        (void)survey(operands, (size_t)(2 * n), &foreign);
+        if (!foreign) /* else a collection might empty the lists meanwhile */
+            result = record_dot(row, operands, (size_t)(2 * n));
     }
     if (operands != buffer)
         PyMem_Free(operands);
@@ -895,20 +901,82 @@ static PyObject *row_call(PyObject *self, PyObject *const *args, size_t flagged,
         result = call_dot(row, args[0], args[1]);
     } else if (!row->variadic && n == (size_t)row->arity && all_plain(args, n)) {
         int foreign = 0;
-        if (survey(args, n, &foreign))
-            result = record(row, args, n);
+        PyObject *tuple = survey(args, n, &foreign) ? tuple_of(NULL, args, n) : NULL;
+        result = tuple ? record_general(row, tuple) : NULL;
+        Py_XDECREF(tuple);
     }
     if (result || PyErr_Occurred())
         return result;
     return call_reference(row, args, n, NULL);
 }
 
+/* row.derivatives(z, *args, wanted=None): the rules, run on floats or Values; NULL without
+   an error where Python should look at what they gave. */
+static PyObject *run_rules(Row *row, PyObject *args, PyObject *wanted)
+{
+    Py_ssize_t n = PyTuple_Size(args) - 1;
+    PyObject *rules, *partials = NULL;
+    if (n < 0 || !row->rules || !row->float_rules)
+        return NULL;
+    rules = PyFloat_CheckExact(PyTuple_GetItem(args, 0)) ? row->float_rules : row->rules;
+    if (row->variadic) {
+        PyObject *found = PyObject_Call(PyTuple_GetItem(rules, 0), args, NULL);
+        partials = found ? PySequence_Tuple(found) : NULL;
+        Py_XDECREF(found);
+    } else if (n == PyTuple_Size(rules)) {
+        partials = PyTuple_New(n);
+        for (Py_ssize_t i = 0; partials && i < n; i++) {
+            PyObject *partial, *use = wanted ? PySequence_GetItem(wanted, i) : NULL;
+            if (use && PyObject_Not(use))
+                partial = PyFloat_FromDouble(0.0);
+            else
+                partial = PyObject_Call(PyTuple_GetItem(rules, i), args, NULL);
+            Py_XDECREF(use);
+            if (!partial)
+                Py_CLEAR(partials);
+            else
+                PyTuple_SetItem(partials, i, partial);
+        }
+    }
+    for (Py_ssize_t i = 0; partials && i < n; i++)
+        if (PyTuple_Size(partials) != n || !is_plain(PyTuple_GetItem(partials, i)))
+            Py_CLEAR(partials);
+    return partials;
+}
+
+static PyObject *call_by_reference(const char *method, PyObject *self, PyObject *args,
+                                   PyObject *keywords);
+
+static PyObject *row_derivatives(PyObject *self, PyObject *args, PyObject *keywords)
+{
+    PyObject *wanted = keywords ? PyDict_GetItemString(keywords, "wanted") : NULL;
+    PyObject *partials = NULL;
+    if (wanted == Py_None)
+        wanted = NULL;
+    if (!keywords || (wanted && PyDict_Size(keywords) == 1))
+        partials = run_rules((Row *)self, args, wanted);
+    if (partials)
+        return partials;
+    if (PyErr_Occurred()) {
+        if (!left_to_python())
+            return NULL;
+        PyErr_Clear();
+    }
+    return call_by_reference("derivatives", self, args, keywords);
+}
+
 /* Without vectorcall, as in a subclass before 3.12. */
 static PyObject *row_tp_call(PyObject *self, PyObject *args, PyObject *keywords)
 {
+    return call_by_reference("__call__", self, args, keywords);
+}
+
+static PyObject *call_by_reference(const char *method, PyObject *self, PyObject *args,
+                                   PyObject *keywords)
+{
     PyObject *function, *positional, *result = NULL;
     Py_ssize_t n = PyTuple_Size(args);
-    function = PyObject_GetAttrString(python.primitive, "__call__");
+    function = PyObject_GetAttrString(python.primitive, method);
     positional = function ? PyTuple_New(n + 1) : NULL;
     if (positional) {
         Py_INCREF(self);
@@ -957,14 +1025,7 @@ static PyObject *value_apply(PyObject *Py_UNUSED(self), PyObject *const *given,
     }
     if (!args)
         return NULL;
-    if (row->kernel && n == row->kernel->arity && n <= MOST_OPERANDS) {
-        PyObject *operands[MOST_OPERANDS];
-        for (Py_ssize_t i = 0; i < n; i++)
-            operands[i] = PyTuple_GetItem(args, i);
-        result = record_kernel(row, operands);
-    } else {
-        result = record_general(row, args);
-    }
+    result = record_tuple(row, args);
     Py_DECREF(args);
     return result;
 }
@@ -1087,6 +1148,8 @@ failed:
     return -1;
 }
 
+enum { AHEAD = 8 }; /* nodes between the one at hand and the one to be fetched */
+
 /* Read the order backwards: parent's adjoint += partial · node's adjoint. A mark means
    that the node's adjoint is still that of an earlier sweep. */
 static void sweep(Node *root, Node **order, size_t count)
@@ -1096,6 +1159,8 @@ static void sweep(Node *root, Node **order, size_t count)
     root->marked = 0;
     while (count--) {
         Node *node = order[count];
+        if (count >= AHEAD)
+            PREFETCH(order[count - AHEAD]);
         double adjoint = node->grad;
         Edge *edge = node->edges, *end = edge + node->count;
         for (; edge < end; edge++) {
@@ -1113,7 +1178,7 @@ static void sweep(Node *root, Node **order, size_t count)
 static PyObject *value_backward(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     Search search;
-    if (watched())
+    if (watched)
         return by_reference("backward", self, NULL);
     init_search(&search);
     if (search_from(&search, (Node *)self, INT64_MIN, 0) == 0)
@@ -1167,6 +1232,135 @@ static PyObject *topological(PyObject *Py_UNUSED(module), PyObject *roots,
     }
     free_search(&search);
     return list;
+}
+
+/* ---- what transforms.py does at every node -------------------------------------------------- */
+
+static int is_one(PyObject *x) { return PyFloat_CheckExact(x) && PyFloat_AsDouble(x) == 1.0; }
+
+/* partial · bar, without a node for a factor of 1. */
+static PyObject *times(PyObject *partial, PyObject *bar)
+{
+    PyObject *same = is_one(partial) ? bar : is_one(bar) ? partial : NULL;
+    if (!same)
+        return PyNumber_Multiply(partial, bar);
+    Py_INCREF(same);
+    return same;
+}
+
+/* sums[key] += share */
+static int accumulate(PyObject *sums, PyObject *key, PyObject *share)
+{
+    PyObject *sum, *before = PyDict_GetItemWithError(sums, key);
+    int failed;
+    if (!before)
+        return PyErr_Occurred() ? -1 : PyDict_SetItem(sums, key, share);
+    Py_INCREF(before);
+    sum = PyNumber_Add(before, share);
+    Py_DECREF(before);
+    if (!sum)
+        return -1;
+    failed = PyDict_SetItem(sums, key, sum);
+    Py_DECREF(sum);
+    return failed;
+}
+
+static PyObject *partial_of(const Edge *edge)
+{
+    if (!left_out(edge))
+        return PyFloat_FromDouble(edge->partial);
+    Py_INCREF(Py_None);
+    return Py_None;
+}
+
+/* The partial of an edge, from a sequence if there is one; None if it is left out. */
+static PyObject *partial_at(Node *node, PyObject *partials, uint32_t i)
+{
+    return partials ? PySequence_GetItem(partials, i) : partial_of(&node->edges[i]);
+}
+
+static int hand_down(Node *node, PyObject *bar, PyObject *partials, PyObject *bars,
+                     PyObject *depends)
+{
+    for (uint32_t i = 0; i < node->count; i++) {
+        PyObject *arg = node->edges[i].operand, *partial, *share;
+        int wanted = is_value(arg) ? PyDict_Contains(depends, arg) : 0, failed;
+        if (wanted <= 0) {
+            if (wanted < 0)
+                return -1;
+            continue;
+        }
+        partial = partial_at(node, partials, i);
+        if (!partial)
+            return -1;
+        share = partial == Py_None ? NULL : times(partial, bar);
+        failed = partial != Py_None && (!share || accumulate(bars, arg, share) < 0);
+        Py_DECREF(partial);
+        Py_XDECREF(share);
+        if (failed)
+            return -1;
+    }
+    return 0;
+}
+
+/* _reverse(order, bars, depends, live, partials_of) */
+static PyObject *reverse(PyObject *Py_UNUSED(module), PyObject *given)
+{
+    PyObject *order, *bars, *depends, *live, *partials_of;
+    if (!PyArg_ParseTuple(given, "O!O!O!O!O:_reverse", &PyList_Type, &order, &PyDict_Type,
+                          &bars, &PyDict_Type, &depends, &PyDict_Type, &live,
+                          &partials_of))
+        return NULL;
+    for (Py_ssize_t i = PyList_Size(order); i-- > 0;) {
+        PyObject *node = PyList_GetItem(order, i), *bar, *partials = NULL;
+        int failed = 0, is_live;
+        if (!node || !is_value(node) || !(bar = PyDict_GetItemWithError(bars, node))) {
+            if (PyErr_Occurred())
+                return NULL;
+            continue;
+        }
+        Py_INCREF(node);
+        Py_INCREF(bar);
+        is_live = PyDict_Contains(live, node);
+        if (is_live > 0)
+            partials = PyObject_CallFunctionObjArgs(partials_of, node, NULL);
+        failed = is_live < 0 || (is_live && !partials) ||
+                 hand_down((Node *)node, bar, partials, bars, depends) < 0;
+        Py_DECREF(node);
+        Py_DECREF(bar);
+        Py_XDECREF(partials);
+        if (failed)
+            return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+/* _mark(order, depends, live, since) */
+static PyObject *mark(PyObject *Py_UNUSED(module), PyObject *given)
+{
+    PyObject *order, *depends, *live;
+    long long since;
+    if (!PyArg_ParseTuple(given, "O!O!O!L:_mark", &PyList_Type, &order, &PyDict_Type,
+                          &depends, &PyDict_Type, &live, &since))
+        return NULL;
+    for (Py_ssize_t k = 0; k < PyList_Size(order); k++) {
+        Node *node = (Node *)PyList_GetItem(order, k);
+        int needed = 0, alive = 0;
+        if (!is_value((PyObject *)node))
+            continue;
+        for (uint32_t i = 0; i < node->count; i++) {
+            PyObject *parent = node->edges[i].operand;
+            if (left_out(&node->edges[i]))
+                continue;
+            needed = needed || PyDict_Contains(depends, parent) > 0;
+            alive = alive || ((Node *)parent)->made < since ||
+                    PyDict_Contains(live, parent) > 0;
+        }
+        if ((needed && PyDict_SetItem(depends, (PyObject *)node, Py_True) < 0) ||
+            (alive && PyDict_SetItem(live, (PyObject *)node, Py_True) < 0))
+            return NULL;
+    }
+    Py_RETURN_NONE;
 }
 
 /* ---- a Value's attributes -------------------------------------------------------------------- */
@@ -1305,7 +1499,7 @@ static int refuse_deletion(const char *name)
 static PyObject *get_public_data(PyObject *self, void *closure)
 {
     PyObject *property, *number;
-    if (!watched())
+    if (!watched)
         return get_data(self, closure);
     property = PyObject_GetAttrString(python.value, "data");
     number = property ? PyObject_CallMethod(property, "__get__", "O", self) : NULL;
@@ -1318,7 +1512,7 @@ static int set_public_data(PyObject *self, PyObject *new, void *Py_UNUSED(closur
     Node *node = (Node *)self;
     if (!new)
         return refuse_deletion("data");
-    if (node->row || !PyFloat_CheckExact(new) || watched())
+    if (node->row || !PyFloat_CheckExact(new) || watched)
         return set_by_reference("data", self, new);
     node->data = PyFloat_AsDouble(new);
     assigned(node)->partial = (double)++now;
@@ -1393,14 +1587,6 @@ static PyObject *get_args(PyObject *self, void *Py_UNUSED(closure))
         PyTuple_SetItem(args, i, x);
     }
     return args;
-}
-
-static PyObject *partial_of(const Edge *edge)
-{
-    if (!left_out(edge))
-        return PyFloat_FromDouble(edge->partial);
-    Py_INCREF(Py_None);
-    return Py_None;
 }
 
 static PyObject *get_all_partials(PyObject *self, void *Py_UNUSED(closure))
@@ -1558,6 +1744,7 @@ static int row_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(row->dict);
     Py_VISIT(row->name);
     Py_VISIT(row->raw);
+    Py_VISIT(row->rules);
     Py_VISIT(row->float_rules);
     Py_VISIT(row->defaults);
     return 0;
@@ -1569,6 +1756,7 @@ static int row_clear(PyObject *self)
     Row *row = (Row *)self;
     Py_CLEAR(row->dict);
     Py_CLEAR(row->raw);
+    Py_CLEAR(row->rules);
     Py_CLEAR(row->float_rules);
     Py_CLEAR(row->defaults);
     return 0;
@@ -1589,6 +1777,7 @@ static PyMemberDef row_members[] = {
     {"__dictoffset__", T_PYSSIZET, offsetof(Row, dict), READONLY, NULL},
     {"name", T_OBJECT_EX, offsetof(Row, name), 0, NULL},
     {"raw", T_OBJECT_EX, offsetof(Row, raw), 0, NULL},
+    {"rules", T_OBJECT_EX, offsetof(Row, rules), 0, NULL},
     {"float_rules", T_OBJECT_EX, offsetof(Row, float_rules), 0, NULL},
     {"defaults", T_OBJECT_EX, offsetof(Row, defaults), 0, NULL},
     {"arity", T_INT, offsetof(Row, arity), 0, NULL},
@@ -1600,7 +1789,13 @@ static PyGetSetDef row_attributes[] = {
     {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL}};
 
+static PyMethodDef row_methods[] = {
+    {"derivatives", (PyCFunction)(void (*)(void))row_derivatives,
+     METH_VARARGS | METH_KEYWORDS, "The partial for every argument."},
+    {NULL, NULL, 0, NULL}};
+
 static PyType_Slot row_slots[] = {
+    {Py_tp_methods, row_methods},
     {Py_tp_new, row_new},
     {Py_tp_dealloc, row_dealloc},
     {Py_tp_traverse, row_traverse},
@@ -1689,6 +1884,23 @@ static PyObject *module_node(PyObject *Py_UNUSED(module), PyObject *given)
     return node ? made(node) : NULL;
 }
 
+/* watch(thread, watcher): who is shown what the thread does, or None. */
+static PyObject *watch(PyObject *Py_UNUSED(module), PyObject *given)
+{
+    PyObject *thread, *watcher;
+    int failed = 0;
+    if (!connected() || !PyArg_ParseTuple(given, "OO:watch", &thread, &watcher))
+        return NULL;
+    if (watcher != Py_None)
+        failed = PyDict_SetItem(python.watchers, thread, watcher);
+    else if (PyDict_Contains(python.watchers, thread) > 0)
+        failed = PyDict_DelItem(python.watchers, thread);
+    watched = PyDict_Size(python.watchers) > 0;
+    if (failed)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
 static PyObject *tick(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {
     return PyLong_FromLongLong(++now);
@@ -1698,11 +1910,14 @@ static PyMethodDef functions[] = {
     {"bind", bind, METH_O, "Take in a row of the table."},
     {"connect", (PyCFunction)(void (*)(void))connect, METH_VARARGS | METH_KEYWORDS,
      "Take in what Python lends."},
+    {"watch", watch, METH_VARARGS, "Show a thread's new nodes and sweeps to watcher."},
     {"tick", tick, METH_NOARGS,
      "Advance the clock: what is made from now on is newer than all before."},
     {"topological", (PyCFunction)(void (*)(void))topological,
      METH_VARARGS | METH_KEYWORDS,
      "The computed Values that the roots depend on, operands before results."},
+    {"_reverse", reverse, METH_VARARGS, "The loop of a reverse sweep."},
+    {"_mark", mark, METH_VARARGS, "Mark what depends on the inputs, and what is live."},
     {"_node", module_node, METH_VARARGS, "A computed Value of what is known about it."},
     {NULL, NULL, 0, NULL}};
 

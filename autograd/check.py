@@ -18,7 +18,7 @@ from math import inf, isfinite, ulp
 from typing import Any, NoReturn
 
 from .transforms import Tree, grad, jvp, ravel
-from .value import Value, topological, watchers
+from .value import Value, topological, watch, watchers
 
 Function = Callable[[float], float]
 Scalar = Callable[..., Any]  # of numbers or Values, giving one
@@ -275,15 +275,13 @@ def _watched_by(watcher: _Lines) -> Iterator[None]:
     thread = threading.get_ident()
     stack = _stacks.setdefault(thread, [])
     stack.append(watcher)
-    watchers[thread] = watcher
+    watch(thread, watcher)
     try:
         yield
     finally:  # blocks may end in any order, as with generators and asyncio
         stack[:] = [other for other in stack if other is not watcher]
-        if stack:
-            watchers[thread] = stack[-1]
-        else:
-            watchers.pop(thread, None)
+        watch(thread, stack[-1] if stack else None)
+        if not stack:
             _stacks.pop(thread, None)
 
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from .accelerator import in_c
 from .primitives import identity, number
 from .value import (
     Value,
@@ -198,11 +199,7 @@ class _Recording:
         for y, y_bar in zip(ys, y_bars):
             if type(y) is Value:
                 _accumulate(bars, y, y_bar)
-        for node in reversed(order):
-            if node in bars:
-                for arg, partial in zip(node._args, self._partials(node)):
-                    if partial is not None and arg in self._depends:
-                        _accumulate(bars, arg, _times(partial, bars[node]))
+        _reverse(order, bars, self._depends, self._live, self._partials)
         watcher = watching()
         if watcher:
             watcher.see_adjoints(bars, [node for node in order if node in bars])
@@ -231,12 +228,8 @@ class _Recording:
 
     def _follow(self) -> None:
         """Mark what depends on the inputs, and what on Values from outside (live)."""
-        for node in topological(*_values(self.out), since=self.since):
-            parents = node.parents
-            if any(parent in self._depends for parent in parents):
-                self._depends[node] = True
-            if any(map(self._is_live, parents)):
-                self._live[node] = True
+        order = topological(*_values(self.out), since=self.since)
+        _mark(order, self._depends, self._live, self.since)
 
     def _is_live(self, x: Any) -> bool:
         return type(x) is Value and (x._made < self.since or x in self._live)
@@ -281,6 +274,36 @@ def _copy(x: Any) -> Value:
     fresh: Value = identity(x)
     fresh.label = x.label
     return fresh
+
+
+@in_c
+def _mark(
+    order: list[Value], depends: dict[Any, bool], live: dict[Any, bool], since: int
+) -> None:
+    """Add what has a parent in depends to depends; likewise live, or made before."""
+    for node in order:
+        parents = node.parents
+        if any(parent in depends for parent in parents):
+            depends[node] = True
+        if any(parent._made < since or parent in live for parent in parents):
+            live[node] = True
+
+
+@in_c
+def _reverse(
+    order: list[Value],
+    bars: dict[Any, Any],
+    depends: dict[Any, bool],
+    live: dict[Any, bool],
+    partials_of: Callable[[Value], Sequence[Any]],
+) -> None:
+    """Hand adjoints down, results before operands, to what depends on the inputs."""
+    for node in reversed(order):
+        if node in bars:
+            partials = partials_of(node) if node in live else node._partials
+            for arg, partial in zip(node._args, partials):
+                if partial is not None and arg in depends:
+                    _accumulate(bars, arg, _times(partial, bars[node]))
 
 
 def _accumulate(sums: dict[Any, Any], key: Any, share: Any) -> None:

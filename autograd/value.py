@@ -39,6 +39,15 @@ def tick() -> int:
         return _now
 
 
+@in_c
+def watch(thread: int, watcher: Any) -> None:
+    """Show the nodes and sweeps of a thread to watcher, or, if None, to nobody."""
+    if watcher is None:
+        watchers.pop(thread, None)
+    else:
+        watchers[thread] = watcher
+
+
 def watching() -> Any:
     """Who is shown the nodes and sweeps of this thread, or None."""
     return watchers.get(threading.get_ident())

@@ -24,11 +24,15 @@ from autograd import Primitive, Value, dot
 from .losses import mse
 from .module import Module
 
-ACTIVATIONS: Final = tuple(
-    row.name
-    for row in vars(autograd).values()
-    if isinstance(row, Primitive) and row.arity - len(row.defaults) == 1
-)
+ROWS: Final[dict[Any, Any]] = {
+    "linear": None,
+    **{
+        row.name: row
+        for row in vars(autograd).values()
+        if isinstance(row, Primitive) and row.arity - len(row.defaults) == 1
+    },
+}
+ACTIVATIONS: Final = tuple(ROWS)[1:]
 RELU_LIKE: Final = frozenset({"relu", "leaky_relu", "gelu", "silu", "softplus"})
 
 Activation = str | Primitive
@@ -89,11 +93,8 @@ class Neuron(Module):
         if len(x) != len(self.w):
             raise _wrong_width("Neuron", len(self.w), len(x))
         z = dot(self.w, x) + self.b
-        if self.activation == "linear":
-            return z
-        if isinstance(self.activation, str):
-            return getattr(z, self.activation)()
-        return self.activation(z)
+        row = ROWS.get(self.activation, self.activation)
+        return z if row is None else row(z)
 
     def __repr__(self) -> str:
         return f"Neuron({len(self.w)}, activation={_name(self.activation)!r})"
@@ -132,9 +133,12 @@ class Layer(Module):
 
     def __call__(self, x: Sequence[Any]) -> Any:
         """The list of the neurons' a, or that of the only neuron, for nin features."""
-        x = _features("Layer", x, len(self.neurons[0].w))
-        out = [neuron(x) for neuron in self.neurons]
+        out = self.activations(_features("Layer", x, len(self.neurons[0].w)))
         return out[0] if len(out) == 1 else out
+
+    def activations(self, x: Sequence[Any]) -> list[Any]:
+        """The list of the neurons' a, for features that have been checked."""
+        return [neuron(x) for neuron in self.neurons]
 
     def __repr__(self) -> str:
         first = self.neurons[0]
@@ -202,9 +206,8 @@ class MLP(Module):
         """
         a = _features("MLP", x, len(self.layers[0].neurons[0].w))
         for layer in self.layers:
-            out = layer(a)
-            a = out if isinstance(out, list) else [out]
-        return out
+            a = layer.activations(a)
+        return a[0] if len(a) == 1 else a
 
     def draw(
         self,

@@ -54,6 +54,8 @@ class Optimizer:
             p.data = number
 
     def _require_finite(self, what: str, numbers: list[float]) -> None:
+        if all(map(isfinite, numbers)):
+            return
         for i, (p, x) in enumerate(zip(self.params, numbers)):
             if not isfinite(x):
                 raise FloatingPointError(

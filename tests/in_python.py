@@ -13,6 +13,7 @@ import importlib.util
 import re
 import sys
 from collections.abc import Callable
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -91,3 +92,8 @@ def outcome(job: Callable[[], Any]) -> Any:
     except Exception as error:  # noqa: BLE001
         return "raised", type(error).__name__, plainly(str(error))
     return told(result)
+
+
+def on_both(call: Callable[..., Any], *args: Any) -> list[Any]:
+    """What comes of call(engine, *args) on either engine."""
+    return [outcome(partial(call, engine, *args)) for engine in ENGINES]

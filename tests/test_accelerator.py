@@ -84,7 +84,9 @@ def points(name: str, count: int) -> Iterator[tuple[float, ...]]:
     row = row_of(autograd, name)
     chance = random.Random(name)
     yield from (args for args, _, _ in row.edges)
-    sizes = [row.arity] if row.arity else [2, 4, 6] if name == "dot" else [0, 1, 2, 3, 5]
+    sizes = (
+        [row.arity] if row.arity else [2, 4, 6] if name == "dot" else [0, 1, 2, 3, 5]
+    )
     for size in sizes:
         every = list(itertools.product(SPECIAL, repeat=min(size, 2)))
         for args in every if len(every) < 800 else chance.sample(every, 800):
@@ -138,9 +140,7 @@ UNARY = [name for name in ROWS if row_of(autograd, name).arity == 1]
 @pytest.mark.parametrize("name", UNARY)
 def test_method_in_c_equals_its_python_in_every_bit(name: str) -> None:
     for (x,) in points(name, 300 if "gamma" not in name else 30):
-        found, expected = (
-            told(getattr(engine.Value(x), name)()) for engine in ENGINES
-        )
+        found, expected = (told(getattr(engine.Value(x), name)()) for engine in ENGINES)
         assert found == expected, x
 
 
@@ -156,7 +156,9 @@ def test_operator_in_c_equals_its_python_in_every_bit(apply: Any) -> None:
     for x, y in points("mul", 2000):
         for use in ((True, True), (True, False), (False, True)):
             found, expected = (
-                told(apply(*[e.Value(v) if is_v else v for v, is_v in zip((x, y), use)]))
+                told(
+                    apply(*[e.Value(v) if is_v else v for v, is_v in zip((x, y), use)])
+                )
                 for e in ENGINES
             )
             assert found == expected, (x, y, use)
@@ -185,7 +187,9 @@ def random_plan(chance: random.Random, size: int) -> Plan:
         name = chance.choice(STEPS)
         arity = row_of(autograd, name).arity or 2 * chance.randint(1, 3)
         picks = [chance.randrange(1000) for _ in range(arity)]
-        plain = [chance.choice([None, None, None, 0.5, -2.0, 3.0]) for _ in range(arity)]
+        plain = [
+            chance.choice([None, None, None, 0.5, -2.0, 3.0]) for _ in range(arity)
+        ]
         plan.append((name, picks, plain))
     return plan
 

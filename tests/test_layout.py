@@ -83,7 +83,7 @@ def files(folder: str) -> list[Path]:
         ("accelerator", set()),
         ("primitives", {"accelerator"}),
         ("value", {"accelerator", "primitives"}),
-        ("transforms", {"primitives", "value"}),
+        ("transforms", {"accelerator", "primitives", "value"}),
         ("check", {"primitives", "value", "transforms"}),
     ],
 )

@@ -42,7 +42,7 @@ def main() -> None:
         chain = speed_up("chain", (ours, "chain by method"), (theirs, "chain"), samples)
         network = speed_up(
             "network",
-            (ours, "gradient with dot"),
+            (ours, "gradient of its MLP"),
             (theirs, "gradient of its MLP"),
             samples,
         )

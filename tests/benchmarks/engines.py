@@ -71,7 +71,7 @@ def repeated(task: Task) -> Task:
 
 
 def autograd_tasks() -> dict[str, Task]:
-    from autograd import Value, grad, hessian, relu, sin
+    from autograd import Value, dot, grad, hessian, relu, sin
 
     layers, (xs, _) = layered_values(Value), programs.points()
     gradient = grad(programs.rosenbrock)
@@ -80,6 +80,9 @@ def autograd_tasks() -> dict[str, Task]:
 
     def forward() -> list[float]:
         return [programs.network(layers, x, relu).data for x in xs]
+
+    def with_dot(layers: Any, x: Sequence[Any], relu: programs.Function) -> Any:
+        return programs.network_with_dot(layers, x, relu, dot)
 
     def wide() -> list[float]:
         x = Value(0.5)
@@ -96,7 +99,8 @@ def autograd_tasks() -> dict[str, Task]:
         "expression": repeated(lambda: expression_gradient(Value, relu)),
         "forward": forward,
         "gradient": gradient_task(Value, relu),
-        "gradient with dot": model_task(mlp()),
+        "gradient with dot": gradient_task(Value, relu, with_dot),
+        "gradient of its MLP": model_task(mlp()),
         "wide": wide,
         "deep": deep,
         "grad of grad": lambda: of_gradient(ROSENBROCK),
@@ -233,15 +237,19 @@ def layered_values(value: Callable[[float], Any]) -> list[programs.Neurons]:
     return programs.layered([value(w) for w in programs.weights()])
 
 
-def gradient_task(value: Callable[[float], Any], relu: programs.Function) -> Task:
-    """The gradient of a mean hinge loss in all weights, operation by operation."""
+def gradient_task(
+    value: Callable[[float], Any],
+    relu: programs.Function,
+    network: Callable[..., Any] = programs.network,
+) -> Task:
+    """The gradient of a mean hinge loss in all weights."""
     parameters = [value(w) for w in programs.weights()]
     layers, (xs, labels) = programs.layered(parameters), programs.points()
 
     def run() -> list[float]:
         for p in parameters:
             p.grad = 0.0
-        scores = [programs.network(layers, x, relu) for x in xs]
+        scores = [network(layers, x, relu) for x in xs]
         loss = programs.mean_hinge(scores, labels, relu)
         loss.backward()
         return [loss.data, *[p.grad for p in parameters]]

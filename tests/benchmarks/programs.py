@@ -86,6 +86,17 @@ def network(layers: Sequence[Neurons], x: Sequence[Any], relu: Function) -> Any:
     return weighted(w, x, b)
 
 
+def network_with_dot(
+    layers: Sequence[Neurons], x: Sequence[Any], relu: Function, dot: Any
+) -> Any:
+    """The same network, where b + Σ wᵢ xᵢ is a product of vectors and one sum."""
+    *hidden, last = layers
+    for neurons in hidden:
+        x = [relu(dot(w, x) + b) for w, b in neurons]
+    ((w, b),) = last
+    return dot(w, x) + b
+
+
 def weighted(w: Sequence[Any], x: Sequence[Any], b: Any) -> Any:
     """b + Σ wᵢ xᵢ, one product and one sum at a time."""
     z = b
