@@ -20,6 +20,7 @@ from typing import Any, Final, NoReturn
 from unicodedata import normalize
 
 from . import __version__, accelerated, primitives
+from .accelerator import reason
 from .check import difference
 from .primitives import Primitive
 from .show.explain import explain
@@ -212,9 +213,8 @@ def _require_sense(options: argparse.Namespace, y: Any) -> None:
 
 
 def _version() -> str:
-    engine = "C accelerator" if accelerated else "pure Python"
-    why = "" if accelerated else ": this release has no C accelerator yet"
-    return f"scalar-autograd {__version__} ({engine} engine{why})"
+    engine = "C engine" if accelerated else f"pure Python engine: {reason}"
+    return f"scalar-autograd {__version__} ({engine})"
 
 
 def _assignments(values: Sequence[str]) -> dict[str, float]:

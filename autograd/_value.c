@@ -176,6 +176,8 @@ static double sign(double x) { return x > 0.0 ? 1.0 : x < 0.0 ? -1.0 : x + 0.0; 
 static double larger(double x, double y) { return x > y || x != x ? x : y; }
 static double smaller(double x, double y) { return x < y || x != x ? x : y; }
 
+static double with_sign(double x, double y) { return copysign(x, y == y ? y : 1.0); }
+
 static double remainder_of(double x, double y)
 {
     double z = fmod(x, y);
@@ -274,7 +276,7 @@ static double greater_share(double x, double y)
         y == 0.0 ? 0.0 : inside(z, y * (y == 2.0 ? x + 0.0 : pow(x + 0.0, y - 1.0))), \
         x < 0.0 ? NAN : z == 0.0 ? z : fabs(z) * log(x)) \
     ROW(mod, remainder_of(x, y), inside(z, 1.0), -floor(x / y - z / y + 0.5)) \
-    ROW(copysign, copysign(x, y), sign(x) * copysign(1.0, y), 0.0) \
+    ROW(copysign, with_sign(x, y), sign(x) * with_sign(1.0, y), 0.0) \
     ROW(maximum, larger(x, y), greater_share(x, y), greater_share(y, x)) \
     ROW(minimum, smaller(x, y), greater_share(y, x), greater_share(x, y)) \
     ROW(leaky_relu, x > 0.0 ? x : y * x, \
@@ -431,6 +433,7 @@ static PyObject *record_one(Row *row, Record record, Node *x)
     return made(node);
 }
 
+/* For operators, none of which selects. */
 INLINE PyObject *record_two(Row *row, Record record, PyObject *a, PyObject *b)
 {
     int a_is = is_value(a), b_is = is_value(b);
@@ -443,8 +446,8 @@ INLINE PyObject *record_two(Row *row, Record record, PyObject *a, PyObject *b)
     node->data = z;
     Py_INCREF(a);
     Py_INCREF(b);
-    set_edge(node, 0, a, partials[0], row->select);
-    set_edge(node, 1, b, partials[1], row->select);
+    set_edge(node, 0, a, partials[0], 0);
+    set_edge(node, 1, b, partials[1], 0);
     return made(node);
 }
 
@@ -561,33 +564,43 @@ static PyObject *exact_float(PyObject *x)
     return x;
 }
 
-/* The partials by the row's float rules, a tuple of floats; 0.0 for plain numbers. */
-static PyObject *partials_of(Row *row, PyObject *z, PyObject *args)
+/* Call the rule at that place, if the rules are a tuple that has it. */
+static PyObject *call_rule(PyObject *rules, Py_ssize_t i, PyObject *args)
 {
-    PyObject *operands = numbers_of(z, args), *partials = NULL;
+    PyObject *rule = PyTuple_GetItem(rules, i), *result;
+    if (!rule)
+        return NULL;
+    Py_INCREF(rule);
+    result = PyObject_Call(rule, args, NULL);
+    Py_DECREF(rule);
+    return result;
+}
+
+/* All partials by the one rule of a variadic row. */
+static PyObject *call_only_rule(PyObject *rules, PyObject *args)
+{
+    PyObject *found = call_rule(rules, 0, args);
+    PyObject *partials = found ? PySequence_Tuple(found) : NULL;
+    Py_XDECREF(found);
+    return partials;
+}
+
+/* The partials by the row's float rules, a tuple; 0.0 for plain numbers. */
+static PyObject *partials_of(PyObject *rules, int variadic, PyObject *z, PyObject *args)
+{
+    PyObject *operands = numbers_of(z, args), *partials;
     Py_ssize_t n = PyTuple_Size(args);
     if (!operands)
         return NULL;
-    if (row->variadic) {
-        PyObject *rule = PyTuple_GetItem(row->float_rules, 0);
-        PyObject *found = rule ? PyObject_Call(rule, operands, NULL) : NULL;
-        partials = found ? PySequence_Tuple(found) : NULL;
-        Py_XDECREF(found);
-    } else {
-        partials = PyTuple_New(n);
-        for (Py_ssize_t i = 0; partials && i < n; i++) {
-            PyObject *partial, *rule = PyTuple_GetItem(row->float_rules, i);
-            if (!is_value(PyTuple_GetItem(args, i)))
-                partial = PyFloat_FromDouble(0.0);
-            else
-                partial = rule ? PyObject_Call(rule, operands, NULL) : NULL;
-            if (!partial) {
-                Py_DECREF(partials);
-                partials = NULL;
-            } else {
-                PyTuple_SetItem(partials, i, partial);
-            }
-        }
+    partials = variadic ? call_only_rule(rules, operands) : PyTuple_New(n);
+    for (Py_ssize_t i = 0; partials && !variadic && i < n; i++) {
+        PyObject *partial = is_value(PyTuple_GetItem(args, i))
+                                ? call_rule(rules, i, operands)
+                                : PyFloat_FromDouble(0.0);
+        if (!partial)
+            Py_CLEAR(partials);
+        else
+            PyTuple_SetItem(partials, i, partial);
     }
     Py_DECREF(operands);
     return partials;
@@ -628,23 +641,35 @@ static int all_floats(PyObject *tuple)
     return 1;
 }
 
-/* By the row's raw function and float rules, or NULL where they raise or give something
-   else than floats. */
-static PyObject *record_plainly(Row *row, PyObject *args)
+static PyObject *record_with(Row *row, PyObject *raw, PyObject *rules, PyObject *args)
 {
-    PyObject *numbers, *z, *partials = NULL, *result = NULL;
-    if (!row->raw || !row->float_rules || !PyTuple_Check(row->float_rules) ||
-        !(numbers = numbers_of(NULL, args)))
+    PyObject *numbers = numbers_of(NULL, args), *z, *partials = NULL, *result = NULL;
+    if (!numbers)
         return NULL;
-    z = exact_float(PyObject_Call(row->raw, numbers, NULL));
+    z = exact_float(PyObject_Call(raw, numbers, NULL));
     Py_DECREF(numbers);
-    if (z && (partials = partials_of(row, z, args)) && all_floats(partials) &&
-        PyTuple_Size(partials) == PyTuple_Size(args)) {
+    if (z && (partials = partials_of(rules, row->variadic, z, args)) &&
+        all_floats(partials) && PyTuple_Size(partials) == PyTuple_Size(args)) {
         Node *node = node_from(row, PyFloat_AsDouble(z), args, partials);
         result = node ? made(node) : NULL;
     }
     Py_XDECREF(z);
     Py_XDECREF(partials);
+    return result;
+}
+
+/* By the row's raw function and float rules, which may take the row apart meanwhile; NULL
+   where they raise or give something else than floats. */
+static PyObject *record_plainly(Row *row, PyObject *args)
+{
+    PyObject *raw = row->raw, *rules = row->float_rules, *result;
+    if (!raw || !rules || !PyTuple_Check(rules))
+        return NULL;
+    Py_INCREF(raw);
+    Py_INCREF(rules);
+    result = record_with(row, raw, rules, args);
+    Py_DECREF(raw);
+    Py_DECREF(rules);
     return result;
 }
 
@@ -733,10 +758,12 @@ OPERATOR(pow)
 
 static PyObject *operator_power(PyObject *a, PyObject *b, PyObject *modulus)
 {
+    if (modulus != Py_None && !is_value(a))
+        Py_RETURN_NOTIMPLEMENTED;
     if (modulus != Py_None) {
         PyErr_SetString(PyExc_TypeError,
-                        "pow: modulus must be left out, but is given; "
-                        "write pow(x, y) % modulus");
+                        "pow: modulus must be left out, but is given; write "
+                        "pow(x, y) % modulus");
         return NULL;
     }
     return operator_pow(a, b);
@@ -807,7 +834,7 @@ static PyObject *call_reference(Row *row, PyObject *const *args, size_t n,
     PyObject *function, *positional, *result = NULL;
     if (keywords && PyTuple_Size(keywords) > 0) {
         PyErr_Format(PyExc_TypeError,
-                     "%U: operands must be given by position, but one has the name "
+                     "%S: operands must be given by position, but one has the name "
                      "%R; leave out the name",
                      row->name, PyTuple_GetItem(keywords, 0));
         return NULL;
@@ -912,35 +939,40 @@ static PyObject *row_call(PyObject *self, PyObject *const *args, size_t flagged,
 
 /* row.derivatives(z, *args, wanted=None): the rules, run on floats or Values; NULL without
    an error where Python should look at what they gave. */
-static PyObject *run_rules(Row *row, PyObject *args, PyObject *wanted)
+static PyObject *run_rules(PyObject *rules, int variadic, PyObject *args, PyObject *wanted)
 {
     Py_ssize_t n = PyTuple_Size(args) - 1;
-    PyObject *rules, *partials = NULL;
-    if (n < 0 || !row->rules || !row->float_rules)
+    PyObject *partials;
+    if (!variadic && n != PyTuple_Size(rules))
         return NULL;
-    rules = PyFloat_CheckExact(PyTuple_GetItem(args, 0)) ? row->float_rules : row->rules;
-    if (row->variadic) {
-        PyObject *found = PyObject_Call(PyTuple_GetItem(rules, 0), args, NULL);
-        partials = found ? PySequence_Tuple(found) : NULL;
-        Py_XDECREF(found);
-    } else if (n == PyTuple_Size(rules)) {
-        partials = PyTuple_New(n);
-        for (Py_ssize_t i = 0; partials && i < n; i++) {
-            PyObject *partial, *use = wanted ? PySequence_GetItem(wanted, i) : NULL;
-            if (use && PyObject_Not(use))
-                partial = PyFloat_FromDouble(0.0);
-            else
-                partial = PyObject_Call(PyTuple_GetItem(rules, i), args, NULL);
-            Py_XDECREF(use);
-            if (!partial)
-                Py_CLEAR(partials);
-            else
-                PyTuple_SetItem(partials, i, partial);
-        }
-    }
-    for (Py_ssize_t i = 0; partials && i < n; i++)
-        if (PyTuple_Size(partials) != n || !is_plain(PyTuple_GetItem(partials, i)))
+    partials = variadic ? call_only_rule(rules, args) : PyTuple_New(n);
+    for (Py_ssize_t i = 0; partials && !variadic && i < n; i++) {
+        PyObject *use = wanted ? PySequence_GetItem(wanted, i) : NULL;
+        PyObject *partial = use && PyObject_Not(use) ? PyFloat_FromDouble(0.0)
+                                                     : call_rule(rules, i, args);
+        Py_XDECREF(use);
+        if (!partial)
             Py_CLEAR(partials);
+        else
+            PyTuple_SetItem(partials, i, partial);
+    }
+    if (partials && PyTuple_Size(partials) != n)
+        Py_CLEAR(partials);
+    for (Py_ssize_t i = 0; partials && i < n; i++)
+        if (!is_plain(PyTuple_GetItem(partials, i)))
+            Py_CLEAR(partials);
+    return partials;
+}
+
+static PyObject *try_rules(Row *row, PyObject *args, PyObject *wanted)
+{
+    PyObject *z = PyTuple_Size(args) > 0 ? PyTuple_GetItem(args, 0) : NULL, *partials;
+    PyObject *rules = z && PyFloat_CheckExact(z) ? row->float_rules : row->rules;
+    if (!z || !rules || !PyTuple_Check(rules))
+        return NULL;
+    Py_INCREF(rules);
+    partials = run_rules(rules, row->variadic, args, wanted);
+    Py_DECREF(rules);
     return partials;
 }
 
@@ -954,7 +986,7 @@ static PyObject *row_derivatives(PyObject *self, PyObject *args, PyObject *keywo
     if (wanted == Py_None)
         wanted = NULL;
     if (!keywords || (wanted && PyDict_Size(keywords) == 1))
-        partials = run_rules((Row *)self, args, wanted);
+        partials = try_rules((Row *)self, args, wanted);
     if (partials)
         return partials;
     if (PyErr_Occurred()) {
@@ -1733,6 +1765,9 @@ static PyObject *row_new(PyTypeObject *type, PyObject *Py_UNUSED(args),
     if (row) {
         row->call = row_call;
         row->foreign = 1;
+        row->name = PyUnicode_FromString("");
+        if (!row->name)
+            Py_CLEAR(row);
     }
     return (PyObject *)row;
 }
@@ -1775,7 +1810,6 @@ static void row_dealloc(PyObject *self)
 static PyMemberDef row_members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(Row, call), READONLY, NULL},
     {"__dictoffset__", T_PYSSIZET, offsetof(Row, dict), READONLY, NULL},
-    {"name", T_OBJECT_EX, offsetof(Row, name), 0, NULL},
     {"raw", T_OBJECT_EX, offsetof(Row, raw), 0, NULL},
     {"rules", T_OBJECT_EX, offsetof(Row, rules), 0, NULL},
     {"float_rules", T_OBJECT_EX, offsetof(Row, float_rules), 0, NULL},
@@ -1785,7 +1819,28 @@ static PyMemberDef row_members[] = {
     {"variadic", T_BOOL, offsetof(Row, variadic), 0, NULL},
     {NULL, 0, 0, 0, NULL}};
 
+static PyObject *get_name(PyObject *self, void *Py_UNUSED(closure))
+{
+    PyObject *name = ((Row *)self)->name;
+    Py_INCREF(name);
+    return name;
+}
+
+static int set_name(PyObject *self, PyObject *new, void *Py_UNUSED(closure))
+{
+    PyObject *old = ((Row *)self)->name;
+    if (!new || !PyUnicode_Check(new)) {
+        PyErr_SetString(PyExc_TypeError, "Primitive.name: name must be a str; it stays as long as the row");
+        return -1;
+    }
+    Py_INCREF(new);
+    ((Row *)self)->name = new;
+    Py_DECREF(old);
+    return 0;
+}
+
 static PyGetSetDef row_attributes[] = {
+    {"name", get_name, set_name, NULL, NULL},
     {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL}};
 

@@ -8,23 +8,26 @@ fast: its twin lends it the rest (labels, copies, texts, refusals).
 
 import os
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, TypeVar
 
 T = TypeVar("T", bound=Callable[..., Any])
 
-_engine: Any = None
-python_twins: dict[Any, Any] = {}  # of what C replaced: the original of each
-reason = ""  # in words, why Python runs; empty if C does
 
-if os.environ.get("AUTOGRAD_PURE", "0") not in ("", "0"):
-    reason = "AUTOGRAD_PURE is set"
-else:
+def _load() -> tuple[Any, str]:
+    """The extension, or None and in words why it does not run."""
+    if os.environ.get("AUTOGRAD_PURE", "0") not in ("", "0"):
+        return None, "AUTOGRAD_PURE is set"
     try:
-        from . import _value as _engine  # type: ignore[no-redef]
+        return import_module("._value", __package__), ""
     except ModuleNotFoundError:
-        reason = "autograd._value was not built (no C compiler at install time?)"
+        return None, "autograd._value was not built (no C compiler at install time?)"
     except ImportError as error:
-        reason = str(error)
+        return None, str(error)
+
+
+_engine, reason = _load()
+python_twins: dict[Any, Any] = {}  # of what C replaced: the original of each
 
 
 def in_c(python: T) -> T:

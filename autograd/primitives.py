@@ -110,6 +110,11 @@ class Primitive:
         select: bool = False,
         ieee: Callable[..., float] = lambda *args: nan,
     ) -> None:
+        if not isinstance(name, str):
+            raise TypeError(
+                f"Primitive: name must be a str, but is {name!r}; it is what errors "
+                "and drawings call the row"
+            )
         if not partials:
             raise ValueError(
                 f"Primitive: partials must be one rule for each argument of {name!r}, "
@@ -625,6 +630,11 @@ def _clip(x: float, lo: float, hi: float) -> float:
     return _minimum(_maximum(x, lo), hi)
 
 
+def _copysign(x: float, y: float) -> float:
+    """NaN counts as positive: its sign is an accident of how it came about."""
+    return math.copysign(x, y if y == y else 1.0)
+
+
 def _comparison(
     name: str,
     holds: Callable[[float, float], bool],
@@ -726,7 +736,7 @@ ceil = Primitive(
     edges=[((2.0,), 2.0, (0.0,)), ((nan,), nan, (nan,))],
 )
 copysign: Primitive = Primitive(
-    "copysign", math.copysign, lambda z, x, y: sign(x) * copysign(1.0, y), 0.0,
+    "copysign", _copysign, lambda z, x, y: sign(x) * copysign(1.0, y), 0.0,
     latex=r"\operatorname{{copysign}}\left({0}, {1}\right)", native="copysign", ulp=1,
     edges=[
         ((0.0, 1.0), 0.0, (0.0, 0.0)), ((2.0, -0.0), -2.0, (-1.0, 0.0)),

@@ -137,6 +137,8 @@ class Value:
                 f"Value.label: label must be a str or None, but is {new!r}; "
                 "write str(...) around it"
             )
+        if new is not None:
+            new = str.__str__(new)  # not a subclass, which could hold this Value
         line = self.line
         self._note = new if line is None else (new, line)
 
@@ -417,7 +419,12 @@ def _binary(row: Primitive) -> Callable[[Value, Any], Any]:
     """The operator of a row with two arguments, with a Value on its left."""
     raw, (rule_x, rule_y), constant = row.raw, row.float_rules, row.constant
 
-    def method(self: Value, other: Any) -> Any:
+    def method(self: Value, other: Any, modulus: Any = None) -> Any:
+        if modulus is not None:
+            raise TypeError(
+                f"{row.name}: modulus must be left out, but is given; write pow(x, y) "
+                "% modulus"
+            )
         kind = type(other)
         if kind is not Value and kind is not float:
             other = _operand(other, row.name)

@@ -70,7 +70,8 @@ def told(x: Any) -> Any:
             bits(arg.data) if hasattr(arg, "_apply") else ("plain", told(arg))
             for arg in x.args
         ]
-        return ("Value", bits(x.data), x.op, operands, [*map(told, x._partials)])
+        partials = [*map(told, x._partials)] if x.op else []  # a leaf keeps the time
+        return "Value", bits(x.data), x.op, operands, partials
     if isinstance(x, (list, tuple)):
         return type(x).__name__, [*map(told, x)]
     if type(x).__module__ == "numpy" and getattr(x, "ndim", 0) > 0:

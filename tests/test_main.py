@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from autograd import accelerated, accelerator
 from autograd.__main__ import InputError, compute, main, parse
+
+ENGINE = "C engine" if accelerated else f"pure Python engine: {accelerator.reason}"
 
 
 def run(capsys, *argv):
@@ -228,6 +231,6 @@ def test_python_m_autograd_runs_as_a_program():
         )
         assert done.returncode == code
         if argv == ["--version"]:
-            assert "engine" in done.stdout
+            assert f"({ENGINE})" in done.stdout
         if argv == ["--help"]:
             assert "examples:" in done.stdout

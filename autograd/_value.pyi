@@ -1,0 +1,26 @@
+"""The types of `_value.c`: what Python has too, as said there, and how they connect."""
+
+from collections.abc import Callable
+from typing import Any
+
+from .primitives import Primitive as Primitive
+from .transforms import _mark as _mark
+from .transforms import _reverse as _reverse
+from .value import Value as Value
+from .value import _node as _node
+from .value import tick as tick
+from .value import topological as topological
+from .value import watch as watch
+
+def bind(row: Primitive, /) -> None: ...
+def connect(
+    *,
+    value: type[Value],
+    primitive: type[Primitive],
+    number: Callable[..., float],
+    operand: Callable[[Any, str], Any],
+    record: Callable[[Primitive, tuple[Any, ...]], Value],
+    shown: Callable[[Value], None],
+    watchers: dict[int, Any],
+    unreached: float,
+) -> None: ...
