@@ -119,6 +119,8 @@ INLINE Node *new_node(Row *row, size_t count, int foreign)
         node = pools[edges].first;
         pools[edges].first = node->next;
         pools[edges].count--;
+        if (node->next)
+            PREFETCH(node->next);
         Py_SET_REFCNT((PyObject *)node, 1);
     } else {
         node = allocate(edges, foreign);
@@ -1168,6 +1170,7 @@ static int search_from(Search *search, Node *root, int64_t since, int whole)
         if (next) {
             PUSH(search->path, (Step){next, next->count});
             next->marked = 1;
+            PREFETCH(next->edges[0].operand);
         } else {
             PUSH(search->order, step->node);
             search->path.count--;
@@ -1474,6 +1477,7 @@ static void value_dealloc(PyObject *self)
             }
             if (((Node *)x)->foreign)
                 PyObject_GC_UnTrack(x);
+            PREFETCH(((Node *)x)->edges);
             ((Node *)x)->next = todo;
             todo = (Node *)x;
         }
