@@ -23,6 +23,13 @@
 #error "compile with -DPy_LIMITED_API=0x030B0000: one binary for 3.11 and later"
 #endif
 
+/* No x * y + z in one rounding: each row gives Python's bits. */
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#elif defined(_MSC_VER)
+#pragma fp_contract(off)
+#endif
+
 #if defined(__GNUC__)
 #define INLINE static inline __attribute__((always_inline))
 #define PREFETCH(address) __builtin_prefetch(address)
@@ -84,7 +91,7 @@ INLINE double number_of(PyObject *x)
 
 INLINE Edge *assigned(Node *leaf) { return leaf->edges; } /* its partial is the time */
 
-/* Freed nodes with room for one or two edges wait here to be used again, each with its
+/* Freed nodes with room for up to two edges wait here to be used again, each with its
    reference to the type: a training step finds the memory of the step before. */
 enum { POOLED = 2 };
 #if defined(__SANITIZE_ADDRESS__)
@@ -98,17 +105,22 @@ static struct {
     size_t count;
 } pools[POOLED + 1]; /* by edges */
 
+/* From 3.14 on, freeing at the end of the C stack writes into the collector's header of
+   any object whose type may have one, whatever `tp_is_gc` says: leave room for it. */
+static size_t header;
+
 static Node *allocate(size_t edges, int foreign)
 {
-    void *memory;
-    if (edges > UINT32_MAX / 2)
+    char *memory;
+    if (edges > UINT32_MAX / 2 || edges > (SIZE_MAX / 2 - sizeof(Node)) / sizeof(Edge))
         return (Node *)PyErr_NoMemory();
     if (foreign) /* ob_size, which this sets, lies where `count` does */
         return PyObject_GC_NewVar(Node, ValueType, (Py_ssize_t)edges);
-    memory = PyObject_Malloc(sizeof(Node) + edges * sizeof(Edge));
+    memory = PyObject_Malloc(header + sizeof(Node) + edges * sizeof(Edge));
     if (!memory)
         return (Node *)PyErr_NoMemory();
-    return (Node *)PyObject_Init(memory, ValueType);
+    memset(memory, 0, header);
+    return (Node *)PyObject_Init((PyObject *)(memory + header), ValueType);
 }
 
 INLINE Node *new_node(Row *row, size_t count, int foreign)
@@ -368,7 +380,7 @@ static Row *rows[KERNELS]; /* the rows of the table, once `bind` has seen them *
 
 /* ---- what Python lends: see `connect` ------------------------------------------------ */
 
-static struct {
+static struct Lent {
     PyObject *value;     /* the class Value of value.py */
     PyObject *primitive; /* the class Primitive of primitives.py */
     PyObject *number;    /* (x, operation[, argument]) -> float, or an error */
@@ -566,7 +578,7 @@ static PyObject *exact_float(PyObject *x)
     return x;
 }
 
-/* Call the rule at that place, if the rules are a tuple that has it. */
+/* Call the rule at that place; an error if there is none. */
 static PyObject *call_rule(PyObject *rules, Py_ssize_t i, PyObject *args)
 {
     PyObject *rule = PyTuple_GetItem(rules, i), *result;
@@ -576,6 +588,22 @@ static PyObject *call_rule(PyObject *rules, Py_ssize_t i, PyObject *args)
     result = PyObject_Call(rule, args, NULL);
     Py_DECREF(rule);
     return result;
+}
+
+/* Append an item, whose reference this takes over; -1 if there is none. */
+static int append(PyObject *list, PyObject *new)
+{
+    int failed = new ? PyList_Append(list, new) : -1;
+    Py_XDECREF(new);
+    return failed;
+}
+
+/* The list as a tuple, or NULL if it failed to fill; takes over the list. */
+static PyObject *finished(PyObject *list, int failed)
+{
+    PyObject *tuple = failed ? NULL : PyList_AsTuple(list);
+    Py_DECREF(list);
+    return tuple;
 }
 
 /* All partials by the one rule of a variadic row. */
@@ -594,15 +622,15 @@ static PyObject *partials_of(PyObject *rules, int variadic, PyObject *z, PyObjec
     Py_ssize_t n = PyTuple_Size(args);
     if (!operands)
         return NULL;
-    partials = variadic ? call_only_rule(rules, operands) : PyTuple_New(n);
-    for (Py_ssize_t i = 0; partials && !variadic && i < n; i++) {
-        PyObject *partial = is_value(PyTuple_GetItem(args, i))
-                                ? call_rule(rules, i, operands)
-                                : PyFloat_FromDouble(0.0);
-        if (!partial)
-            Py_CLEAR(partials);
-        else
-            PyTuple_SetItem(partials, i, partial);
+    if (variadic) {
+        partials = call_only_rule(rules, operands);
+    } else if ((partials = PyList_New(0))) {
+        int failed = 0;
+        for (Py_ssize_t i = 0; !failed && i < n; i++)
+            failed = append(partials, is_value(PyTuple_GetItem(args, i))
+                                          ? call_rule(rules, i, operands)
+                                          : PyFloat_FromDouble(0.0));
+        partials = finished(partials, failed);
     }
     Py_DECREF(operands);
     return partials;
@@ -834,6 +862,8 @@ static PyObject *call_reference(Row *row, PyObject *const *args, size_t n,
                                 PyObject *keywords)
 {
     PyObject *function, *positional, *result = NULL;
+    if (!connected())
+        return NULL;
     if (keywords && PyTuple_Size(keywords) > 0) {
         PyErr_Format(PyExc_TypeError,
                      "%S: operands must be given by position, but one has the name "
@@ -945,18 +975,21 @@ static PyObject *run_rules(PyObject *rules, int variadic, PyObject *args, PyObje
 {
     Py_ssize_t n = PyTuple_Size(args) - 1;
     PyObject *partials;
-    if (!variadic && n != PyTuple_Size(rules))
+    if ((!variadic && n != PyTuple_Size(rules)) || (wanted && PySequence_Size(wanted) != n))
         return NULL;
-    partials = variadic ? call_only_rule(rules, args) : PyTuple_New(n);
-    for (Py_ssize_t i = 0; partials && !variadic && i < n; i++) {
-        PyObject *use = wanted ? PySequence_GetItem(wanted, i) : NULL;
-        PyObject *partial = use && PyObject_Not(use) ? PyFloat_FromDouble(0.0)
-                                                     : call_rule(rules, i, args);
-        Py_XDECREF(use);
-        if (!partial)
-            Py_CLEAR(partials);
-        else
-            PyTuple_SetItem(partials, i, partial);
+    if (variadic) {
+        partials = call_only_rule(rules, args);
+    } else if ((partials = PyList_New(0))) {
+        int failed = 0;
+        for (Py_ssize_t i = 0; !failed && i < n; i++) {
+            PyObject *use = wanted ? PySequence_GetItem(wanted, i) : NULL;
+            int skip = use ? PyObject_Not(use) : wanted ? -1 : 0;
+            Py_XDECREF(use);
+            failed = skip < 0 ? -1
+                              : append(partials, skip ? PyFloat_FromDouble(0.0)
+                                                      : call_rule(rules, i, args));
+        }
+        partials = finished(partials, failed);
     }
     if (partials && PyTuple_Size(partials) != n)
         Py_CLEAR(partials);
@@ -970,7 +1003,7 @@ static PyObject *try_rules(Row *row, PyObject *args, PyObject *wanted)
 {
     PyObject *z = PyTuple_Size(args) > 0 ? PyTuple_GetItem(args, 0) : NULL, *partials;
     PyObject *rules = z && PyFloat_CheckExact(z) ? row->float_rules : row->rules;
-    if (!z || !rules || !PyTuple_Check(rules))
+    if (!z || !is_plain(z) || !rules || !PyTuple_Check(rules))
         return NULL;
     Py_INCREF(rules);
     partials = run_rules(rules, row->variadic, args, wanted);
@@ -1010,6 +1043,8 @@ static PyObject *call_by_reference(const char *method, PyObject *self, PyObject 
 {
     PyObject *function, *positional, *result = NULL;
     Py_ssize_t n = PyTuple_Size(args);
+    if (!connected())
+        return NULL;
     function = PyObject_GetAttrString(python.primitive, method);
     positional = function ? PyTuple_New(n + 1) : NULL;
     if (positional) {
@@ -1027,6 +1062,15 @@ static PyObject *call_by_reference(const char *method, PyObject *self, PyObject 
     return result;
 }
 
+/* The operand itself, or as a float. */
+static PyObject *plain(PyObject *x, Row *row)
+{
+    if (!is_plain(x))
+        return exact_float(PyObject_CallFunctionObjArgs(python.number, x, row->name, NULL));
+    Py_INCREF(x);
+    return x;
+}
+
 /* Value._apply(row, args): record any row on any operands, at least one a Value. */
 static PyObject *value_apply(PyObject *Py_UNUSED(self), PyObject *const *given,
                              Py_ssize_t count)
@@ -1034,6 +1078,7 @@ static PyObject *value_apply(PyObject *Py_UNUSED(self), PyObject *const *given,
     PyObject *args, *result = NULL;
     Row *row;
     Py_ssize_t n;
+    int failed = 0;
     if (count != 2 || !PyObject_TypeCheck(given[0], RowType) || !PyTuple_Check(given[1])) {
         PyErr_SetString(PyExc_TypeError,
                         "Value._apply: it must have a row and a tuple of operands");
@@ -1041,22 +1086,12 @@ static PyObject *value_apply(PyObject *Py_UNUSED(self), PyObject *const *given,
     }
     row = (Row *)given[0];
     n = PyTuple_Size(given[1]);
-    args = PyTuple_New(n);
-    for (Py_ssize_t i = 0; args && i < n; i++) {
-        PyObject *arg = PyTuple_GetItem(given[1], i), *x;
-        if (is_plain(arg)) {
-            Py_INCREF(arg);
-            x = arg;
-        } else {
-            x = PyObject_CallFunctionObjArgs(python.number, arg, row->name, NULL);
-            x = exact_float(x);
-        }
-        if (!x) {
-            Py_DECREF(args);
-            return NULL;
-        }
-        PyTuple_SetItem(args, i, x);
-    }
+    args = PyList_New(0);
+    if (!args)
+        return NULL;
+    for (Py_ssize_t i = 0; !failed && i < n; i++)
+        failed = append(args, plain(PyTuple_GetItem(given[1], i), row));
+    args = finished(args, failed);
     if (!args)
         return NULL;
     result = record_tuple(row, args);
@@ -1170,7 +1205,8 @@ static int search_from(Search *search, Node *root, int64_t since, int whole)
         if (next) {
             PUSH(search->path, (Step){next, next->count});
             next->marked = 1;
-            PREFETCH(next->edges[0].operand);
+            if (next->count)
+                PREFETCH(next->edges[0].operand);
         } else {
             PUSH(search->order, step->node);
             search->path.count--;
@@ -1213,13 +1249,15 @@ static void sweep(Node *root, Node **order, size_t count)
 static PyObject *value_backward(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     Search search;
+    int failed;
     if (watched)
         return by_reference("backward", self, NULL);
     init_search(&search);
-    if (search_from(&search, (Node *)self, INT64_MIN, 0) == 0)
+    failed = search_from(&search, (Node *)self, INT64_MIN, 0);
+    if (!failed)
         sweep((Node *)self, search.order.items, search.order.count);
     free_search(&search);
-    if (PyErr_Occurred())
+    if (failed)
         return NULL;
     Py_RETURN_NONE;
 }
@@ -1391,6 +1429,8 @@ static PyObject *mark(PyObject *Py_UNUSED(module), PyObject *given)
             alive = alive || ((Node *)parent)->made < since ||
                     PyDict_Contains(live, parent) > 0;
         }
+        if (PyErr_Occurred())
+            return NULL;
         if ((needed && PyDict_SetItem(depends, (PyObject *)node, Py_True) < 0) ||
             (alive && PyDict_SetItem(live, (PyObject *)node, Py_True) < 0))
             return NULL;
@@ -1455,7 +1495,7 @@ INLINE void value_free(Node *node)
     if (node->foreign)
         PyObject_GC_Del(node);
     else
-        PyObject_Free(node);
+        PyObject_Free((char *)node - header);
     Py_DECREF(ValueType);
 }
 
@@ -1646,7 +1686,7 @@ static int set_all_partials(PyObject *self, PyObject *new, void *Py_UNUSED(closu
 {
     Node *node = (Node *)self;
     long long time = 0;
-    if (node->row || !new || !PyArg_ParseTuple(new, "L", &time)) {
+    if (node->row || !new || !PyTuple_Check(new) || !PyArg_ParseTuple(new, "L", &time)) {
         if (!PyErr_Occurred())
             PyErr_SetString(PyExc_AttributeError,
                             "Value._partials: only a leaf's, its time, can be assigned");
@@ -1899,19 +1939,16 @@ static PyObject *connect(PyObject *Py_UNUSED(module), PyObject *args, PyObject *
 {
     static char *names[] = {"value",  "primitive", "number",   "operand",  "record",
                             "shown", "watchers",  "unreached", NULL};
+    struct Lent lent;
+    PyObject **field = (PyObject **)&lent;
     if (!PyArg_ParseTupleAndKeywords(
-            args, keywords, "$OOOOOOO!O:connect", names, &python.value,
-            &python.primitive, &python.number, &python.operand, &python.record,
-            &python.shown, &PyDict_Type, &python.watchers, &python.unreached))
+            args, keywords, "OOOOOOO!O:connect", names, &lent.value, &lent.primitive,
+            &lent.number, &lent.operand, &lent.record, &lent.shown, &PyDict_Type,
+            &lent.watchers, &lent.unreached))
         return NULL;
-    Py_INCREF(python.value);
-    Py_INCREF(python.primitive);
-    Py_INCREF(python.number);
-    Py_INCREF(python.operand);
-    Py_INCREF(python.record);
-    Py_INCREF(python.shown);
-    Py_INCREF(python.watchers);
-    Py_INCREF(python.unreached);
+    for (size_t i = 0; i < sizeof lent / sizeof *field; i++)
+        Py_INCREF(field[i]);
+    python = lent;
     Py_RETURN_NONE;
 }
 
@@ -1952,7 +1989,7 @@ static PyObject *watch(PyObject *Py_UNUSED(module), PyObject *given)
         return NULL;
     if (watcher != Py_None)
         failed = PyDict_SetItem(python.watchers, thread, watcher);
-    else if (PyDict_Contains(python.watchers, thread) > 0)
+    else if ((failed = PyDict_Contains(python.watchers, thread)) > 0)
         failed = PyDict_DelItem(python.watchers, thread);
     watched = PyDict_Size(python.watchers) > 0;
     if (failed)
@@ -1980,12 +2017,11 @@ static PyMethodDef functions[] = {
     {"_node", module_node, METH_VARARGS, "A computed Value of what is known about it."},
     {NULL, NULL, 0, NULL}};
 
-static int set_hash(void)
+static void set_hash(void)
 {
     for (PyType_Slot *slot = value_slots; slot->slot; slot++)
         if (slot->slot == Py_tp_hash)
             slot->pfunc = PyType_GetSlot(&PyBaseObject_Type, Py_tp_hash);
-    return 0;
 }
 
 static int execute(PyObject *module)
@@ -1993,10 +2029,11 @@ static int execute(PyObject *module)
     static int loaded = 0;
     if (loaded) {
         PyErr_SetString(PyExc_ImportError,
-                        "autograd._value serves one interpreter in a process");
+                        "autograd._value serves one interpreter in a process, and once");
         return -1;
     }
     set_hash();
+    header = Py_Version >= 0x030E0000 ? 2 * sizeof(void *) : 0;
     ValueType = (PyTypeObject *)PyType_FromSpec(&value_spec);
     RowType = (PyTypeObject *)PyType_FromSpec(&row_spec);
     if (!ValueType || !RowType ||
