@@ -99,19 +99,22 @@ from .value import Value
 __version__ = "0.1.0"
 accelerated = not _reason  # whether Value and Primitive are the types in C
 
-_LAZY = {  # for people who look
+_LAZY = {  # for people who look, and for speed
     "draw": ".show.draw",
     "draw_network": ".show.network",
     "explain": ".show.explain",
+    "jit": ".compiled.jit",
     "player": ".show.player",
     "rounding_error": ".show.rounding",
+    "vmap": ".compiled.batch",
     "why": ".show.why",
 }
 
 __all__ = [
     "Primitive", "Value", "accelerated", "check_grads", "detect_anomaly", "draw",
-    "draw_network", "explain", "grad", "hessian", "hvp", "jacobian", "jvp", "player",
-    "ravel", "record_lines", "rounding_error", "value_and_grad", "vjp", "why",
+    "draw_network", "explain", "grad", "hessian", "hvp", "jacobian", "jit", "jvp",
+    "player", "ravel", "record_lines", "rounding_error", "value_and_grad", "vjp",
+    "vmap", "why",
     "abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh", "cbrt",
     "ceil", "clip", "copysign", "cos", "cosh", "degrees", "div", "dot", "equal", "erf",
     "erfc", "exp", "exp2", "expm1", "floor", "fma", "gamma", "gelu", "greater",

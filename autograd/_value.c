@@ -54,6 +54,7 @@ struct Node {
     uint8_t reached; /* a sweep has given it an adjoint */
     uint8_t marked;  /* the search under way has seen it */
     uint8_t foreign; /* may be part of a cycle: allocated for the collector, tracked */
+    uint8_t leftover; /* a trace took its number when it ended; data is NaN since */
     double data, grad;
     Row *row; /* NULL on a leaf */
     PyObject *note; /* label, (label, line), or NULL */
@@ -140,7 +141,7 @@ INLINE Node *new_node(Row *row, size_t count, int foreign)
             return NULL;
     }
     node->count = (uint32_t)count;
-    node->reached = node->marked = 0;
+    node->reached = node->marked = node->leftover = 0;
     node->foreign = (uint8_t)foreign;
     node->grad = 0.0;
     node->row = row;
@@ -389,9 +390,14 @@ static struct Lent {
     PyObject *shown;     /* (node) -> None: show it to who watches */
     PyObject *watchers;  /* the dict, empty unless someone watches */
     PyObject *unreached; /* the zero of a Value that no sweep has touched */
+    PyObject *leftover;  /* in place of a number: raises when used as one */
 } python;
 
-static int watched; /* whether `watchers` holds someone: see `watch` */
+static int watched;      /* whether `watchers` holds someone: see `watch` */
+static size_t leftovers; /* nodes whose number a trace has taken when it ended */
+static int alert;        /* whether either is so: a new node needs a closer look */
+
+static void set_alert(void) { alert = watched || leftovers; }
 
 static int connected(void)
 {
@@ -403,23 +409,33 @@ static int connected(void)
     return 0;
 }
 
-static PyObject *show(Node *node)
+static int is_leftover(PyObject *x) { return is_value(x) && ((Node *)x)->leftover; }
+
+/* Raise for a Value that has no number any more. */
+static PyObject *refuse_leftover(void) { return PyNumber_Float(python.leftover); }
+
+/* A new node of nothing left over, once it was shown. */
+static PyObject *inspected(Node *node)
 {
-    PyObject *done = PyObject_CallFunctionObjArgs(python.shown, (PyObject *)node, NULL);
-    if (!done) {
-        Py_DECREF(node);
-        return NULL;
+    PyObject *done = Py_None;
+    for (uint32_t i = 0; leftovers && done && i < node->count; i++)
+        if (is_leftover(node->edges[i].operand))
+            done = refuse_leftover();
+    if (done && watched) {
+        done = PyObject_CallFunctionObjArgs(python.shown, (PyObject *)node, NULL);
+        Py_XDECREF(done);
     }
-    Py_DECREF(done);
+    if (!done)
+        Py_CLEAR(node);
     return (PyObject *)node;
 }
 
-/* The last step of recording: track it, show it. */
+/* The last step of recording: track it, look at it if there is reason to. */
 INLINE PyObject *made(Node *node)
 {
     if (node->foreign)
         PyObject_GC_Track(node);
-    return watched ? show(node) : (PyObject *)node;
+    return alert ? inspected(node) : (PyObject *)node;
 }
 
 /* Call the Python definition of a method that C stands in for. */
@@ -558,7 +574,8 @@ static PyObject *numbers_of(PyObject *z, PyObject *args)
     }
     for (Py_ssize_t i = 0; i < n; i++) {
         PyObject *arg = PyTuple_GetItem(args, i);
-        PyObject *x = PyFloat_FromDouble(number_of(arg));
+        PyObject *x = is_leftover(arg) ? refuse_leftover()
+                                       : PyFloat_FromDouble(number_of(arg));
         if (!x) {
             Py_DECREF(numbers);
             return NULL;
@@ -695,6 +712,8 @@ static PyObject *record_plainly(Row *row, PyObject *args)
     PyObject *raw = row->raw, *rules = row->float_rules, *result;
     if (!raw || !rules || !PyTuple_Check(rules))
         return NULL;
+    if (Py_TYPE((PyObject *)row) != RowType) /* a subclass, with ways of its own */
+        return NULL;
     Py_INCREF(raw);
     Py_INCREF(rules);
     result = record_with(row, raw, rules, args);
@@ -819,7 +838,7 @@ static PyObject *operator_positive(PyObject *self)
 static int operator_bool(PyObject *self)
 {
     int truth = ((Node *)self)->data != 0.0;
-    if (watched) {
+    if (watched || ((Node *)self)->leftover) {
         PyObject *answer = by_reference("__bool__", self, NULL);
         truth = answer ? PyObject_IsTrue(answer) : -1;
         Py_XDECREF(answer);
@@ -844,7 +863,7 @@ static PyObject *compare(PyObject *self, PyObject *other, int operator)
     static const char *const methods[] = {"__lt__", "__le__", "__eq__",
                                           "__ne__", "__gt__", "__ge__"};
     PyObject *x, *result;
-    if (watched)
+    if (watched || is_leftover(self) || is_leftover(other))
         return by_reference(methods[operator], self, other);
     if (is_plain(other))
         return PyBool_FromLong(holds(number_of(self), number_of(other), operator));
@@ -1486,6 +1505,10 @@ static int value_init(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(args),
 INLINE void value_free(Node *node)
 {
     size_t edges = node->row ? node->count : 1;
+    if (node->leftover) {
+        leftovers--;
+        set_alert();
+    }
     if (!node->foreign && edges <= POOLED && pools[edges].count < POOL_ROOM) {
         node->next = pools[edges].first;
         pools[edges].first = node;
@@ -1552,6 +1575,8 @@ static PyObject *value_sizeof(PyObject *self, PyObject *Py_UNUSED(ignored))
 
 static PyObject *get_data(PyObject *self, void *Py_UNUSED(closure))
 {
+    if (((Node *)self)->leftover)
+        return refuse_leftover();
     return PyFloat_FromDouble(((Node *)self)->data);
 }
 
@@ -1566,6 +1591,15 @@ static int set_by_reference(const char *name, PyObject *self, PyObject *new)
     return done ? 0 : -1;
 }
 
+/* `data`, `grad`, `partials` likewise while someone watches, who may refuse. */
+static PyObject *get_by_reference(const char *name, PyObject *self)
+{
+    PyObject *property = PyObject_GetAttrString(python.value, name), *result;
+    result = property ? PyObject_CallMethod(property, "__get__", "O", self) : NULL;
+    Py_XDECREF(property);
+    return result;
+}
+
 static int refuse_deletion(const char *name)
 {
     PyErr_Format(PyExc_AttributeError, "Value.%s: must not be deleted; assign to it", name);
@@ -1574,13 +1608,7 @@ static int refuse_deletion(const char *name)
 
 static PyObject *get_public_data(PyObject *self, void *closure)
 {
-    PyObject *property, *number;
-    if (!watched)
-        return get_data(self, closure);
-    property = PyObject_GetAttrString(python.value, "data");
-    number = property ? PyObject_CallMethod(property, "__get__", "O", self) : NULL;
-    Py_XDECREF(property);
-    return number;
+    return watched ? get_by_reference("data", self) : get_data(self, closure);
 }
 
 static int set_public_data(PyObject *self, PyObject *new, void *Py_UNUSED(closure))
@@ -1597,12 +1625,17 @@ static int set_public_data(PyObject *self, PyObject *new, void *Py_UNUSED(closur
 
 static int set_data(PyObject *self, PyObject *new, void *Py_UNUSED(closure))
 {
-    double number = new ? PyFloat_AsDouble(new) : -1.0;
+    int leftover = new == python.leftover;
+    double number = !new ? -1.0 : leftover ? NAN : PyFloat_AsDouble(new);
     if (!new)
         return refuse_deletion("_data");
     if (number == -1.0 && PyErr_Occurred())
         return -1;
+    leftovers += (size_t)leftover;
+    leftovers -= ((Node *)self)->leftover;
+    set_alert();
     ((Node *)self)->data = number;
+    ((Node *)self)->leftover = (uint8_t)leftover;
     return 0;
 }
 
@@ -1628,9 +1661,14 @@ static int set_grad(PyObject *self, PyObject *new, void *Py_UNUSED(closure))
     return 0;
 }
 
+static PyObject *get_public_grad(PyObject *self, void *closure)
+{
+    return watched ? get_by_reference("grad", self) : get_grad(self, closure);
+}
+
 static int set_public_grad(PyObject *self, PyObject *new, void *closure)
 {
-    if (new && (((Node *)self)->row || !PyFloat_CheckExact(new)))
+    if (new && (((Node *)self)->row || !PyFloat_CheckExact(new) || watched))
         return set_by_reference("grad", self, new);
     return set_grad(self, new, closure);
 }
@@ -1682,17 +1720,28 @@ static PyObject *get_all_partials(PyObject *self, void *Py_UNUSED(closure))
     return partials;
 }
 
+/* On a leaf its time, on a computed Value a number or None for each operand. */
 static int set_all_partials(PyObject *self, PyObject *new, void *Py_UNUSED(closure))
 {
     Node *node = (Node *)self;
-    long long time = 0;
-    if (node->row || !new || !PyTuple_Check(new) || !PyArg_ParseTuple(new, "L", &time)) {
-        if (!PyErr_Occurred())
-            PyErr_SetString(PyExc_AttributeError,
-                            "Value._partials: only a leaf's, its time, can be assigned");
+    uint32_t count = node->row ? node->count : 1;
+    if (!new || !PyTuple_Check(new) || PyTuple_Size(new) != (Py_ssize_t)count) {
+        PyErr_SetString(PyExc_TypeError,
+                        "Value._partials: it must be a tuple with a partial for each "
+                        "operand, or with the time of a leaf");
         return -1;
     }
-    assigned(node)->partial = (double)time;
+    for (uint32_t i = 0; i < count; i++) {
+        PyObject *partial = PyTuple_GetItem(new, (Py_ssize_t)i);
+        int none = node->row && partial == Py_None;
+        double number = none ? 0.0 : PyFloat_AsDouble(partial);
+        if (number == -1.0 && PyErr_Occurred())
+            return -1;
+        if (node->row)
+            set_edge(node, i, node->edges[i].operand, number, none);
+        else
+            assigned(node)->partial = number;
+    }
     return 0;
 }
 
@@ -1722,7 +1771,10 @@ static PyObject *get_partials(PyObject *self, void *Py_UNUSED(closure))
 {
     Node *node = (Node *)self;
     Py_ssize_t n = 0;
-    PyObject *partials = PyTuple_New(count_parents(node));
+    PyObject *partials;
+    if (watched)
+        return get_by_reference("partials", self);
+    partials = PyTuple_New(count_parents(node));
     for (uint32_t i = 0; partials && i < node->count; i++)
         if (!left_out(&node->edges[i])) {
             PyObject *partial = PyFloat_FromDouble(node->edges[i].partial);
@@ -1751,7 +1803,7 @@ static PyMethodDef value_methods[] = {
 static PyGetSetDef value_attributes[] = {
     {"data", get_public_data, set_public_data,
      "The number. A leaf's can be assigned; a computed Value's follows from it.", NULL},
-    {"grad", get_grad, set_public_grad,
+    {"grad", get_public_grad, set_public_grad,
      "The adjoint of self: of all sweeps on a leaf, of the last one elsewhere.", NULL},
     {"op", get_op, NULL, "The name of the primitive that computed it; \"\" on a leaf.",
      NULL},
@@ -1938,13 +1990,13 @@ static PyObject *bind(PyObject *Py_UNUSED(module), PyObject *given)
 static PyObject *connect(PyObject *Py_UNUSED(module), PyObject *args, PyObject *keywords)
 {
     static char *names[] = {"value",  "primitive", "number",   "operand",  "record",
-                            "shown", "watchers",  "unreached", NULL};
+                            "shown", "watchers",  "unreached", "leftover", NULL};
     struct Lent lent;
     PyObject **field = (PyObject **)&lent;
     if (!PyArg_ParseTupleAndKeywords(
-            args, keywords, "OOOOOOO!O:connect", names, &lent.value, &lent.primitive,
+            args, keywords, "OOOOOOO!OO:connect", names, &lent.value, &lent.primitive,
             &lent.number, &lent.operand, &lent.record, &lent.shown, &PyDict_Type,
-            &lent.watchers, &lent.unreached))
+            &lent.watchers, &lent.unreached, &lent.leftover))
         return NULL;
     for (size_t i = 0; i < sizeof lent / sizeof *field; i++)
         Py_INCREF(field[i]);
@@ -1992,6 +2044,7 @@ static PyObject *watch(PyObject *Py_UNUSED(module), PyObject *given)
     else if ((failed = PyDict_Contains(python.watchers, thread)) > 0)
         failed = PyDict_DelItem(python.watchers, thread);
     watched = PyDict_Size(python.watchers) > 0;
+    set_alert();
     if (failed)
         return NULL;
     Py_RETURN_NONE;

@@ -23,4 +23,5 @@ def connect(
     shown: Callable[[Value], None],
     watchers: dict[int, Any],
     unreached: float,
+    leftover: Any,
 ) -> None: ...

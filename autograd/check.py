@@ -18,7 +18,7 @@ from math import inf, isfinite, ulp
 from typing import Any, NoReturn
 
 from .transforms import Tree, grad, jvp, ravel
-from .value import Value, topological, watch, watchers
+from .value import Value, topological, watch, watchers, watching
 
 Function = Callable[[float], float]
 Scalar = Callable[..., Any]  # of numbers or Values, giving one
@@ -249,7 +249,7 @@ def record_lines() -> Iterator[None]:
     """
     current = watchers.get(threading.get_ident())
     watches = isinstance(current, _Anomalies)  # who looks for anomalies keeps lines too
-    with _watched_by(_Anomalies() if watches else _Lines()):
+    with watched_by(_Anomalies() if watches else _Lines()):
         yield
 
 
@@ -265,12 +265,12 @@ def detect_anomaly() -> Iterator[None]:
     Traceback (most recent call last):
     FloatingPointError: log: the value must be finite, but is -inf at x=0.0; ...
     """
-    with _watched_by(_Anomalies()):
+    with watched_by(_Anomalies()):
         yield
 
 
 @contextmanager
-def _watched_by(watcher: _Lines) -> Iterator[None]:
+def watched_by(watcher: Any) -> Iterator[None]:
     """Show this thread's new nodes and adjoints to the watcher, for a while."""
     thread = threading.get_ident()
     stack = _stacks.setdefault(thread, [])
@@ -285,14 +285,20 @@ def _watched_by(watcher: _Lines) -> Iterator[None]:
             _stacks.pop(thread, None)
 
 
-_stacks: dict[int, list[_Lines]] = {}  # by thread: the watchers whose block is open
+_stacks: dict[int, list[Any]] = {}  # by thread: the watchers whose block is open
 
 
 class _Lines:
     """Notes on each new node the line that computed it."""
 
+    def __init__(self) -> None:
+        outer = watching()
+        self.trace: Any = None if outer is None else outer.trace
+
     def see_value(self, node: Value) -> None:
-        node._note = (node.label, _caller())
+        if self.trace is not None:
+            self.trace.see_value(node)
+        node._note = (node.label, caller())
 
     def see_adjoints(self, adjoints: dict[Any, Any], order: list[Value]) -> None:
         """Sweeps compute no node."""
@@ -303,6 +309,14 @@ class _Lines:
 
 class _Anomalies(_Lines):
     """Looks at each new node, and at the adjoints of each finished sweep."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        if self.trace is not None:
+            raise TypeError(
+                "detect_anomaly: it must be entered outside a compiled function, but "
+                "is inside; write it around the call"
+            )
 
     def see_value(self, node: Value) -> None:
         super().see_value(node)
@@ -356,7 +370,7 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 _PACKAGES = (_HERE + os.sep, os.path.join(os.path.dirname(_HERE), "nn") + os.sep)
 
 
-def _caller() -> str:
+def caller() -> str:
     """The innermost line of source outside this project: "file:line"."""
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGES):

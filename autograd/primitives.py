@@ -124,11 +124,9 @@ class Primitive:
         self.rules = tuple([_rule(name, partial) for partial in partials])
         self.float_rules = self.rules  # see `_bind_float_rules`, at the end
         self.select = bool(select)
-        self.constant = (
-            None
-            if any(map(callable, partials))
-            else tuple([number(partial, name, "a partial") for partial in partials])
-        )
+        self.fixed = tuple([_fixed(name, partial) for partial in partials])
+        plain = tuple([partial for partial in self.fixed if partial is not None])
+        self.constant = plain if len(plain) == len(partials) else None
         self.latex, self.native, self.domain = latex, native, domain
         self.sample, self.edges, self.ulp = sample, tuple(edges), ulp
         self.defaults: tuple[float, ...] = getattr(value, "__defaults__", None) or ()
@@ -250,6 +248,11 @@ def _rule(name: str, partial: Callable[..., Any] | float) -> Callable[..., Any]:
         return partial
     constant = number(partial, name, "a partial")
     return lambda z, *args: constant
+
+
+def _fixed(name: str, partial: Callable[..., Any] | float) -> float | None:
+    """The partial if it is a number, the same everywhere; None if it is a rule."""
+    return None if callable(partial) else number(partial, name, "a partial")
 
 
 def _is_sequence(x: Any) -> bool:

@@ -7,7 +7,8 @@ calls nest in any way without mixing up whose derivative is whose.
 
 A partial recorded as a float will do, unless a Value from outside f has a say in it:
 there the row's rule runs again, on Values, and so the result can be differentiated in
-turn. The result is a Value exactly then; otherwise it is a float.
+turn. The result is a Value exactly then; otherwise it is a float. While a trace is made
+of a function to compile, it also says which Values stand for floats of a later call.
 
     x_bar, y_bar   adjoints       fresh   the copies of the arguments that f receives
     x_dot, y_dot   tangents       live    what depends on Values from outside f
@@ -25,6 +26,7 @@ from .value import (
     require_current,
     tick,
     topological,
+    tracing,
     watching,
 )
 
@@ -181,8 +183,8 @@ class _Recording:
         chosen = _chosen(operation, argnums, len(args))
         picked = [args[i] for i in chosen]
         numbers, rebuild = ravel(picked, f"{operation}: an argument")
-        self.since = tick()
-        self.fresh = [_copy(x) for x in numbers]
+        self.since, self.trace = tick(), tracing()
+        self.fresh = [self._copy(x) for x in numbers]
         inputs = dict(zip(chosen, rebuild(self.fresh)))
         self.out = f(*[inputs.get(i, arg) for i, arg in enumerate(args)], **kwargs)
         one = not isinstance(argnums, (tuple, list))
@@ -194,16 +196,22 @@ class _Recording:
 
     def pull(self, ys: Sequence[Any], y_bars: Sequence[Any]) -> list[Any]:
         """Reverse sweep: the adjoint of each input, given those of the results."""
+        bars = self.adjoints(ys, y_bars)
+        return [self.result(bars.get(x, 0.0)) for x in self.fresh]
+
+    def adjoints(self, ys: Sequence[Any], y_bars: Sequence[Any]) -> dict[Any, Any]:
+        """The adjoint of every node that the reverse sweep reaches."""
         bars: dict[Any, Any] = {}
         order = self._order(ys)
         for y, y_bar in zip(ys, y_bars):
             if type(y) is Value:
                 _accumulate(bars, y, y_bar)
-        _reverse(order, bars, self._depends, self._live, self._partials)
+        live = self._live if self.trace is None else dict.fromkeys(order, True)
+        _reverse(order, bars, self._depends, live, self._partials)
         watcher = watching()
         if watcher:
             watcher.see_adjoints(bars, [node for node in order if node in bars])
-        return [_result(bars.get(x, 0.0)) for x in self.fresh]
+        return bars
 
     def push(self, ys: Sequence[Any], x_dots: Sequence[Any]) -> list[Any]:
         """Forward sweep: the tangent of each result, given those of the inputs."""
@@ -216,7 +224,7 @@ class _Recording:
         watcher = watching()
         if watcher:
             watcher.see_tangents(dots, order)
-        return [_result(dots.get(y, 0.0)) if type(y) is Value else 0.0 for y in ys]
+        return [self.result(dots.get(y, 0.0)) if type(y) is Value else 0.0 for y in ys]
 
     def _order(self, ys: Sequence[Any]) -> list[Value]:
         """What these results are made of and depends on the inputs, operands first."""
@@ -236,25 +244,56 @@ class _Recording:
 
     def _partials(self, node: Value) -> Sequence[Any]:
         """The recorded partials, or the rules again where outer Values have a say."""
-        if node not in self._live:
+        traced = self.trace is not None and self.trace.follows(node)
+        if node._row is None or not traced and node not in self._live:
             return node._partials
         if node not in self._rerun:
             require_current(node, self.operation)
-            assert node._row is not None
             found = node._row.derivatives(
-                node,
-                *map(self.lower, node._args),
+                *map(self.lower, (node, *node._args)),
                 wanted=[arg in self._depends for arg in node._args],
             )
-            self._rerun[node] = [
-                None if recorded is None else _settled(partial)
+            partials = [
+                None if recorded is None else self._settled(partial)
                 for recorded, partial in zip(node._partials, found)
             ]
+            self._rerun[node] = (
+                self.trace.chosen(partials) if traced and node._row.select else partials
+            )
         return self._rerun[node]
 
     def lower(self, x: Any) -> Any:
         """x itself where it depends on Values from outside, else its number."""
-        return x if type(x) is not Value or self._is_live(x) else x._data
+        return x if type(x) is not Value or self._is_live(x) else self._number(x)
+
+    def _number(self, x: Value) -> Any:
+        return x._data if self.trace is None else self.trace.number(x)
+
+    def _copy(self, x: Any) -> Value:
+        """A fresh input: a leaf for a number, an identity node for an outer Value."""
+        if type(x) is not Value:
+            return Value(x)
+        if self.trace is not None and self.trace.is_number(x):
+            leaf: Value = self.trace.leaf(x)
+            return leaf
+        fresh: Value = identity(x)
+        fresh.label = x.label
+        return fresh
+
+    def result(self, x: Any) -> Any:
+        """A derivative to hand out: never a leaf of the caller's, nor -0.0."""
+        if self.trace is not None:
+            x = self.trace.result(x)
+        if type(x) is Value and x._row is None:
+            return identity(x)
+        x = self._settled(x)
+        return x + 0.0 if type(x) is float else x
+
+    def _settled(self, x: Any) -> Any:
+        """A plain number where x is a constant."""
+        if type(x) is not Value or x._row is None:
+            return x
+        return x if any(d is not None for d in x._partials) else self._number(x)
 
     def lower_tree(self, tree: Tree) -> Tree:
         """Lower every Value in nested containers; leave anything else as it is."""
@@ -265,15 +304,6 @@ class _Recording:
         if _is_array(tree) and tree.dtype == object:
             return _array([*map(self.lower, tree.ravel().tolist())], tree.shape)
         return self.lower(tree)
-
-
-def _copy(x: Any) -> Value:
-    """A fresh input: a leaf for a number, an identity node for a Value from outside."""
-    if type(x) is not Value:
-        return Value(x)
-    fresh: Value = identity(x)
-    fresh.label = x.label
-    return fresh
 
 
 @in_c
@@ -317,18 +347,6 @@ def _times(partial: Any, bar: Any) -> Any:
     if type(bar) is float and bar == 1.0:
         return partial
     return partial * bar
-
-
-def _result(x: Any) -> Any:
-    """A derivative to hand out: never a leaf of the caller's, which may be assigned."""
-    return identity(x) if type(x) is Value and x._row is None else _settled(x)
-
-
-def _settled(x: Any) -> Any:
-    """A plain number where x is a constant; 0.0, never -0.0, for no gradient."""
-    if type(x) is Value and x._row is not None:
-        return x if any(d is not None for d in x._partials) else x._data
-    return x + 0.0 if type(x) is float else x
 
 
 def _scalar(operation: str, y: Any) -> Any:

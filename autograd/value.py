@@ -14,6 +14,7 @@ the others have the partial None, as plain numbers do, and no sweep enters them.
 
 from __future__ import annotations
 
+import operator
 import threading
 from collections.abc import Callable
 from numbers import Real
@@ -53,6 +54,12 @@ def watching() -> Any:
     return watchers.get(threading.get_ident())
 
 
+def tracing() -> Any:
+    """The trace that this thread is making of a function to compile, or None."""
+    watcher = watching()
+    return None if watcher is None else watcher.trace
+
+
 @in_c
 @final
 class Value:
@@ -90,10 +97,14 @@ class Value:
     @property
     def data(self) -> float:
         """The number. A leaf's can be assigned; a computed Value's follows from it."""
+        if watchers:
+            _refuse_in_trace(self, "its data")
         return self._data
 
     @data.setter
     def data(self, new: Any) -> None:
+        if watchers:
+            _refuse_in_trace(self, "its data")
         if self._row is not None:
             raise TypeError(
                 f"Value.data: only a leaf can be assigned, but this is the result of "
@@ -105,10 +116,14 @@ class Value:
     @property
     def grad(self) -> float:
         """The adjoint ∂y/∂self: of all sweeps on a leaf, of the last one elsewhere."""
+        if watchers:
+            _refuse_in_trace(self, "its grad")
         return self._grad
 
     @grad.setter
     def grad(self, new: Any) -> None:
+        if watchers:
+            _refuse_in_trace(self, "its grad")
         if self._row is not None:
             raise TypeError(
                 f"Value.grad: only a leaf's can be assigned, but this is the result of "
@@ -169,6 +184,8 @@ class Value:
     @property
     def partials(self) -> tuple[float, ...]:
         """∂self/∂parent for each parent, as recorded when self was computed."""
+        if watchers:
+            _refuse_in_trace(self, "its partials")
         return tuple(
             partial
             for _, partial in zip(self._args, self._partials)
@@ -197,6 +214,8 @@ class Value:
         >>> y.backward(); x.grad
         24.0
         """
+        if watchers:
+            _refuse_in_trace(self, "backward()")
         order = topological(self)
         watcher = watching()
         kept = {x: x._grad for node in order for x in node.parents} if watcher else {}
@@ -253,25 +272,25 @@ class Value:
         return self
 
     def __bool__(self) -> bool:
-        return self._data != 0.0
+        return _decided(self) if watchers else self._data != 0.0
 
     def __eq__(self, other: object) -> Any:
-        return self._data == _plain(other)
+        return _compared("eq", self, other) if watchers else self._data == _plain(other)
 
     def __ne__(self, other: object) -> Any:
-        return self._data != _plain(other)
+        return _compared("ne", self, other) if watchers else self._data != _plain(other)
 
     def __lt__(self, other: Any) -> Any:
-        return self._data < _plain(other)
+        return _compared("lt", self, other) if watchers else self._data < _plain(other)
 
     def __le__(self, other: Any) -> Any:
-        return self._data <= _plain(other)
+        return _compared("le", self, other) if watchers else self._data <= _plain(other)
 
     def __gt__(self, other: Any) -> Any:
-        return self._data > _plain(other)
+        return _compared("gt", self, other) if watchers else self._data > _plain(other)
 
     def __ge__(self, other: Any) -> Any:
-        return self._data >= _plain(other)
+        return _compared("ge", self, other) if watchers else self._data >= _plain(other)
 
     __hash__ = object.__hash__  # by identity: equal numbers are not the same variable
 
@@ -291,6 +310,8 @@ class Value:
         return value_svg(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
+        if watchers:
+            _refuse_in_trace(self, "a copy")
         if self._row is None:
             return _new_leaf, (self._data, self.label, self._kept_grad())
         return _new_graph, _flat(self)
@@ -298,6 +319,8 @@ class Value:
     def __deepcopy__(self, memo: dict[int, Any]) -> Value:
         from copy import deepcopy
 
+        if watchers:
+            _refuse_in_trace(self, "a copy")
         if self._row is None:
             return _new_leaf(self._data, self.label, self._kept_grad())
         leaves, records = _flat(self)
@@ -480,6 +503,8 @@ def _plain(x: Any) -> Any:
 
 def _refuse(call: str, remedy: str) -> Callable[..., NoReturn]:
     def method(self: Value, *args: Any) -> NoReturn:
+        if watchers:
+            _refuse_in_trace(self, call)
         raise TypeError(
             f"{call}: v must be a plain number, but is a Value, whose gradient this "
             f"would lose; {remedy}"
@@ -487,6 +512,63 @@ def _refuse(call: str, remedy: str) -> Callable[..., NoReturn]:
 
     return method
 
+
+# ---- what a trace asks to be told ----------------------------------------------------
+
+COMPARISONS: Final = {
+    "eq": p.equal, "ne": p.not_equal, "lt": p.less, "le": p.less_equal,
+    "gt": p.greater, "ge": p.greater_equal,
+}  # fmt: skip
+
+
+def _compared(name: str, x: Value, other: Any) -> Any:
+    """A plain bool, or what a trace can make a select or a guard of: a Value."""
+    trace = tracing()
+    if trace is None or not (trace.follows(x) or trace.follows(other)):
+        return getattr(operator, name)(x._data, _plain(other))
+    if type(other) is not Value:
+        if not isinstance(other, Real):
+            return NotImplemented
+        other = number(other, name)
+    return trace.number(_record(COMPARISONS[name], (x, other)))
+
+
+def _decided(x: Value) -> bool:
+    trace = tracing()
+    return x._data != 0.0 if trace is None else trace.decide(x)
+
+
+def _refuse_in_trace(x: Value, what: str) -> None:
+    """Raise if a trace follows x: the number it has now is that of this call alone."""
+    trace = tracing()
+    if trace is not None and trace.follows(x):
+        raise TypeError(
+            f"jit: a Value must not be asked for {what} inside a compiled function, "
+            "whose numbers change from call to call; compute with the Value itself, "
+            "take derivatives by grad, or pass the number in static_argnums"
+        )
+
+
+class _Leftover:
+    """What a trace that has ended leaves its Values for a number: any use raises."""
+
+
+def _refuse_leftover(*args: Any) -> NoReturn:
+    raise TypeError(
+        "Value: an operand must be of this call, but is left over from compiling a "
+        "function that kept it; return it from that function"
+    )
+
+
+for _name in (
+    "abs", "add", "bool", "ceil", "deepcopy", "eq", "float", "floor", "format", "ge",
+    "gt", "index", "int", "le", "lt", "mod", "mul", "ne", "neg", "pow", "radd",
+    "reduce_ex", "repr", "rmod", "rmul", "rpow", "rsub", "rtruediv", "sub", "truediv",
+    "trunc",
+):  # fmt: skip
+    setattr(_Leftover, f"__{_name}__", _refuse_leftover)
+
+LEFTOVER: Final[Any] = _Leftover()
 
 _METHODS: Final[dict[Primitive, Callable[..., Any]]] = {}  # the rows that have one
 _ALIASES: Final = {
@@ -602,5 +684,5 @@ def _new_graph(leaves: list[Value], records: list[Record]) -> Value:
 connect(
     value=python_twins.get(Value), primitive=python_twins.get(Primitive),
     number=number, operand=_operand, record=_record, shown=_show, watchers=watchers,
-    unreached=UNREACHED,
+    unreached=UNREACHED, leftover=LEFTOVER,
 )  # fmt: skip
