@@ -1,0 +1,486 @@
+"""Compile a function: run it once, keep what it did, run that from then on.
+
+One run gives a tape for the branches it took. A later call at which a guard fails runs
+the function again and adds that path, so a compiled function is a tree: each path is a
+whole tape from the start, each branch leads from a failed guard to the path that holds.
+
+    form      the structure of the arguments: what is compiled, is compiled for one form
+    closed    the Values from outside that the function used, read at every call
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from importlib import import_module
+from itertools import takewhile
+from operator import attrgetter
+from threading import RLock
+from types import MethodType
+from typing import Any, Final, NamedTuple
+
+from ..primitives import Primitive
+from ..transforms import _Recording
+from ..value import Value, _node, watchers, watching
+from . import source
+from .simplify import simplify
+from .structure import NUMBER, Form, Static, fill, filler, flatten
+from .tape import Executable, Tape
+from .trace import OPERATORS, Share, Trace, replay
+
+MOST_PATHS: Final = 64
+LONG: Final = 200  # instructions from which machine code pays off at one point
+_FLOAT: Final = frozenset({float})
+
+
+def jit(f: Callable[..., Any], static_argnums: int | Sequence[int] = ()) -> Compiled:
+    """The function f, compiled: the same results, faster from the second call on.
+
+    >>> from autograd import exp, grad, sin
+    >>> f = jit(grad(lambda x: exp(sin(x * x))))
+    >>> round(f(1.5), 6)
+    -4.103116
+
+    Branches work as ever; each one met is traced once:
+
+    >>> g = jit(lambda x: x * x if x > 0 else -x)
+    >>> g(-1.0), g(3.0), len(g.paths)
+    (1.0, 9.0, 2)
+
+    Numbers may come in nested containers; str, bool, None and the arguments named by
+    static_argnums select what is compiled. Values that f closes over are read at every
+    call. Plain numbers that it closes over, and randomness, stay as they were when f
+    was traced. Raises ValueError beyond 64 paths: write where() for that branch.
+    """
+    if not callable(f):
+        raise TypeError(
+            f"jit: f must be a function, but is {type(f).__name__}; write jit(f) first "
+            "and call the result with numbers"
+        )
+    chosen = static_argnums if isinstance(static_argnums, (tuple, list)) else None
+    return Compiled(f, (static_argnums,) if chosen is None else tuple(chosen))
+
+
+class Compiled:
+    """A compiled function: for each form of arguments, a tree of paths."""
+
+    def __init__(self, f: Callable[..., Any], static: tuple[Any, ...]) -> None:
+        self.f: Callable[..., Any] | None = f
+        self.static = static
+        self.trees: dict[Form, Tree] = {}
+        self._of_floats: dict[int, Tree] = {}  # by number of arguments
+        self._name_as(f)
+
+    def _name_as(self, f: Any) -> None:
+        name = getattr(f, "__name__", "f")
+        self.__name__ = name if name.isidentifier() else "f"
+        self.__qualname__ = getattr(f, "__qualname__", self.__name__)
+        self.__module__ = getattr(f, "__module__", __name__)
+        self.__doc__ = getattr(f, "__doc__", None)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if watchers and watching() is not None and self.f is not None:
+            return self.f(*args, **kwargs)  # who watches sees each operation of f
+        if not kwargs and _FLOAT.issuperset(map(type, args)):
+            tree = self._of_floats.get(len(args))
+            if tree is not None and not tree.closed:
+                path: Any = tree.path
+                ys, failed = path.scalar(args)
+                if failed < 0:
+                    path.taken += 1
+                    return path.fill(ys)
+        tree, numbers = self.tree(*args, **kwargs)
+        result = tree.call(numbers)
+        if not kwargs and not self.static and _FLOAT.issuperset(map(type, args)):
+            self._of_floats[len(args)] = tree
+        return result
+
+    def __get__(self, owner: Any, kind: type | None = None) -> Any:
+        return self if owner is None else MethodType(self, owner)
+
+    def tree(self, *args: Any, **kwargs: Any) -> tuple[Tree, list[Any]]:
+        """The paths for arguments of this form, and the numbers in them."""
+        marked = list(args)
+        for i in self.static:
+            if -len(args) <= i < len(args):
+                marked[i] = _static(args[i])
+        numbers, form = flatten((tuple(marked), kwargs))
+        if form not in self.trees:
+            self.trees[form] = Tree(self, form)
+        return self.trees[form], numbers
+
+    def run(self, form: Form, values: Sequence[Any]) -> Any:
+        """What f itself gives for arguments of that form."""
+        if self.f is None:
+            raise ValueError(
+                f"jit: {self.__name__} must be importable to take a new path, but its "
+                "source did not travel with the pickle; take the path before pickling, "
+                "or define the function at the top of a module"
+            )
+        args, kwargs = fill(form, values)
+        return self.f(*args, **kwargs)
+
+    @property
+    def paths(self) -> Paths:
+        """The paths traced so far; printed, the tree, and how often each was taken."""
+        return Paths([path for tree in self.trees.values() for path in tree.paths])
+
+    def path(self, *args: Any, **kwargs: Any) -> Path:
+        """The path taken at these arguments; without any, by the last call."""
+        if args or kwargs:
+            tree, numbers = self.tree(*args, **kwargs)
+            return tree.run(_numbers(numbers))[0]
+        for tree in reversed(self.trees.values()):
+            if tree.path is not None:
+                return tree.path
+        raise ValueError(
+            f"jit: {self.__name__} must have been called, but has no tape yet; pass "
+            "arguments to have it traced"
+        )
+
+    def tape(self, *args: Any, **kwargs: Any) -> Tape:
+        """The tape of a path, made for reading: print it.
+
+        >>> print(jit(lambda x: x * x if x > 0 else -x).tape(3.0))
+        def tape(x0):
+            v1 = less(0.0, x0)
+            assert v1  # <doctest autograd.compiled.jit.Compiled.tape[0]>:1
+            v2 = mul(x0, x0)
+            return v2
+        """
+        return self.path(*args, **kwargs).short
+
+    def source(self, *args: Any, **kwargs: Any) -> str:
+        """The Python generated for a path, which runs where LLVM is not installed."""
+        return source.compile(self.tape(*args, **kwargs)).text
+
+    def ir(self, *args: Any, **kwargs: Any) -> str:
+        """The LLVM assembly generated for a path; needs llvmlite."""
+        from .native import compile
+
+        return compile(self.tape(*args, **kwargs)).ir()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "f": _portable(self)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if isinstance(self.f, Name):
+            self.f = self.f.found()
+
+
+class Path:
+    """One way through a function: its tape, and what its results are put into."""
+
+    def __init__(self, tape: Tape, form: Form, own: int) -> None:
+        self.long, self.form = tape, form
+        self.own = own  # how many inputs are arguments; the others were closed over
+        self.taken = 0
+        self.branches: list[dict[bool, Path]] = []  # for each guard, shared by paths
+        self._compile()
+
+    def _compile(self) -> None:
+        numbered = [g._replace(place=str(i)) for i, g in enumerate(self.long.guards)]
+        short = simplify(replace(self.long, guards=tuple(numbered)))
+        self.kept = [int(guard.place) for guard in short.guards]  # of the long tape
+        places = [self.long.guards[i].place for i in self.kept]
+        guards = [g._replace(place=place) for g, place in zip(short.guards, places)]
+        self.short = replace(short, guards=tuple(guards))
+        self.executable = executable(self.short)
+        brief = len(self.short.code) <= LONG  # a call of machine code has its price
+        at_point = source.compile(self.short) if brief else self.executable
+        self.scalar, self.fill = at_point.scalar, filler(self.form)
+        self.row: Row | None = None  # for calls on Values
+        self._sources: frozenset[int] | None = None
+
+    def sources(self) -> frozenset[int]:
+        """The inputs that the first output depends on, other than by comparisons."""
+        if self._sources is None:
+            used = {self.long.outputs[0]}
+            for k in reversed(range(len(self.long.code))):
+                row, args = self.long.code[k]
+                if self.long.inputs + k in used and row not in OPERATORS:
+                    used.update(x for x in args if type(x) is int)
+            inputs = range(self.long.inputs)
+            self._sources = frozenset([i for i in inputs if i in used])
+        return self._sources
+
+    def __getstate__(self) -> Any:
+        return self.long, self.form, self.own, self.taken, self.branches
+
+    def __setstate__(self, state: Any) -> None:
+        self.long, self.form, self.own, self.taken, self.branches = state
+        self._compile()
+
+    def __repr__(self) -> str:
+        guards = "guard" if len(self.long.guards) == 1 else "guards"
+        return f"<path: {len(self.long.guards)} {guards}, taken {self.taken}x>"
+
+
+class Paths(tuple[Path, ...]):
+    """Paths in a row; printed, as a tree."""
+
+    def __new__(cls, paths: Sequence[Path]) -> Paths:
+        return super().__new__(cls, sorted(paths, key=cls._turns))
+
+    @staticmethod
+    def _turns(path: Path) -> list[bool]:
+        return [not guard.expected for guard in path.long.guards]
+
+    def __repr__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        above: list[str] = []
+        for path in self:
+            steps = list(_steps(path.short))
+            same = takewhile(lambda pair: pair[0] == pair[1], zip(above, steps))
+            known = len(list(same))
+            for depth, step in enumerate(steps[known:], start=known):
+                yield "  " * depth + step
+            yield f"{'  ' * len(steps)}taken {path.taken}x"
+            above = steps
+
+
+def _steps(tape: Tape) -> Iterator[str]:
+    """Each branch of a path in words."""
+    for guard in tape.guards:
+        k = guard.slot - tape.inputs
+        what = tape.formula(k) if k >= 0 else f"x{guard.slot}"
+        yield f"{what} is {'true' if guard.expected else 'false'}  # {guard.place}"
+
+
+class Tree:
+    """The paths of a function for arguments of one form."""
+
+    def __init__(self, owner: Any, form: Form) -> None:
+        self.owner, self.form = owner, form
+        self.closed: list[Value] = []
+        self.paths: list[Path] = []
+        self.path: Path | None = None  # the one taken last: where the next call begins
+        self._lock = RLock()
+
+    def __getstate__(self) -> Any:
+        return self.owner, self.form, self.closed, self.paths, self.path
+
+    def __setstate__(self, state: Any) -> None:
+        self.owner, self.form, self.closed, self.paths, self.path = state
+        self._lock = RLock()
+
+    def call(self, numbers: Sequence[Any]) -> Any:
+        """The result for arguments with these numbers or Values."""
+        xs = _numbers(numbers)
+        path, ys = self.run(xs)
+        if not self.closed and Value not in map(type, numbers):
+            return path.fill(ys)
+        inputs = [*numbers, *self.closed][: path.long.inputs]
+        if len(ys) == 1:
+            return fill(path.form, [_recorded(self, path, inputs, ys[0])])
+        return fill(path.form, replay(path.long, inputs))
+
+    def run(self, xs: Sequence[float]) -> tuple[Path, tuple[float, ...]]:
+        """The path that holds at a point, and its outputs there."""
+        path = self.path or self.add(xs)
+        while True:
+            ys, failed = path.scalar(self.inputs(xs, path))
+            if failed < 0:
+                path.taken += 1
+                self.path = path
+                return path, ys
+            failed = path.kept[failed]
+            path = self.after(path, failed) or self.add(xs, path, failed)
+
+    def inputs(self, xs: Sequence[float], path: Path) -> Sequence[float]:
+        """The numbers a path runs on: those given, and those it closed over."""
+        return [*xs, *(x._data for x in self.closed[: path.long.inputs - path.own])]
+
+    def after(self, path: Path, failed: int) -> Path | None:
+        """The path that goes the other way at a guard, if it was traced."""
+        return path.branches[failed].get(not path.long.guards[failed].expected)
+
+    def add(
+        self, xs: Sequence[float], missed: Path | None = None, failed: int = -1
+    ) -> Path:
+        """Trace the path at a point, where that guard of another path has failed."""
+        with self._lock:
+            known = self.after(missed, failed) if missed else self.path
+            if known is not None:  # another thread has been here
+                return known
+            if len(self.paths) >= MOST_PATHS:
+                place = missed.long.guards[failed].place if missed else ""
+                raise ValueError(
+                    f"jit: f must take at most {MOST_PATHS} paths, but the comparison "
+                    f"at {place} leads to one more; write where(condition, a, b) there"
+                )
+            path = self._traced(xs)
+            self._join(path, missed, failed)
+            self.paths.append(path)
+            self.path = self.path or path
+            return path
+
+    def _traced(self, xs: Sequence[float]) -> Path:
+        trace = Trace(xs, self.closed)
+        try:
+            out = trace.run(lambda values: self.owner.run(self.form, values))
+            ys, form = flatten(out, "jit: the result of f")
+            tape = trace.tape(ys)
+        finally:
+            trace.close()
+        self.closed = trace.closed
+        return Path(tape, form, len(xs))
+
+    def _join(self, path: Path, missed: Path | None, failed: int) -> None:
+        """Hang a path into the tree: it shares the branches up to the failed guard."""
+        guards = path.long.guards
+        turns = [guard.expected for guard in guards]
+        if missed is not None:
+            before = [guard.expected for guard in missed.long.guards[: failed + 1]]
+            before[failed] = not before[failed]
+            if turns[: failed + 1] != before:
+                raise ValueError(
+                    "jit: f must branch on its arguments alone, but has taken another "
+                    f"way at {missed.long.guards[failed].place} than its first run "
+                    "says; pass what has changed as an argument"
+                )
+            path.branches = missed.branches[: failed + 1]
+        path.branches += [{} for _ in guards[len(path.branches) :]]
+        for branch, turn in zip(
+            path.branches[max(failed, 0) :], turns[max(failed, 0) :]
+        ):
+            branch[turn] = path
+
+
+def executable(tape: Tape) -> Executable:
+    """The fastest way to run a tape on this machine: by LLVM, or as Python source."""
+    try:
+        from .native import compile
+    except ImportError:  # no llvmlite
+        return source.compile(tape)
+    return compile(tape)
+
+
+# ---- on Values: a compiled function is a row -----------------------------------------
+
+
+class Row(Primitive):
+    """A path as a primitive: its partials are compiled, too, once they are needed."""
+
+    def __init__(self, tree: Tree, path: Path) -> None:
+        name = getattr(tree.owner, "__name__", "f")
+        latex = rf"\operatorname{{{{{name}}}}}\left({{all}}\right)"
+        super().__init__(name, self._value, self._rule, latex=latex)
+        self.variadic, self.arity = True, 0
+        self._tree, self._path = tree, path
+        self._shares = Tree(_Shares(path.long), NUMBER)
+
+    def __reduce__(self) -> Any:
+        return _row, (self._tree, self._path)
+
+    def _value(self, *xs: float) -> float:
+        """The value at any point, which may lie on another path."""
+        ys, failed = self._path.scalar(xs)
+        if failed < 0:
+            return ys[0]
+        return self._tree.run(xs[: self._path.own])[1][0]
+
+    def _rule(self, z: Any, *xs: Any) -> list[Any]:
+        """The partials, 0.0 where a select has left an operand out."""
+        return [0.0 if partial is None else partial for partial in self.shares(xs)]
+
+    def derivatives(
+        self, z: Any, *args: Any, wanted: Sequence[bool] | None = None
+    ) -> tuple[Any, ...]:
+        """The partials; None where a select has left an operand out."""
+        return tuple(self.shares(args))
+
+    def shares(self, xs: Sequence[Any]) -> list[Any]:
+        path, ys = self._shares.run(_numbers(xs))
+        found: Sequence[Any] = ys
+        if Value in map(type, xs):
+            found = replay(path.long, xs)
+        half = len(xs)
+        return [d if ys[half + i] == 0.0 else None for i, d in enumerate(found[:half])]
+
+
+class _Shares:
+    """The gradient of a tape as a function to trace: partials, then what is absent."""
+
+    def __init__(self, tape: Tape) -> None:
+        self.tape = tape
+
+    def run(self, form: Form, xs: Sequence[Any]) -> list[Any]:
+        every = tuple(range(len(xs)))
+        run = _Recording(
+            "jit", lambda *xs: replay(self.tape, xs)[0], tuple(xs), every, {}
+        )
+        bars = run.adjoints([run.out], [1.0])
+        found = [bars.get(x) for x in run.fresh]
+        absent = [
+            bar.absent if type(bar) is Share else float(bar is None) for bar in found
+        ]
+        return [run.result(0.0 if bar is None else bar) for bar in found] + absent
+
+
+def _recorded(tree: Tree, path: Path, inputs: list[Any], y: float) -> Any:
+    """One node for a call on Values; y itself if it depends on none of them."""
+    if not any(type(inputs[i]) is Value for i in path.sources()):
+        return y
+    row = _row(tree, path)
+    partials = row.shares(_numbers(inputs))
+    return _node(
+        row,
+        y,
+        tuple(inputs),
+        tuple([d if type(x) is Value else None for x, d in zip(inputs, partials)]),
+    )
+
+
+def _row(tree: Tree, path: Path) -> Row:
+    if path.row is None:
+        path.row = Row(tree, path)
+    return path.row
+
+
+def _numbers(xs: Sequence[Any]) -> list[float]:
+    return [x._data if type(x) is Value else x for x in xs]
+
+
+# ---- arguments that are no numbers, and pickles --------------------------------------
+
+
+def _static(x: Any) -> Static:
+    try:
+        hash(x)
+    except TypeError:
+        raise TypeError(
+            f"jit: a static argument must be hashable, but is {type(x).__name__}; "
+            "pass its numbers as an ordinary argument, or close over it"
+        ) from None
+    return Static(type(x), x)
+
+
+def _portable(compiled: Compiled) -> Any:
+    """f itself where it can be pickled, where it can be imported its name, or None."""
+    name = Name(compiled.__module__, compiled.__qualname__)
+    if name.found() is compiled.f:
+        return name
+    try:
+        pickle.dumps(compiled.f)
+    except Exception:  # whatever its parts raise, it cannot travel
+        return None
+    return compiled.f
+
+
+class Name(NamedTuple):
+    """Where a function can be imported from, be it compiled there or not."""
+
+    module: str
+    qualname: str
+
+    def found(self) -> Any:
+        try:
+            f = attrgetter(self.qualname)(import_module(self.module))
+        except (ImportError, AttributeError):
+            return None
+        return f.f if isinstance(f, Compiled) else f

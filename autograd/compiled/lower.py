@@ -1,0 +1,663 @@
+"""The rows of the table as LLVM code: one tape in, the text of straight functions out.
+
+A row is lowered by a formula on names of LLVM values, the same for one number and for a
+vector of lanes. What the formula is made of is exact by IEEE 754, so a scalar gives the
+bits that Python gives, or is the libm function that Python's own math calls; vectors
+take the kernels of `kernels.py` in its place. A row without a formula is called back.
+
+One huge function takes LLVM more than linear time, so a tape is cut into chunks, each a
+function; a number that a later chunk needs travels through a place in the workspace,
+which is given to another number when the last reader has run.
+
+    w      the writer of a function     x, y   names of LLVM values, or constants
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
+from typing import Final, NamedTuple
+
+from .. import primitives as p
+from ..primitives import SQRT_HALF, Primitive
+from .tape import Guard, Operand
+
+WIDTH: Final = 8  # lanes of a vector, on every processor: LLVM splits it where it must
+CHUNK: Final = 700  # instructions: small enough for LLVM, large enough for registers
+
+LIBM: Final = {
+    **dict.fromkeys(("exp", "exp2", "expm1", "log", "log2", "log10", "log1p"), 1),
+    **dict.fromkeys(("sin", "cos", "tan", "asin", "acos", "atan", "cbrt"), 1),
+    **dict.fromkeys(("sinh", "cosh", "tanh", "asinh", "acosh", "atanh"), 1),
+    **dict.fromkeys(("erf", "erfc"), 1),
+    **dict.fromkeys(("pow", "atan2", "fmod"), 2),
+}
+
+
+class Row(NamedTuple):
+    """A row that is called back, with its number of operands."""
+
+    row: Primitive
+    operands: int
+
+
+class Writer:
+    """The text of one function: each method adds a line and gives the name it defines.
+
+    width     0 for a scalar function, else the number of lanes
+    kernel    the name of a vector kernel for a row, or None
+    called    the rows that are called back, in the order of their addresses
+    """
+
+    def __init__(
+        self,
+        width: int,
+        kernel: Callable[[str, int], str | None],
+        called: dict[Row, int],
+        contract: bool,
+    ) -> None:
+        self.width, self.kernel, self.called = width, kernel, called
+        self.kind = f"<{width} x double>" if width else "double"
+        self.truth = f"<{width} x i1>" if width else "i1"
+        self.suffix = f"v{width}f64" if width else "f64"
+        self.fast = " contract" if contract else ""
+        self.lines: list[str] = []
+        self.declared: set[str] = set()
+        self.broadcast: dict[int, str] = {}
+        self.constants: dict[str, str] = {}
+        self.count = 0
+
+    def line(self, text: str) -> str:
+        name = f"%t{self.count}"
+        self.count += 1
+        self.lines.append(f"  {name} = {text}")
+        return name
+
+    def constant(self, x: float) -> str:
+        text = f"0x{struct.unpack('<Q', struct.pack('<d', x))[0]:016X}"
+        if not self.width:
+            return text
+        if text not in self.constants:
+            each = ", ".join([f"double {text}"] * self.width)
+            self.constants[text] = f"<{each}>"
+        return self.constants[text]
+
+    def op(self, name: str, x: str, y: str) -> str:
+        return self.line(f"{name}{self.fast} {self.kind} {x}, {y}")
+
+    def neg(self, x: str) -> str:
+        return self.line(f"fneg {self.kind} {x}")
+
+    def compare(self, how: str, x: str, y: str) -> str:
+        return self.line(f"fcmp {how} {self.kind} {x}, {y}")
+
+    def select(self, condition: str, x: str, y: str) -> str:
+        kind = self.kind
+        return self.line(f"select {self.truth} {condition}, {kind} {x}, {kind} {y}")
+
+    def intrinsic(self, name: str, *xs: str) -> str:
+        name = f"llvm.{name}.{self.suffix}"
+        kinds = ", ".join([self.kind] * len(xs))
+        self.declared.add(f"declare {self.kind} @{name}({kinds})")
+        return self.call(f"@{name}", *xs)
+
+    def call(self, function: str, *xs: str) -> str:
+        operands = ", ".join(f"{self.kind} {x}" for x in xs)
+        return self.line(f"call {self.kind} {function}({operands})")
+
+    def libm(self, name: str, *xs: str) -> str:
+        """A vector kernel if there is one, else libm, for each lane in turn."""
+        if self.width and (kernel := self.kernel(name, len(xs))):
+            return self.call(f'@"{kernel}"', *xs)
+        kinds = ", ".join(["double"] * len(xs))
+        # a name of our own: LLVM must not turn pow(x, 2) into x * x
+        self.declared.add(f"declare double @libm.{name}({kinds})")
+        return self.each_lane(
+            lambda *ys: self.line(
+                f"call double @libm.{name}({', '.join(f'double {y}' for y in ys)})"
+            ),
+            *xs,
+        )
+
+    def each_lane(self, f: Callable[..., str], *xs: str) -> str:
+        if not self.width:
+            return f(*xs)
+        z = "poison"
+        for i in range(self.width):
+            lane = [self.line(f"extractelement {self.kind} {x}, i32 {i}") for x in xs]
+            found = f(*lane)
+            z = self.line(f"insertelement {self.kind} {z}, double {found}, i32 {i}")
+        return z
+
+    def call_back(self, row: Primitive, xs: Sequence[str]) -> str:
+        """Ask Python for each lane: operands go through memory, see `Callback`."""
+        index = self.called.setdefault(Row(row, len(xs)), len(self.called))
+        self.declared.add(f"declare double @back.{index}(ptr)")
+        room = self.line("call ptr @llvm.stacksave.p0()")
+        place = self.line(f"alloca double, i32 {max(len(xs), 1)}")
+        self.declared.add("declare ptr @llvm.stacksave.p0()")
+        self.declared.add("declare void @llvm.stackrestore.p0(ptr)")
+
+        def one(*ys: str) -> str:
+            for i, y in enumerate(ys):
+                to = self.line(f"getelementptr double, ptr {place}, i32 {i}")
+                self.lines.append(f"  store double {y}, ptr {to}")
+            return self.line(f"call double @back.{index}(ptr {place})")
+
+        z = self.each_lane(one, *xs)
+        self.lines.append(f"  call void @llvm.stackrestore.p0(ptr {room})")
+        return z
+
+    # ---- memory ----------------------------------------------------------------------
+
+    def at(self, base: str, index: int, kind: str = "double") -> str:
+        return self.line(f"getelementptr {kind}, ptr {base}, i64 {index}")
+
+    def load(self, place: str, kind: str | None = None, align: int = 8) -> str:
+        return self.line(f"load {kind or self.kind}, ptr {place}, align {align}")
+
+    def store(self, x: str, place: str) -> None:
+        self.lines.append(f"  store {self.kind} {x}, ptr {place}, align 8")
+
+    def shared(self, place: int) -> str:
+        """A number that all lanes share, in every lane."""
+        if place not in self.broadcast:
+            x = self.load(self.at("%shared", place), "double")
+            one = self.line(f"insertelement {self.kind} poison, double {x}, i32 0")
+            self.broadcast[place] = self.line(
+                f"shufflevector {self.kind} {one}, {self.kind} poison, "
+                f"<{self.width} x i32> zeroinitializer"
+            )
+        return self.broadcast[place]
+
+
+# ---- the rows ------------------------------------------------------------------------
+
+Formula = Callable[..., str]
+
+
+def _op(name: str) -> Formula:
+    return lambda w, x, y: w.op(name, x, y)
+
+
+def _comparison(how: str) -> Formula:
+    def formula(w: Writer, x: str, y: str) -> str:
+        return w.select(w.compare(how, x, y), w.constant(1.0), w.constant(0.0))
+
+    return formula
+
+
+def _is_nan(w: Writer, x: str) -> str:
+    return w.compare("uno", x, x)
+
+
+def _extreme(how: str) -> Formula:
+    """x if x > y or x is NaN, else y; with < the minimum."""
+
+    def formula(w: Writer, x: str, y: str) -> str:
+        return w.select(w.compare(how, x, y), x, w.select(_is_nan(w, x), x, y))
+
+    return formula
+
+
+_maximum, _minimum = _extreme("ogt"), _extreme("olt")
+
+
+def _clip(w: Writer, x: str, lo: str, hi: str) -> str:
+    return _minimum(w, _maximum(w, x, lo), hi)
+
+
+def _where(w: Writer, condition: str, x: str, y: str) -> str:
+    return w.select(w.compare("une", condition, w.constant(0.0)), x, y)
+
+
+def _sign(w: Writer, x: str) -> str:
+    zero = w.constant(0.0)
+    below = w.select(w.compare("olt", x, zero), w.constant(-1.0), w.op("fadd", x, zero))
+    return w.select(w.compare("ogt", x, zero), w.constant(1.0), below)
+
+
+def _mod(w: Writer, x: str, y: str) -> str:
+    """Python's remainder, whose sign is that of y: fmod, moved up by y if need be."""
+    zero = w.constant(0.0)
+    r = w.libm("fmod", x, y)
+    opposite = w.line(
+        f"xor {w.truth} {w.compare('olt', y, zero)}, {w.compare('olt', r, zero)}"
+    )
+    moved = w.select(opposite, w.op("fadd", r, y), r)
+    whole = w.compare("oeq", r, zero)
+    return w.select(whole, w.intrinsic("copysign", zero, y), moved)
+
+
+def _minus_abs(w: Writer, x: str) -> str:
+    return w.neg(w.intrinsic("fabs", x))
+
+
+def _sigmoid(w: Writer, x: str) -> str:
+    one = w.constant(1.0)
+    e = w.libm("exp", _minus_abs(w, x))
+    above = w.select(w.compare("oge", x, w.constant(0.0)), one, e)
+    return w.op("fdiv", above, w.op("fadd", one, e))
+
+
+def _softplus(w: Writer, x: str) -> str:
+    rest = w.libm("log1p", w.libm("exp", _minus_abs(w, x)))
+    return w.op("fadd", _maximum(w, x, w.constant(0.0)), rest)
+
+
+def _unless_minus_infinite(w: Writer, x: str, z: str) -> str:
+    infinite = w.compare("oeq", x, w.constant(-math.inf))
+    return w.select(infinite, w.constant(-0.0), z)
+
+
+def _silu(w: Writer, x: str) -> str:
+    return _unless_minus_infinite(w, x, w.op("fmul", x, _sigmoid(w, x)))
+
+
+def _gelu(w: Writer, x: str) -> str:
+    tail = w.libm("erfc", w.op("fmul", w.neg(x), w.constant(SQRT_HALF)))
+    half = w.op("fmul", w.constant(0.5), x)
+    return _unless_minus_infinite(w, x, w.op("fmul", half, tail))
+
+
+def _gaussian(w: Writer, x: str) -> str:
+    scaled = w.op("fadd", w.op("fmul", w.constant(64.0), x), w.constant(0.5))
+    head = w.op("fdiv", w.intrinsic("floor", scaled), w.constant(64.0))
+    rest = w.op("fmul", w.op("fsub", head, x), w.op("fadd", head, x))
+    first = w.libm("exp", w.op("fmul", w.neg(head), head))
+    z = w.op("fmul", first, w.libm("exp", rest))
+    near = w.compare("olt", w.intrinsic("fabs", x), w.constant(28.0))
+    far = w.select(_is_nan(w, x), x, w.constant(0.0))
+    return w.select(near, z, far)
+
+
+def _relu(w: Writer, x: str) -> str:
+    below = w.compare("ole", x, w.constant(0.0))
+    return w.select(below, w.constant(0.0), x)
+
+
+def _leaky_relu(w: Writer, x: str, slope: str) -> str:
+    above = w.compare("ogt", x, w.constant(0.0))
+    return w.select(above, x, w.op("fmul", slope, x))
+
+
+def _dot(w: Writer, *xys: str) -> str:
+    half = len(xys) // 2
+    products = [w.op("fmul", x, y) for x, y in zip(xys, xys[half:])]
+    return reduce(lambda x, y: w.op("fadd", x, y), products, w.constant(0.0))
+
+
+def _prod(w: Writer, *xs: str) -> str:
+    return reduce(lambda x, y: w.op("fmul", x, y), xs, w.constant(1.0))
+
+
+def _scaled(factor: float) -> Formula:
+    return lambda w, x: w.op("fmul", x, w.constant(factor))
+
+
+EXACT: Final[dict[Primitive, Formula]] = {
+    p.add: _op("fadd"), p.sub: _op("fsub"), p.mul: _op("fmul"), p.div: _op("fdiv"),
+    p.neg: lambda w, x: w.neg(x),
+    p.fma: lambda w, x, y, z: w.intrinsic("fma", x, y, z),
+    p.sqrt: lambda w, x: w.intrinsic("sqrt", x),
+    p.abs: lambda w, x: w.intrinsic("fabs", x),
+    p.floor: lambda w, x: w.intrinsic("floor", x),
+    p.ceil: lambda w, x: w.intrinsic("ceil", x),
+    p.copysign: lambda w, x, y: w.intrinsic("copysign", x, y),
+    p.degrees: _scaled(180 / math.pi), p.radians: _scaled(math.pi / 180),
+    p.less: _comparison("olt"), p.less_equal: _comparison("ole"),
+    p.greater: _comparison("ogt"), p.greater_equal: _comparison("oge"),
+    p.equal: _comparison("oeq"), p.not_equal: _comparison("une"),
+    p.where: _where, p.maximum: _maximum, p.minimum: _minimum, p.clip: _clip,
+    p.sign: _sign, p.relu: _relu, p.leaky_relu: _leaky_relu,
+    p.dot: _dot, p.prod: _prod,
+    p.identity: lambda w, x: x, p.stop_gradient: lambda w, x: x,
+}  # fmt: skip
+
+# made of libm's functions: vectors have kernels of their own for most
+COMPOSED: Final[dict[Primitive, Formula]] = {
+    p.sigmoid: _sigmoid, p.softplus: _softplus, p.silu: _silu, p.gelu: _gelu,
+    p._gaussian: _gaussian, p.mod: _mod,
+}  # fmt: skip
+
+
+def _lower(w: Writer, row: Primitive, xs: Sequence[str]) -> str:
+    """The value of a row: by a formula, its kernel, libm, or its own Python."""
+    if row in EXACT:
+        return EXACT[row](w, *xs)
+    own = getattr(p, row.name, None) is row
+    if w.width and row is p.pow and (power := _whole_power(w, *xs)):
+        return power
+    if w.width and own and (kernel := w.kernel(row.name, len(xs))):
+        return w.call(f'@"{kernel}"', *xs)
+    if row in COMPOSED:
+        return COMPOSED[row](w, *xs)
+    if row.native in LIBM and LIBM[row.native] == len(xs):
+        return w.libm(row.native, *xs)
+    return w.call_back(row, xs)
+
+
+def _whole_power(w: Writer, x: str, y: str) -> str | None:
+    """A small power as products, for lanes: at least as close as pow is."""
+    if y == w.constant(1.0):
+        return x
+    if y == w.constant(2.0):
+        return w.op("fmul", x, x)
+    if y == w.constant(3.0):
+        return w.op("fmul", w.op("fmul", x, x), x)
+    if y == w.constant(-1.0):
+        return w.op("fdiv", w.constant(1.0), x)
+    return None
+
+
+# ---- a tape, cut into chunks ---------------------------------------------------------
+
+
+class Step(NamedTuple):
+    """An instruction and the slot it writes."""
+
+    slot: int
+    row: Primitive
+    args: tuple[Operand, ...]
+
+
+class Check(NamedTuple):
+    """A guard, at the place among the steps where it is tested."""
+
+    after: int
+    which: int
+    guard: Guard
+
+
+class Ending(NamedTuple):
+    """An output: what goes out, and which of the outputs it is."""
+
+    operand: Operand
+    which: int
+
+
+class Code(NamedTuple):
+    """A function as text, what it needs declared, and the size of its workspace."""
+
+    text: str
+    declared: set[str]
+    places: int
+
+
+class Plan(NamedTuple):
+    """Steps to lower, with their guards and outputs."""
+
+    name: str
+    steps: Sequence[Step]
+    checks: Sequence[Check]
+    endings: Sequence[Ending]
+
+
+class Target:
+    """What a function's parameters are, where its inputs are and where outputs go."""
+
+    parameters = "ptr %in, ptr %out, ptr %ws"
+    arguments = parameters
+    result = "i32"
+    late = False  # whether outputs wait for the last guard
+
+    def start(self, w: Writer) -> None:
+        pass
+
+    def read(self, w: Writer, slot: int) -> str:
+        return w.load(w.at("%in", slot))
+
+    def write(self, w: Writer, index: int, x: str) -> None:
+        w.store(x, w.at("%out", index))
+
+    def check(self, w: Writer, index: int, wrong: str) -> None:
+        """Leave with the index of the guard."""
+        n = w.count = w.count + 1
+        w.lines += [
+            f"  br i1 {wrong}, label %bad{n}, label %good{n}",
+            f"bad{n}:",
+            f"  ret i32 {index}",
+            f"good{n}:",
+        ]
+
+    def end(self, w: Writer) -> None:
+        w.lines.append("  ret i32 -1")
+
+    def whole(self, name: str, chunks: int) -> str:
+        """The function that runs all chunks, or those before a guard that fails."""
+        lines = [f"define i32 @{name}({self.parameters}) {{", "  br label %c0"]
+        for k in range(chunks):
+            lines += [
+                f"c{k}:",
+                f"  %r{k} = call i32 @{name}.{k}({self.arguments})",
+                f"  %b{k} = icmp ne i32 %r{k}, -1",
+                f"  br i1 %b{k}, label %bad{k}, label %c{k + 1}",
+                f"bad{k}:",
+                f"  ret i32 %r{k}",
+            ]
+        return "\n".join([*lines, f"c{chunks}:", "  ret i32 -1", "}"])
+
+
+class LaneTarget(Target):
+    """Lanes at `%at` of the columns whose addresses are in `%in`; outputs likewise.
+
+    `shared` gives the place of what all lanes share in the array `%shared`.
+    """
+
+    parameters = (
+        "ptr %in, ptr %out, ptr %failed, ptr %shared, ptr %ws, i64 %at, i64 %lanes"
+    )
+    result = "void"
+
+    def __init__(self, shared: dict[int, int]) -> None:
+        self.shared = shared
+        self.failed = ""
+
+    def start(self, w: Writer) -> None:
+        self.failed = ""
+
+    def read(self, w: Writer, slot: int) -> str:
+        if slot in self.shared:
+            return w.shared(self.shared[slot])
+        return w.load(self._place(w, "%in", slot))
+
+    def write(self, w: Writer, index: int, x: str) -> None:
+        w.store(x, self._place(w, "%out", index))
+
+    def _place(self, w: Writer, table: str, index: int) -> str:
+        column = w.load(w.at(table, index, "ptr"), "ptr")
+        return w.line(f"getelementptr double, ptr {column}, i64 %at")
+
+    def _load_failed(self, w: Writer) -> str:
+        if not self.failed:
+            place = w.line("getelementptr i32, ptr %failed, i64 %at")
+            self.failed = w.load(place, f"<{w.width} x i32>", align=4)
+        return self.failed
+
+    def _none_failed(self, w: Writer) -> str:
+        none = _each(w.width, "i32", [-1] * w.width)
+        return w.line(f"icmp eq <{w.width} x i32> {self._load_failed(w)}, {none}")
+
+    def check(self, w: Writer, index: int, wrong: str) -> None:
+        """Give the lanes that fail here, and nowhere before, the index of the guard."""
+        first = w.line(f"and {w.truth} {wrong}, {self._none_failed(w)}")
+        kind = f"<{w.width} x i32>"
+        here = _each(w.width, "i32", [index] * w.width)
+        self.failed = w.line(
+            f"select {w.truth} {first}, {kind} {here}, {kind} {self.failed}"
+        )
+        place = w.line("getelementptr i32, ptr %failed, i64 %at")
+        w.lines.append(f"  store {kind} {self.failed}, ptr {place}, align 4")
+
+    def end(self, w: Writer) -> None:
+        w.lines.append("  ret void")
+
+    def whole(self, name: str, chunks: int) -> str:
+        """The function that runs all chunks on one vector of lanes after the other."""
+        width = WIDTH
+        calls = [f"  call void @{name}.{k}({self.parameters})" for k in range(chunks)]
+        parameters = self.parameters.replace(", i64 %at", "")
+        return "\n".join(
+            [
+                f"define void @{name}({parameters}) {{",
+                "  br label %vector",
+                "vector:",
+                "  %at = phi i64 [0, %0], [%next, %vector]",
+                *calls,
+                f"  %next = add i64 %at, {width}",
+                "  %more = icmp slt i64 %next, %lanes",
+                "  br i1 %more, label %vector, label %done",
+                "done:",
+                "  ret void",
+                "}",
+            ]
+        )
+
+
+class TotalTarget(LaneTarget):
+    """As for lanes, but outputs are added to vectors of sums that begin at `%out`.
+
+    Lanes that failed, or are no points but fill up the last vector, add nothing.
+    """
+
+    def __init__(self, shared: dict[int, int], guarded: bool) -> None:
+        super().__init__(shared)
+        self.late = guarded
+        self.live = ""
+
+    def start(self, w: Writer) -> None:
+        super().start(w)
+        self.live = ""
+
+    def write(self, w: Writer, index: int, x: str) -> None:
+        if not self.live:
+            self.live = self._live(w)
+        place = w.at("%out", index * w.width)
+        counted = w.select(self.live, x, w.constant(0.0))
+        w.store(w.line(f"fadd {w.kind} {w.load(place)}, {counted}"), place)
+
+    def _live(self, w: Writer) -> str:
+        kind, width = f"<{w.width} x i64>", w.width
+        left = w.line("sub i64 %lanes, %at")
+        one = w.line(f"insertelement {kind} poison, i64 {left}, i32 0")
+        zeros = f"<{width} x i32> zeroinitializer"
+        all_left = w.line(f"shufflevector {kind} {one}, {kind} poison, {zeros}")
+        lane = _each(width, "i64", range(width))
+        live = w.line(f"icmp slt {kind} {lane}, {all_left}")
+        if not self.late:
+            return live
+        return w.line(f"and {w.truth} {live}, {self._none_failed(w)}")
+
+
+def _each(width: int, kind: str, xs: Iterable[int]) -> str:
+    return f"<{', '.join(f'{kind} {x}' for x in xs)}>"
+
+
+def lower(plan: Plan, target: Target, new: Callable[[], Writer]) -> Code:
+    """The steps as functions `name.0`, `name.1` … and one, `name`, that calls them."""
+    chunks = _chunked(plan)
+    last = len(chunks) - 1
+    made = {s.slot: k for k, chunk in enumerate(chunks) for s in chunk.steps}
+    due: list[list[Ending]] = [[] for _ in chunks]
+    for ending in plan.endings:
+        early = isinstance(ending.operand, int) and not target.late
+        due[made.get(ending.operand, last) if early else last].append(ending)  # type: ignore[arg-type]
+    places, size = _places(made, chunks, due)
+    texts, declared = [], set()
+    for k, chunk in enumerate(chunks):
+        w = new()
+        _lower_chunk(w, target, chunk, due[k], places, made)
+        texts.append(
+            f"define internal {target.result} @{plan.name}.{k}({target.parameters}) "
+            "#0 {\n" + "\n".join(w.lines) + "\n}"
+        )
+        declared |= w.declared
+    texts.append(target.whole(plan.name, len(chunks)))
+    return Code("\n".join(texts), declared, size)
+
+
+def _chunked(plan: Plan) -> list[Plan]:
+    """The plan in pieces; a guard goes with the step before it."""
+    steps, chunks = plan.steps, []
+    starts = list(range(0, len(steps), CHUNK)) or [0]
+    for start in starts:
+        stop = start + CHUNK
+        final = start == starts[-1]
+        checks = [
+            c._replace(after=c.after - start)
+            for c in plan.checks
+            if start < c.after <= stop
+            or (start == c.after == 0)
+            or (final and c.after > stop)
+        ]
+        chunks.append(Plan(plan.name, steps[start:stop], checks, ()))
+    return chunks
+
+
+def _places(
+    made: dict[int, int], chunks: Sequence[Plan], due: Sequence[Sequence[Ending]]
+) -> tuple[dict[int, int], int]:
+    """A place in the workspace for each number that a later chunk reads."""
+    last: dict[int, int] = {}
+    for k, chunk in enumerate(chunks):
+        for step in chunk.steps:
+            last.update((arg, k) for arg in step.args if isinstance(arg, int))
+        last.update((check.guard.slot, k) for check in chunk.checks)
+        last.update((e.operand, k) for e in due[k] if isinstance(e.operand, int))
+    starts: list[list[int]] = [[] for _ in chunks]
+    ends: list[list[int]] = [[] for _ in chunks]
+    for slot, end in last.items():
+        if slot in made and end > made[slot]:
+            starts[made[slot]].append(slot)
+            ends[end].append(slot)
+    places: dict[int, int] = {}
+    free: list[int] = []
+    for begun, ended in zip(starts, ends):
+        for slot in begun:
+            places[slot] = free.pop() if free else len(places)
+        free += [places[slot] for slot in ended]
+    return places, 1 + max(places.values(), default=-1)
+
+
+def _lower_chunk(
+    w: Writer,
+    target: Target,
+    chunk: Plan,
+    endings: Sequence[Ending],
+    places: dict[int, int],
+    made: dict[int, int],
+) -> None:
+    names: dict[int, str] = {}
+    size = max(w.width, 1)
+
+    def value(operand: Operand) -> str:
+        if not isinstance(operand, int):
+            return w.constant(operand)
+        if operand not in names:
+            if operand in made:
+                names[operand] = w.load(w.at("%ws", places[operand] * size))
+            else:
+                names[operand] = target.read(w, operand)
+        return names[operand]
+
+    def check_all(after: int) -> None:
+        while checks and checks[-1].after <= after:
+            check = checks.pop()
+            how = "oeq" if check.guard.expected else "une"
+            wrong = w.compare(how, value(check.guard.slot), w.constant(0.0))
+            target.check(w, check.which, wrong)
+
+    target.start(w)
+    checks = list(reversed(chunk.checks))
+    check_all(0)
+    for done, (slot, row, args) in enumerate(chunk.steps, start=1):
+        names[slot] = _lower(w, row, [value(arg) for arg in args])
+        if slot in places:
+            w.store(names[slot], w.at("%ws", places[slot] * size))
+        check_all(done)
+    check_all(len(chunk.steps) + CHUNK)
+    for operand, index in endings:
+        target.write(w, index, value(operand))
+    target.end(w)

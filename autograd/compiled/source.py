@@ -1,0 +1,259 @@
+"""A tape as generated Python: what runs where no compiler is, and what people can read.
+
+One point is a function of one assignment for each instruction, with the operators and
+math functions of the table; where one of them raises, Python's way to say inf or nan,
+the point runs again on the tape itself. A long tape is cut into parts that pass a list
+of slots on, since Python compiles short functions faster. A batch goes through NumPy
+(see `numpy_blocks.py`), or, without it, point by point through the same function.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from typing import Any, Final
+
+from .. import primitives as p
+from ..primitives import ARITHMETIC_ERRORS, Primitive
+from .tape import Guard, Instruction, Operand, Tape
+
+PART: Final = 500  # instructions in one generated function
+PAIRS: Final = 50  # longer dot products are a call
+BLOCK: Final = 1024  # points whose sum is one partial sum, without NumPy
+
+EXPRESSIONS: Final = {
+    p.add: "{0} + {1}", p.sub: "{0} - {1}", p.mul: "{0} * {1}", p.div: "{0} / {1}",
+    p.neg: "-{0}", p.mod: "{0} % {1}", p.identity: "{0}", p.stop_gradient: "{0}",
+    p.less: "1.0 if {0} < {1} else 0.0", p.less_equal: "1.0 if {0} <= {1} else 0.0",
+    p.greater: "1.0 if {0} > {1} else 0.0",
+    p.greater_equal: "1.0 if {0} >= {1} else 0.0",
+    p.equal: "1.0 if {0} == {1} else 0.0", p.not_equal: "1.0 if {0} != {1} else 0.0",
+    p.where: "{1} if {0} else {2}",
+    p.maximum: "{0} if {0} > {1} or {0} != {0} else {1}",
+    p.minimum: "{0} if {0} < {1} or {0} != {0} else {1}",
+    p.relu: "{0} if {0} > 0.0 or {0} != {0} else 0.0",
+}  # fmt: skip
+
+
+def compile(tape: Tape, *, contract: bool = False) -> Source:
+    """The tape as a function of Python; contract is of no use here and changes nothing.
+
+    >>> from autograd.primitives import mul, sin
+    >>> tape = Tape(1, (Instruction(mul, (0, 0)), Instruction(sin, (1,))), (2,))
+    >>> run = compile(tape)
+    >>> run.scalar([2.0])
+    ((-0.7568024953079282,), -1)
+    >>> print(run.text)
+    def compiled(x0):
+        v1 = x0 * x0
+        v2 = sin(v1)
+        return (v2,), -1
+    """
+    return Source(tape)
+
+
+def combine(totals: Any) -> list[float]:
+    """The sums of partial sums, one row for each block, each rounded once.
+
+    >>> combine([[1e16, 1.0], [1.0, 2.0], [-1e16, 3.0]])
+    [1.0, 6.0]
+    """
+    columns = totals.T.tolist() if hasattr(totals, "T") else zip(*totals)
+    return [_sum(column) for column in columns]
+
+
+def _sum(xs: Sequence[float]) -> float:
+    try:
+        return math.fsum(xs)
+    except ARITHMETIC_ERRORS:  # inf - inf, or too large on the way
+        return sum(xs, 0.0)
+
+
+class Source:
+    """A tape as an executable of generated Python and, for a batch, NumPy."""
+
+    def __init__(self, tape: Tape) -> None:
+        self.tape = tape
+
+    @cached_property
+    def text(self) -> str:
+        """The generated Python."""
+        return self._generated[0]
+
+    def scalar(self, xs: Sequence[float]) -> tuple[tuple[float, ...], int]:
+        """(outputs, -1) at a point, or ((), the index of the first guard that fails).
+
+        Bit for bit what the tape itself gives.
+        """
+        try:
+            found: tuple[tuple[float, ...], int] = self._function(*xs)
+            return found
+        except ARITHMETIC_ERRORS:
+            return self.tape.run(xs)
+
+    def batch(
+        self, columns: Sequence[Any], n: int, outs: Sequence[Any], failed: Any
+    ) -> None:
+        """Write each output of each lane into its array, and `failed`."""
+        if self._blocks:
+            self._blocks.batch(columns, n, outs, failed)
+            return
+        for lane, (ys, index) in enumerate(self._lanes(columns, n)):
+            failed[lane] = index
+            for out, y in zip(outs, ys):
+                out[lane] = y
+
+    def total(self, columns: Sequence[Any], n: int, failed: Any) -> list[float]:
+        """The sum of each output over the lanes that did not fail; writes `failed`."""
+        return combine(self.block_totals(columns, n, failed))
+
+    def block_totals(self, columns: Sequence[Any], n: int, failed: Any) -> Any:
+        """What `total` adds up: the sum of each output over each block of lanes.
+
+        A batch that is cut at multiples of `block` has the same partial sums.
+        """
+        if self._blocks:
+            return self._blocks.block_totals(columns, n, failed)
+        rows: list[tuple[float, ...]] = []
+        for lane, (ys, index) in enumerate(self._lanes(columns, n)):
+            failed[lane] = index
+            rows.append(ys or (0.0,) * len(self.tape.outputs))
+        starts = range(0, max(n, 1), BLOCK)
+        nothing = [(0.0,) * len(self.tape.outputs)]
+        return [
+            [_sum(column) for column in zip(*(rows[i : i + BLOCK] or nothing))]
+            for i in starts
+        ]
+
+    @property
+    def block(self) -> int:
+        """The lanes that one partial sum is made of."""
+        return self._blocks.block if self._blocks else BLOCK
+
+    def _lanes(
+        self, columns: Sequence[Any], n: int
+    ) -> Iterator[tuple[tuple[float, ...], int]]:
+        for lane in range(n):
+            point = [
+                float(x) if isinstance(x, (int, float)) else float(x[lane])
+                for x in columns
+            ]
+            yield self.scalar(point)
+
+    @cached_property
+    def _blocks(self) -> Any:
+        try:
+            from .numpy_blocks import Blocks
+        except ImportError:  # no NumPy
+            return None
+        return Blocks(self.tape)
+
+    @cached_property
+    def _function(self) -> Callable[..., Any]:
+        text, names = self._generated
+        exec(text, names)
+        found: Callable[..., Any] = names["compiled"]
+        return found
+
+    @cached_property
+    def _generated(self) -> tuple[str, dict[str, Any]]:
+        writer = _Writer(self.tape)
+        lines = writer.whole() if len(self.tape.code) <= PART else writer.in_parts()
+        return "\n".join(lines), writer.names
+
+
+class _Writer:
+    """Writes a tape as Python and keeps the names that the text refers to."""
+
+    def __init__(self, tape: Tape) -> None:
+        self.tape = tape
+        self.names: dict[str, Any] = {"inf": math.inf, "nan": math.nan}
+        self._bound: dict[Primitive, str] = {}
+        self._guards: dict[int, list[tuple[int, Guard]]] = {}
+        for index, guard in enumerate(tape.guards):
+            self._guards.setdefault(guard.after, []).append((index, guard))
+
+    def whole(self) -> Iterator[str]:
+        inputs = ", ".join(map(self._name, range(self.tape.inputs)))
+        yield f"def compiled({inputs}):"
+        for k in range(len(self.tape.code) + 1):
+            yield from self._checks(k, "(), {}")
+            if k < len(self.tape.code):
+                slot = self._name(self.tape.inputs + k)
+                yield f"    {slot} = {self._expression(self.tape.code[k])}"
+        yield f"    return {self._tuple(map(self._name, self.tape.outputs))}, -1"
+
+    def in_parts(self) -> Iterator[str]:
+        count = len(self.tape.code)
+        starts = range(0, count, PART)
+        for start in starts:
+            yield from self._part(start, min(start + PART, count))
+        yield "def compiled(*xs):"
+        yield f"    s = [*xs, *[0.0] * {count}]"
+        yield f"    for part in {self._tuple(f'part{start}' for start in starts)}:"
+        yield "        failed = part(s)"
+        yield "        if failed >= 0:"
+        yield "            return (), failed"
+        outputs = [f"s[{x}]" if type(x) is int else repr(x) for x in self.tape.outputs]
+        yield f"    return {self._tuple(outputs)}, -1"
+
+    def _part(self, start: int, stop: int) -> Iterator[str]:
+        """Instructions start to stop; the last part also checks what comes after."""
+        first, last = self.tape.inputs + start, stop == len(self.tape.code)
+        lines: list[str] = []
+        used: dict[int, None] = {}
+        for k in range(start, stop + last):
+            used.update((guard.slot, None) for _, guard in self._guards.get(k, ()))
+            lines += self._checks(k, "{}")
+            if k < stop:
+                used.update((x, None) for x in self.tape.code[k].args if type(x) is int)
+                slot = self.tape.inputs + k
+                right = self._expression(self.tape.code[k])
+                lines.append(f"    {self._name(slot)} = s[{slot}] = {right}")
+        yield f"def part{start}(s):"
+        for x in used:
+            if x < first:
+                yield f"    {self._name(x)} = s[{x}]"
+        yield from lines
+        yield "    return -1"
+
+    def _checks(self, k: int, result: str) -> Iterator[str]:
+        for index, guard in self._guards.get(k, ()):
+            negation = "not " if guard.expected else ""
+            place = f"  # {guard.place!a}" if guard.place else ""
+            yield f"    if {negation}{self._name(guard.slot)}:{place}"
+            yield f"        return {result.format(index)}"
+
+    def _expression(self, instruction: Instruction) -> str:
+        row, args = instruction
+        operands = [self._name(x) for x in args]
+        if row in EXPRESSIONS:
+            return EXPRESSIONS[row].format(*operands)
+        half = len(operands) // 2
+        if row is p.dot and half <= PAIRS and len(operands) == 2 * half:
+            pairs = zip(operands, operands[half:])
+            return " + ".join(["0.0", *[f"{x} * {y}" for x, y in pairs]])
+        return f"{self._bind(row)}({', '.join(operands)})"
+
+    def _bind(self, row: Primitive) -> str:
+        """A name for the row: its own if the table has it, and may raise, or a new one.
+
+        A user's row goes through `value`, which turns what it gives into a float.
+        """
+        if row not in self._bound:
+            own = getattr(p, row.name, None) is row
+            name = row.name if own else f"row{len(self._bound)}"
+            self._bound[row] = name
+            self.names[name] = row.raw if own else row.value
+        return self._bound[row]
+
+    def _name(self, x: Operand) -> str:
+        if type(x) is float:
+            return repr(x)
+        return f"{'x' if x < self.tape.inputs else 'v'}{x}"
+
+    @staticmethod
+    def _tuple(names: Any) -> str:
+        listed = [*names]
+        return f"({', '.join(listed)}{',' if len(listed) == 1 else ''})"

@@ -1,0 +1,223 @@
+"""A function run once on Values, and written down as a tape while it runs.
+
+The trace watches its thread: every new node becomes an instruction, every bool() of a
+Value a guard, every Value from outside f a further input, read at each later call. What
+depends on no input is a constant. Derivatives need nothing of their own: transforms run
+on the same Values, and leave their sweeps in the tape.
+
+Eager numbers and eager Values behave differently in a transform, so a trace keeps track
+of which of its Values stand for plain numbers: the arguments, what is computed of them
+alone, comparisons. A select is not taken by the numbers of this one call either: the
+share of an operand is computed, and selected as long as the operand may be absent.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from math import nan
+from typing import Any, Final
+
+from ..check import caller, watched_by
+from ..primitives import equal, maximum, mul, where
+from ..value import COMPARISONS, LEFTOVER, Value, tick
+from .tape import Guard, Instruction, Operand, Tape
+
+OPERATORS: Final = {row: getattr(operator, name) for name, row in COMPARISONS.items()}
+
+
+class Trace:
+    """The tape of one run: its arguments, its code and guards, what it closed over.
+
+    Slots are numbered as they come up: arguments from 0, Values from outside -1, -2 …
+    """
+
+    def __init__(self, xs: Sequence[float], closed: Sequence[Value]) -> None:
+        self.trace, self.since = self, tick()
+        self.arguments = [Value(x) for x in xs]
+        self.closed: list[Value] = []
+        self.code: list[Instruction] = []
+        self.guards: list[Guard] = []
+        self._slots: dict[Value, Operand] = {x: i for i, x in enumerate(self.arguments)}
+        self._numbers = set(self.arguments)  # what eagerly is a float, not a Value
+        self._leaves: dict[Value, Value] = {}
+        self._decided: dict[Operand, bool] = {}
+        for x in closed:
+            self.operand(x)
+
+    def run(self, f: Callable[[list[Value]], Any]) -> Any:
+        """What f gives for the arguments, while this trace watches."""
+        with watched_by(self):
+            return f(self.arguments)
+
+    def tape(self, outputs: Sequence[Any]) -> Tape:
+        """The tape that computes the outputs from the arguments and `closed`."""
+        return Tape(
+            len(self.arguments) + len(self.closed),
+            tuple([Instruction(row, self._final(args)) for row, args in self.code]),
+            self._final([self.operand(y) for y in outputs]),
+            tuple([g._replace(slot=self._final([g.slot])[0]) for g in self.guards]),
+        )
+
+    def _final(self, operands: Sequence[Operand]) -> tuple[Any, ...]:
+        """The slots with those from outside put between arguments and results."""
+        own, more = len(self.arguments), len(self.closed)
+        return tuple(
+            x
+            if type(x) is float or 0 <= x < own
+            else own - 1 - x
+            if x < 0
+            else x + more
+            for x in operands
+        )
+
+    def close(self) -> None:
+        """Take its Values their numbers, so that none can be used later."""
+        for x, slot in self._slots.items():
+            if type(slot) is int and x._made >= self.since:
+                x._data = LEFTOVER
+
+    # ---- what the engine tells -------------------------------------------------------
+
+    def see_value(self, node: Value) -> None:
+        """Write a new node down, unless all of its operands are constants."""
+        row, operands = node._row, tuple([self.operand(x) for x in node._args])
+        assert row is not None
+        if all(type(x) is float for x in operands):
+            self._slots[node] = node._data
+            return
+        self._slots[node] = len(self.arguments) + len(self.code)
+        self.code.append(Instruction(row, operands))
+        fixed = row.fixed if row.select else ()
+        absent = [type(x) is float or x in self._numbers for x in node._args]
+        node._partials = tuple(  # that they are there: what they are, the rules say
+            None if gone or 0.0 in fixed[i : i + 1] else nan
+            for i, gone in enumerate(absent)
+        )
+        if all(absent):
+            self._numbers.add(node)
+
+    def see_adjoints(self, adjoints: dict[Any, Any], order: list[Value]) -> None:
+        """Sweeps show themselves: they compute with Values."""
+
+    see_tangents = see_adjoints
+
+    def decide(self, x: Value) -> bool:
+        """The truth of x, which the tape guards from now on."""
+        outcome, slot = x._data != 0.0, self.operand(x)
+        if type(slot) is int and slot not in self._decided:
+            self._decided[slot] = outcome
+            self.guards.append(Guard(len(self.code), slot, outcome, caller()))
+        return outcome
+
+    def follows(self, x: Any) -> bool:
+        """Whether x depends on an input."""
+        return type(x) is Value and type(self.operand(x)) is int
+
+    def operand(self, x: Any) -> Operand:
+        """The slot of x, or its number if it is a constant; what is new is an input."""
+        if type(x) is not Value:
+            return float(x)
+        if x in self._slots:
+            return self._slots[x]
+        if x._made >= self.since:
+            if x._row is None:
+                return x._data
+            raise ValueError(
+                f"jit: f must compute in one thread, but the result of {x.op!r} was "
+                "made in another while f was traced; call jit in each thread instead"
+            )
+        self.closed.append(x)
+        self._slots[x] = -len(self.closed)
+        return self._slots[x]
+
+    # ---- what transforms ask ---------------------------------------------------------
+
+    def is_number(self, x: Value) -> bool:
+        """Whether x stands for what is a float when f runs eagerly."""
+        return x in self._numbers
+
+    def number(self, x: Value) -> Any:
+        """x cut from its graph: a float, or a Value that stands for one."""
+        slot = self.operand(x)
+        if type(slot) is float or x in self._numbers:
+            return slot if type(slot) is float else x
+        if x not in self._leaves:
+            self._leaves[x] = self.leaf(x)
+            self._numbers.add(self._leaves[x])
+        return self._leaves[x]
+
+    def leaf(self, x: Value) -> Value:
+        """A leaf with the number of x, in the same slot."""
+        leaf = Value(x._data)
+        self._slots[leaf] = self.operand(x)
+        return leaf
+
+    def chosen(self, partials: Sequence[Any]) -> list[Any]:
+        """The partials of a select, absent where they are zero."""
+        return [self._choice(partial) for partial in partials]
+
+    def _choice(self, partial: Any) -> Any:
+        if self.follows(partial):
+            return Share(partial, equal(self.number(partial), 0.0))
+        return None if partial is None or partial == 0.0 else partial
+
+    def result(self, x: Any) -> Any:
+        """A derivative to hand out: 0.0 where it is absent, never -0.0 for a float."""
+        if type(x) is Share:
+            x = where(x.absent, 0.0, x.share)
+        return x + 0.0 if type(x) is Value and x in self._numbers else x
+
+
+class Share:
+    """What an operand of a select adds to a sum, or nothing: then `absent` is 1.0.
+
+    Being absent is not being zero: a share that is absent adds no NaN and no node.
+    """
+
+    def __init__(self, share: Any, absent: Any) -> None:
+        self.share, self.absent = share, absent
+
+    def __mul__(self, other: Any) -> Share:
+        if type(other) is not Share:
+            return Share(self.share * other, self.absent)
+        if self.absent is other.absent:
+            return Share(self.share * other.share, self.absent)
+        return Share(self.share * other.share, maximum(self.absent, other.absent))
+
+    def __rmul__(self, other: Any) -> Share:
+        return Share(other * self.share, self.absent)
+
+    def __add__(self, other: Any) -> Any:
+        """The sum so far, self, and one more share."""
+        if type(other) is not Share:
+            return _unless(self.absent, other, self.share + other)
+        if self.absent is other.absent:
+            return Share(self.share + other.share, self.absent)
+        both = _unless(other.absent, self.share, self.share + other.share)
+        either = _unless(self.absent, other.share, both)
+        return Share(either, mul(self.absent, other.absent))
+
+    def __radd__(self, total: Any) -> Any:
+        return _unless(self.absent, total, total + self.share)
+
+
+def _unless(absent: Any, without: Any, total: Any) -> Any:
+    """The total, or what it is without a share that is absent.
+
+    What is so at the traced point comes last, as a sweep enters the last operand first:
+    at such points it meets all nodes in the order that an eager sweep does.
+    """
+    if absent._data != 0.0:
+        return where(equal(absent, 0.0), total, without)
+    return where(absent, without, total)
+
+
+def replay(tape: Tape, xs: Sequence[Any]) -> list[Any]:
+    """The outputs of a tape on Values and floats, by the rows, without its guards."""
+    slots = list(xs)
+    for row, args in tape.code:
+        operands = [x if type(x) is float else slots[int(x)] for x in args]
+        z = OPERATORS.get(row, row)(*operands)
+        slots.append(float(z) if type(z) is bool else z)
+    return [x if type(x) is float else slots[int(x)] for x in tape.outputs]

@@ -1,0 +1,118 @@
+"""Simplified tapes give the numbers of the tape they came from, bit for bit."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from math import inf, nan
+
+import pytest
+
+from autograd import primitives as p
+from autograd.compiled.simplify import simplify
+from autograd.compiled.tape import Guard, Instruction, Operand, Tape
+from autograd.primitives import Primitive
+
+SPECIAL = (
+    0.0, -0.0, 1.0, -1.0, 2.0, 0.5, -2.5, 3.7, inf, -inf, nan, 5e-324, -1e-310,
+    1e308, -1e308, 2.0**-1022, 1e16,
+)  # fmt: skip
+ROWS = [row for row in vars(p).values() if isinstance(row, Primitive)]
+EXACT = [
+    p.add, p.sub, p.mul, p.div, p.neg, p.abs, p.where, p.maximum, p.minimum, p.less,
+    p.less_equal, p.greater, p.greater_equal, p.equal, p.not_equal, p.identity,
+    p.stop_gradient, p.relu, p.sign, p.dot, p.exp,
+]  # fmt: skip
+
+
+def bits(result: tuple[tuple[float, ...], int]) -> tuple[list[str], int]:
+    """What tells -0.0 from 0.0 and takes any NaN for any NaN."""
+    return [x.hex() for x in result[0]], result[1]
+
+
+def random_tape(rng: random.Random, rows: list[Primitive], length: int = 25) -> Tape:
+    """Instructions on recent slots and special constants, some guards, any outputs."""
+    code: list[Instruction] = []
+
+    def operand() -> Operand:
+        known = 3 + len(code)
+        recent = rng.randrange(max(0, known - 6), known)
+        return rng.choice([recent, recent, rng.randrange(known), rng.choice(SPECIAL)])
+
+    for _ in range(length):
+        row = rng.choice(rows)
+        code.append(Instruction(row, tuple(operand() for _ in range(row.arity or 4))))
+    places = sorted(rng.randrange(length + 1) for _ in range(rng.choice([0, 0, 2, 5])))
+    guards = [
+        Guard(after, rng.randrange(3 + after), rng.random() < 0.6) for after in places
+    ]
+    outputs = tuple(operand() for _ in range(3))
+    return Tape(3, tuple(code), outputs, tuple(guards))
+
+
+def same_failure(tape: Tape, shorter: Tape, xs: tuple[float, ...]) -> None:
+    """Equal outputs, or both fail (a guard known to hold has no number any more)."""
+    want, got = tape.run(xs), shorter.run(xs)
+    assert (want[1] < 0) == (got[1] < 0), (str(tape), str(shorter), xs)
+    assert bits(want)[0] == bits(got)[0], (str(tape), str(shorter), xs)
+
+
+@pytest.mark.parametrize("row", EXACT, ids=lambda row: row.name)
+def test_one_row_on_special_operands_keeps_every_bit(row: Primitive) -> None:
+    """Each operand an input, an input negated, or a constant."""
+    neg = Instruction(p.neg, (0,)), Instruction(p.neg, (1,))
+    choices: tuple[Operand, ...] = (0, 1, 3, 4, *SPECIAL)
+    count = row.arity or 2
+    combinations = list(itertools.product(choices, repeat=count))
+    for args in random.Random(row.name).sample(
+        combinations, min(400, len(combinations))
+    ):
+        tape = Tape(3, (*neg, Instruction(row, args)), (5, 3))
+        shorter = simplify(tape)
+        for xs in itertools.product(SPECIAL, SPECIAL[:11]):
+            same_failure(tape, shorter, (*xs, 1.0))
+
+
+@pytest.mark.parametrize("rows", [EXACT, ROWS], ids=["exact", "all"])
+@pytest.mark.parametrize("seed", range(4))
+def test_random_tapes_keep_every_bit(rows: list[Primitive], seed: int) -> None:
+    rng = random.Random(seed)
+    for _ in range(150):
+        tape = random_tape(rng, rows)
+        shorter = simplify(tape)
+        assert len(shorter.code) <= len(tape.code) + len(tape.guards)
+        for _ in range(8):
+            xs = tuple(rng.choice([*SPECIAL, rng.gauss(0, 3)]) for _ in range(3))
+            same_failure(tape, shorter, xs)
+
+
+def test_a_power_of_two_is_divided_by_exactly() -> None:
+    rng = random.Random(5)
+    for exponent in range(-1074, 1024):
+        tape = Tape(1, (Instruction(p.div, (0, 2.0**exponent)),), (1,))
+        shorter = simplify(tape)
+        for x in (rng.gauss(0, 1), 5e-324, -1.5e-310, 1.7e308, 2.0**-1000 / 3):
+            assert bits(tape.run([x])) == bits(shorter.run([x])), (x, exponent)
+
+
+def test_guards_of_a_common_beginning_stay_the_same() -> None:
+    rng = random.Random(6)
+    for _ in range(200):
+        tape = random_tape(rng, EXACT)
+        if not tape.guards:
+            continue
+        end = tape.guards[-1].after
+        first = Tape(3, tape.code[:end], (), tape.guards)
+        assert [(g.expected, g.place) for g in simplify(first).guards] == [
+            (g.expected, g.place) for g in simplify(tape).guards
+        ]
+
+
+def test_a_guard_that_never_holds_is_kept() -> None:
+    impossible = Tape(1, (Instruction(p.less, (2.0, 1.0)),), (0,), (Guard(1, 1, True),))
+    assert simplify(impossible).run([3.0]) == ((), 0)
+
+
+def test_outputs_that_are_inputs_or_constants_are_kept() -> None:
+    tape = Tape(2, (Instruction(p.exp, (0.0,)),), (1, 2, 0, -0.0))
+    assert bits(simplify(tape).run([3.0, nan])) == bits(((nan, 1.0, 3.0, -0.0), -1))
