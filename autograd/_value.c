@@ -92,23 +92,163 @@ INLINE double number_of(PyObject *x)
 
 INLINE Edge *assigned(Node *leaf) { return leaf->edges; } /* its partial is the time */
 
-/* Freed nodes with room for up to two edges wait here to be used again, each with its
-   reference to the type: a training step finds the memory of the step before. */
-enum { POOLED = 2 };
+/* Nodes with few edges live in slabs, each for one number of edges. A slab gives its
+   slots in the order of their addresses, so that a graph lies in memory as it was
+   recorded, and a training step finds the memory of the step before. It starts at a
+   multiple of its size, which is how a node finds it; slabs come in chunks. */
+enum { FEW = 4, SLAB = 1 << 16, CHUNK = 1 << 20, SPARE = 256 };
 #if defined(__SANITIZE_ADDRESS__)
-enum { POOL_ROOM = 0 }; /* a use after free shall be seen */
+enum { SMALL_NODES = 0 }; /* a use after free shall be seen */
 #else
-enum { POOL_ROOM = 1 << 16 };
+enum { SMALL_NODES = 1 };
 #endif
 
-static struct {
-    Node *first;
-    size_t count;
-} pools[POOLED + 1]; /* by edges */
+typedef struct {
+    unsigned slabs, empty;
+} Chunk;
+
+typedef struct Slab Slab;
+
+struct Slab {
+    Slab *next, *previous; /* of those that are empty, or have a slot to be used again */
+    Chunk *chunk;
+    Node *freed;       /* slots to be used again */
+    char *fresh, *end; /* slots that were not used since the slab was empty */
+    uint32_t used, edges;
+};
+
+static Slab exhausted; /* has no slots */
+static Slab *current[FEW + 1] = {&exhausted, &exhausted, &exhausted, &exhausted, &exhausted};
+static Slab *partial[FEW + 1], *empty; /* the first of those that are not current */
+static size_t spare;                   /* how many are empty */
 
 /* From 3.14 on, freeing at the end of the C stack writes into the collector's header of
    any object whose type may have one, whatever `tp_is_gc` says: leave room for it. */
 static size_t header;
+
+static void link_slab(Slab **first, Slab *slab)
+{
+    slab->next = *first;
+    slab->previous = NULL;
+    if (*first)
+        (*first)->previous = slab;
+    *first = slab;
+}
+
+static void unlink_slab(Slab **first, Slab *slab)
+{
+    if (slab->previous)
+        slab->previous->next = slab->next;
+    else
+        *first = slab->next;
+    if (slab->next)
+        slab->next->previous = slab->previous;
+}
+
+static char *slots_of(Slab *slab) { return (char *)slab + sizeof(Slab); }
+
+static Slab *slab_of(void *place) { return (Slab *)((uintptr_t)place & ~(uintptr_t)(SLAB - 1)); }
+
+/* The last slab of the chunk is the one that its end is in. */
+static Slab *last_slab(Chunk *chunk) { return slab_of((char *)chunk + CHUNK - SLAB); }
+
+static int add_chunk(void)
+{
+    Chunk *chunk = PyMem_Malloc(CHUNK);
+    if (!chunk) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    chunk->slabs = chunk->empty = 0;
+    for (char *at = (char *)last_slab(chunk); at >= (char *)(chunk + 1); at -= SLAB) {
+        Slab *slab = (Slab *)at;
+        slab->chunk = chunk;
+        link_slab(&empty, slab);
+        chunk->slabs++;
+    }
+    chunk->empty = chunk->slabs;
+    spare += chunk->slabs;
+    return 0;
+}
+
+static void free_chunk(Chunk *chunk)
+{
+    char *at = (char *)last_slab(chunk);
+    for (unsigned i = 0; i < chunk->slabs; i++, at -= SLAB)
+        unlink_slab(&empty, (Slab *)at);
+    spare -= chunk->slabs;
+    PyMem_Free(chunk);
+}
+
+/* Find a slab with room for nodes of so many edges; NULL if there is no memory. */
+static Slab *refill(size_t edges)
+{
+    size_t size = header + sizeof(Node) + edges * sizeof(Edge);
+    Slab *slab;
+    if (!empty && partial[edges]) {
+        slab = partial[edges];
+        unlink_slab(&partial[edges], slab);
+    } else {
+        if (!empty && add_chunk() < 0)
+            return NULL;
+        slab = empty;
+        unlink_slab(&empty, slab);
+        slab->chunk->empty--;
+        spare--;
+        slab->used = 0;
+        slab->edges = (uint32_t)edges;
+        slab->freed = NULL;
+        slab->fresh = slots_of(slab);
+        slab->end = slab->fresh + (SLAB - sizeof(Slab)) / size * size;
+    }
+    return current[edges] = slab;
+}
+
+INLINE Node *take_slot(size_t edges)
+{
+    Slab *slab = current[edges];
+    Node *node;
+    if (slab->fresh == slab->end && !slab->freed && !(slab = refill(edges)))
+        return NULL;
+    slab->used++;
+    if (slab->fresh < slab->end) {
+        node = (Node *)(slab->fresh + header);
+        slab->fresh += header + sizeof(Node) + edges * sizeof(Edge);
+        memset((char *)node - header, 0, header);
+    } else {
+        node = slab->freed;
+        slab->freed = node->next;
+    }
+    Py_SET_TYPE((PyObject *)node, ValueType); /* which lives as long as the process */
+    Py_SET_REFCNT((PyObject *)node, 1);
+    return node;
+}
+
+/* A slab that is not current has given its last slot. */
+static void slab_emptied(Slab *slab)
+{
+    unlink_slab(&partial[slab->edges], slab);
+    link_slab(&empty, slab);
+    spare++;
+    if (++slab->chunk->empty == slab->chunk->slabs && spare > SPARE)
+        free_chunk(slab->chunk);
+}
+
+INLINE void give_slot_back(Node *node)
+{
+    Slab *slab = slab_of(node);
+    int is_current = slab == current[slab->edges];
+    if (!slab->freed && !is_current)
+        link_slab(&partial[slab->edges], slab);
+    node->next = slab->freed;
+    slab->freed = node;
+    if (--slab->used)
+        return;
+    slab->freed = NULL;
+    slab->fresh = slots_of(slab);
+    if (!is_current)
+        slab_emptied(slab);
+}
 
 static Node *allocate(size_t edges, int foreign)
 {
@@ -124,22 +264,17 @@ static Node *allocate(size_t edges, int foreign)
     return (Node *)PyObject_Init((PyObject *)(memory + header), ValueType);
 }
 
+INLINE int in_slab(size_t edges, int foreign)
+{
+    return SMALL_NODES && !foreign && edges <= FEW;
+}
+
 INLINE Node *new_node(Row *row, size_t count, int foreign)
 {
     size_t edges = row ? count : 1;
-    Node *node;
-    if (!foreign && edges <= POOLED && pools[edges].first) {
-        node = pools[edges].first;
-        pools[edges].first = node->next;
-        pools[edges].count--;
-        if (node->next)
-            PREFETCH(node->next);
-        Py_SET_REFCNT((PyObject *)node, 1);
-    } else {
-        node = allocate(edges, foreign);
-        if (!node)
-            return NULL;
-    }
+    Node *node = in_slab(edges, foreign) ? take_slot(edges) : allocate(edges, foreign);
+    if (!node)
+        return NULL;
     node->count = (uint32_t)count;
     node->reached = node->marked = node->leftover = 0;
     node->foreign = (uint8_t)foreign;
@@ -1509,10 +1644,8 @@ INLINE void value_free(Node *node)
         leftovers--;
         set_alert();
     }
-    if (!node->foreign && edges <= POOLED && pools[edges].count < POOL_ROOM) {
-        node->next = pools[edges].first;
-        pools[edges].first = node;
-        pools[edges].count++;
+    if (in_slab(edges, node->foreign)) {
+        give_slot_back(node);
         return;
     }
     if (node->foreign)
