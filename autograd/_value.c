@@ -50,19 +50,26 @@ typedef struct {
 
 struct Node {
     PyObject_HEAD
-    uint32_t count;  /* of edges; 0 on a leaf, which has room for one all the same */
-    uint8_t reached; /* a sweep has given it an adjoint */
-    uint8_t marked;  /* the search under way has seen it */
-    uint8_t foreign; /* may be part of a cycle: allocated for the collector, tracked */
-    uint8_t leftover; /* a trace took its number when it ended; data is NaN since */
+    uint32_t count; /* of edges; 0 on a leaf, which has room for one all the same */
+    uint16_t row;   /* LEAF, the number of a row of the table, or OWN */
+    uint8_t state;  /* REACHED, MARKED */
+    uint8_t traits; /* FOREIGN, LEFTOVER, NOTED */
     double data, grad;
-    Row *row; /* NULL on a leaf */
-    PyObject *note; /* label, (label, line), or NULL */
     union {
         int64_t made;
-        Node *next; /* of those about to be freed */
+        Node *next; /* of those that are freed */
     };
-    Edge edges[];
+    Edge edges[]; /* behind them, the row if it is the node's OWN */
+};
+
+enum { LEAF = 0, OWN = UINT16_MAX };
+enum {
+    REACHED = 1, /* a sweep has given it an adjoint */
+    MARKED = 2,  /* the search under way has seen it, and no share has come since */
+    FOREIGN = 1, /* may be part of a cycle: allocated for the collector, tracked */
+    LEFTOVER = 2, /* a trace took its number when it ended; data is NaN since */
+    NOTED = 4,    /* has an entry in `notes` */
+    IN_SLAB = 8
 };
 
 static PyTypeObject *ValueType, *RowType;
@@ -92,6 +99,18 @@ INLINE double number_of(PyObject *x)
 
 INLINE Edge *assigned(Node *leaf) { return leaf->edges; } /* its partial is the time */
 
+INLINE int is_leaf(const Node *node) { return node->row == LEAF; }
+
+INLINE int is_foreign(PyObject *value) { return ((Node *)value)->traits & FOREIGN; }
+
+INLINE Row *own_row(Node *node) { return (Row *)node->edges[node->count].operand; }
+
+/* How many edges there is room for. */
+INLINE size_t room_of(const Node *node)
+{
+    return is_leaf(node) ? 1 : node->count + (node->row == OWN);
+}
+
 /* Nodes with few edges live in slabs, each for one number of edges. A slab gives its
    slots in the order of their addresses, so that a graph lies in memory as it was
    recorded, and a training step finds the memory of the step before. It starts at a
@@ -113,7 +132,7 @@ struct Slab {
     Slab *next, *previous; /* of those that are empty, or have a slot to be used again */
     Chunk *chunk;
     Node *freed;       /* slots to be used again */
-    char *fresh, *end; /* slots that were not used since the slab was empty */
+    char *fresh, *end; /* nodes of slots that were not used since the slab was empty */
     uint32_t used, edges;
 };
 
@@ -145,7 +164,7 @@ static void unlink_slab(Slab **first, Slab *slab)
         slab->next->previous = slab->previous;
 }
 
-static char *slots_of(Slab *slab) { return (char *)slab + sizeof(Slab); }
+static char *first_node(Slab *slab) { return (char *)slab + sizeof(Slab) + header; }
 
 static Slab *slab_of(void *place) { return (Slab *)((uintptr_t)place & ~(uintptr_t)(SLAB - 1)); }
 
@@ -198,8 +217,10 @@ static Slab *refill(size_t edges)
         slab->used = 0;
         slab->edges = (uint32_t)edges;
         slab->freed = NULL;
-        slab->fresh = slots_of(slab);
+        slab->fresh = first_node(slab);
         slab->end = slab->fresh + (SLAB - sizeof(Slab)) / size * size;
+        if (header)
+            memset(slab + 1, 0, SLAB - sizeof(Slab));
     }
     return current[edges] = slab;
 }
@@ -212,9 +233,8 @@ INLINE Node *take_slot(size_t edges)
         return NULL;
     slab->used++;
     if (slab->fresh < slab->end) {
-        node = (Node *)(slab->fresh + header);
+        node = (Node *)slab->fresh;
         slab->fresh += header + sizeof(Node) + edges * sizeof(Edge);
-        memset((char *)node - header, 0, header);
     } else {
         node = slab->freed;
         slab->freed = node->next;
@@ -224,9 +244,19 @@ INLINE Node *take_slot(size_t edges)
     return node;
 }
 
-/* A slab that is not current has given its last slot. */
+/* The first slot comes back to a full slab. */
+static void slab_opened(Slab *slab)
+{
+    if (slab != current[slab->edges])
+        link_slab(&partial[slab->edges], slab);
+}
+
 static void slab_emptied(Slab *slab)
 {
+    slab->freed = NULL;
+    slab->fresh = first_node(slab);
+    if (slab == current[slab->edges])
+        return;
     unlink_slab(&partial[slab->edges], slab);
     link_slab(&empty, slab);
     spare++;
@@ -237,16 +267,11 @@ static void slab_emptied(Slab *slab)
 INLINE void give_slot_back(Node *node)
 {
     Slab *slab = slab_of(node);
-    int is_current = slab == current[slab->edges];
-    if (!slab->freed && !is_current)
-        link_slab(&partial[slab->edges], slab);
     node->next = slab->freed;
     slab->freed = node;
-    if (--slab->used)
-        return;
-    slab->freed = NULL;
-    slab->fresh = slots_of(slab);
-    if (!is_current)
+    if (!node->next)
+        slab_opened(slab);
+    if (!--slab->used)
         slab_emptied(slab);
 }
 
@@ -255,46 +280,49 @@ static Node *allocate(size_t edges, int foreign)
     char *memory;
     if (edges > UINT32_MAX / 2 || edges > (SIZE_MAX / 2 - sizeof(Node)) / sizeof(Edge))
         return (Node *)PyErr_NoMemory();
-    if (foreign) /* ob_size, which this sets, lies where `count` does */
+    if (foreign) /* ob_size, which this sets, lies where `count` … `traits` do */
         return PyObject_GC_NewVar(Node, ValueType, (Py_ssize_t)edges);
     memory = PyObject_Malloc(header + sizeof(Node) + edges * sizeof(Edge));
     if (!memory)
         return (Node *)PyErr_NoMemory();
-    memset(memory, 0, header);
+    if (header)
+        memset(memory, 0, header);
     return (Node *)PyObject_Init((PyObject *)(memory + header), ValueType);
 }
 
-INLINE int in_slab(size_t edges, int foreign)
+/* A node with its edges to be set, and behind them, if it is OWN, its row. */
+INLINE Node *new_node(unsigned row, size_t count, int foreign)
 {
-    return SMALL_NODES && !foreign && edges <= FEW;
-}
-
-INLINE Node *new_node(Row *row, size_t count, int foreign)
-{
-    size_t edges = row ? count : 1;
-    Node *node = in_slab(edges, foreign) ? take_slot(edges) : allocate(edges, foreign);
+    size_t room = row == LEAF ? 1 : count + (row == OWN);
+    int in_slab = SMALL_NODES && !foreign && room <= FEW;
+    Node *node = in_slab ? take_slot(room) : allocate(room, foreign);
     if (!node)
         return NULL;
     node->count = (uint32_t)count;
-    node->reached = node->marked = node->leftover = 0;
-    node->foreign = (uint8_t)foreign;
+    node->row = (uint16_t)row;
+    node->state = 0;
+    node->traits = in_slab ? IN_SLAB : foreign ? FOREIGN : 0;
     node->grad = 0.0;
-    node->row = row;
-    node->note = NULL;
     node->made = now;
     return node;
 }
 
 /* Set an edge; takes over the reference to the operand. */
-INLINE void set_edge(Node *node, size_t i, PyObject *operand, double partial, int select)
+INLINE void set_operand(Node *node, size_t i, PyObject *operand, double partial, int has)
 {
     Edge *edge = &node->edges[i];
     edge->operand = operand;
     edge->partial = partial;
-    if (!is_value(operand) || (select && partial == 0.0))
+    if (!has)
         leave_out(edge);
     else if (left_out(edge))
         edge->partial = NAN;
+}
+
+INLINE void set_edge(Node *node, size_t i, PyObject *operand, double partial, int select)
+{
+    set_operand(node, i, operand, partial,
+                is_value(operand) && !(select && partial == 0.0));
 }
 
 /* ---- rows --------------------------------------------------------------------------- */
@@ -317,9 +345,11 @@ struct Row {
     PyObject *dict, *name, *raw, *rules, *float_rules, *defaults;
     int arity;
     char select, variadic;
-    char foreign; /* not of the table: its nodes own a reference to it */
     char is_dot;
+    uint16_t number; /* in the table; OWN if it is not there: its nodes refer to it */
 };
+
+INLINE int is_own(const Row *row) { return row->number == OWN; }
 
 static double inside(double z, double partial) { return z == z ? partial : z; }
 static double sign(double x) { return x > 0.0 ? 1.0 : x < 0.0 ? -1.0 : x + 0.0; }
@@ -494,12 +524,16 @@ ROWS_OF_ONE(OF_ONE)
 ROWS_OF_TWO(OF_TWO)
 ROWS_OF_THREE(OF_THREE)
 
-#define INDEX_OF_ONE(name, z, dx) INDEX_##name,
-#define INDEX_OF_TWO(name, z, dx, dy) INDEX_##name,
-#define INDEX_OF_THREE(name, z, dx, dy, dw) INDEX_##name,
+/* The numbers of these rows in the table; the others follow. */
+#define NUMBER_OF_ONE(name, z, dx) ROW_##name,
+#define NUMBER_OF_TWO(name, z, dx, dy) ROW_##name,
+#define NUMBER_OF_THREE(name, z, dx, dy, dw) ROW_##name,
 enum {
-    ROWS_OF_ONE(INDEX_OF_ONE) ROWS_OF_TWO(INDEX_OF_TWO) ROWS_OF_THREE(INDEX_OF_THREE)
-    KERNELS
+    BEFORE_ROWS = LEAF,
+    ROWS_OF_ONE(NUMBER_OF_ONE) ROWS_OF_TWO(NUMBER_OF_TWO) ROWS_OF_THREE(NUMBER_OF_THREE)
+    AFTER_KERNELS,
+    KERNELS = AFTER_KERNELS - 1,
+    MOST_ROWS = 256
 };
 
 #define KERNEL_OF_ONE(name, z, dx) {#name, 1, compute_##name, record_##name},
@@ -512,7 +546,11 @@ static const Kernel kernels[KERNELS] = {ROWS_OF_ONE(KERNEL_OF_ONE)
 enum { MOST_OPERANDS = 3 }; /* of a kernel */
 enum { SHORT = 64 };        /* operands that fit into a buffer on the stack */
 
-static Row *rows[KERNELS]; /* the rows of the table, once `bind` has seen them */
+static Row *table[MOST_ROWS]; /* once `bind` has seen them */
+static unsigned bound = AFTER_KERNELS; /* the number of the next row without a kernel */
+
+/* The row of a computed Value. */
+INLINE Row *row_of(Node *node) { return node->row == OWN ? own_row(node) : table[node->row]; }
 
 /* ---- what Python lends: see `connect` ------------------------------------------------ */
 
@@ -544,7 +582,10 @@ static int connected(void)
     return 0;
 }
 
-static int is_leftover(PyObject *x) { return is_value(x) && ((Node *)x)->leftover; }
+static int is_leftover(PyObject *x)
+{
+    return is_value(x) && ((Node *)x)->traits & LEFTOVER;
+}
 
 /* Raise for a Value that has no number any more. */
 static PyObject *refuse_leftover(void) { return PyNumber_Float(python.leftover); }
@@ -568,7 +609,7 @@ static PyObject *inspected(Node *node)
 /* The last step of recording: track it, look at it if there is reason to. */
 INLINE PyObject *made(Node *node)
 {
-    if (node->foreign)
+    if (is_foreign((PyObject *)node))
         PyObject_GC_Track(node);
     return alert ? inspected(node) : (PyObject *)node;
 }
@@ -589,7 +630,7 @@ static PyObject *by_reference(const char *method, PyObject *self, PyObject *argu
 static PyObject *record_one(Row *row, Record record, Node *x)
 {
     double partial, z = record(&x->data, &partial, 1u);
-    Node *node = new_node(row, 1, x->foreign);
+    Node *node = new_node(row->number, 1, x->traits & FOREIGN);
     if (!node)
         return NULL;
     node->data = z;
@@ -598,21 +639,22 @@ static PyObject *record_one(Row *row, Record record, Node *x)
     return made(node);
 }
 
-/* For operators, none of which selects. */
-INLINE PyObject *record_two(Row *row, Record record, PyObject *a, PyObject *b)
+/* For operators, none of which selects: one of the operands may be a float. */
+INLINE PyObject *record_two(unsigned row, Record record, PyObject *a, PyObject *b,
+                            int a_is, int b_is)
 {
-    int a_is = is_value(a), b_is = is_value(b);
-    double args[2] = {number_of(a), number_of(b)}, partials[2];
-    double z = record(args, partials, (unsigned)a_is | (unsigned)b_is << 1);
-    int foreign = (a_is && ((Node *)a)->foreign) || (b_is && ((Node *)b)->foreign);
+    double args[2] = {a_is ? ((Node *)a)->data : PyFloat_AsDouble(a),
+                      b_is ? ((Node *)b)->data : PyFloat_AsDouble(b)};
+    double partials[2], z = record(args, partials, (unsigned)(a_is | b_is << 1));
+    int foreign = (a_is && is_foreign(a)) || (b_is && is_foreign(b));
     Node *node = new_node(row, 2, foreign);
     if (!node)
         return NULL;
     node->data = z;
     Py_INCREF(a);
     Py_INCREF(b);
-    set_edge(node, 0, a, partials[0], 0);
-    set_edge(node, 1, b, partials[1], 0);
+    set_operand(node, 0, a, partials[0], a_is);
+    set_operand(node, 1, b, partials[1], b_is);
     return made(node);
 }
 
@@ -623,7 +665,7 @@ static unsigned survey(PyObject *const *args, size_t n, int *foreign)
     for (size_t i = 0; i < n; i++)
         if (is_value(args[i])) {
             values |= 1u << (i < 31 ? i : 31);
-            *foreign |= ((Node *)args[i])->foreign;
+            *foreign |= is_foreign(args[i]);
         }
     return values;
 }
@@ -639,7 +681,7 @@ static PyObject *record_kernel(Row *row, PyObject *const *args)
     if (!values)
         return PyFloat_FromDouble(row->kernel->compute(numbers));
     double z = row->kernel->record(numbers, partials, values);
-    Node *node = new_node(row, n, foreign);
+    Node *node = new_node(row->number, n, foreign);
     if (!node)
         return NULL;
     node->data = z;
@@ -661,7 +703,7 @@ static PyObject *record_dot(Row *row, PyObject *const *args, size_t n)
             z += number_of(args[i]) * number_of(args[half + i]);
         return PyFloat_FromDouble(z);
     }
-    Node *node = new_node(row, n, foreign);
+    Node *node = new_node(row->number, n, foreign);
     if (!node)
         return NULL;
     for (size_t i = 0; i < half; i++) {
@@ -791,19 +833,21 @@ static PyObject *partials_of(PyObject *rules, int variadic, PyObject *z, PyObjec
 static Node *node_from(Row *row, double z, PyObject *args, PyObject *partials)
 {
     size_t n = (size_t)PyTuple_Size(args);
-    int foreign = row->foreign;
+    int foreign = is_own(row);
     Node *node;
     for (size_t i = 0; i < n; i++) {
         PyObject *arg = PyTuple_GetItem(args, (Py_ssize_t)i);
         if (is_value(arg))
-            foreign |= ((Node *)arg)->foreign;
+            foreign |= is_foreign(arg);
     }
-    node = new_node(row, n, foreign);
+    node = new_node(row->number, n, foreign);
     if (!node)
         return NULL;
     node->data = z;
-    if (row->foreign)
+    if (is_own(row)) {
         Py_INCREF((PyObject *)row);
+        node->edges[n].operand = (PyObject *)row;
+    }
     for (size_t i = 0; i < n; i++) {
         PyObject *arg = PyTuple_GetItem(args, (Py_ssize_t)i);
         PyObject *partial = PyTuple_GetItem(partials, (Py_ssize_t)i);
@@ -899,11 +943,30 @@ static PyObject *record_tuple(Row *row, PyObject *args)
 
 /* ---- operators ------------------------------------------------------------------------- */
 
+/* The floats of small whole numbers, which are common operands. */
+enum { LEAST = -5, GREATEST = 256 };
+static PyObject *small_floats[GREATEST - LEAST + 1];
+
+static int make_small_floats(void)
+{
+    for (int i = LEAST; i <= GREATEST; i++)
+        if (!(small_floats[i - LEAST] = PyFloat_FromDouble(i)))
+            return -1;
+    return 0;
+}
+
 /* The operand as a float; NotImplemented if it is an array that should go first. */
 static PyObject *operand(PyObject *x, Row *row)
 {
     if (PyLong_CheckExact(x)) {
-        double number = PyLong_AsDouble(x);
+        int overflow;
+        long whole = PyLong_AsLongAndOverflow(x, &overflow);
+        double number;
+        if (!overflow && LEAST <= whole && whole <= GREATEST) {
+            Py_INCREF(small_floats[whole - LEAST]);
+            return small_floats[whole - LEAST];
+        }
+        number = PyLong_AsDouble(x);
         if (number != -1.0 || !PyErr_Occurred())
             return PyFloat_FromDouble(number);
         PyErr_Clear();
@@ -911,15 +974,16 @@ static PyObject *operand(PyObject *x, Row *row)
     return PyObject_CallFunctionObjArgs(python.operand, x, row->name, NULL);
 }
 
-static PyObject *binary_odd(Row *row, Record record, PyObject *a, PyObject *b)
+/* An operator of a Value and what is neither a Value nor a float. */
+INLINE PyObject *binary_odd(unsigned row, Record record, PyObject *a, PyObject *b)
 {
     int left = is_value(a);
-    PyObject *result, *x = operand(left ? b : a, row);
+    PyObject *result, *x = operand(left ? b : a, table[row]);
     if (!x || x == Py_NotImplemented)
         return x;
     if (!exact_float(x))
         return NULL;
-    result = left ? record_two(row, record, a, x) : record_two(row, record, x, b);
+    result = left ? record_two(row, record, a, x, 1, 0) : record_two(row, record, x, b, 0, 1);
     Py_DECREF(x);
     return result;
 }
@@ -927,10 +991,13 @@ static PyObject *binary_odd(Row *row, Record record, PyObject *a, PyObject *b)
 #define OPERATOR(name) \
     static PyObject *operator_##name(PyObject *a, PyObject *b) \
     { \
-        Row *row = rows[INDEX_##name]; \
-        if (is_plain(a) && is_plain(b)) \
-            return record_two(row, record_##name, a, b); \
-        return binary_odd(row, record_##name, a, b); \
+        if (is_value(a) && is_value(b)) \
+            return record_two(ROW_##name, record_##name, a, b, 1, 1); \
+        if (PyFloat_CheckExact(b)) \
+            return record_two(ROW_##name, record_##name, a, b, 1, 0); \
+        if (PyFloat_CheckExact(a)) \
+            return record_two(ROW_##name, record_##name, a, b, 0, 1); \
+        return binary_odd(ROW_##name, record_##name, a, b); \
     }
 
 OPERATOR(add)
@@ -956,7 +1023,7 @@ static PyObject *operator_power(PyObject *a, PyObject *b, PyObject *modulus)
 #define METHOD(name, z, dx) \
     static PyObject *method_##name(PyObject *self, PyObject *Py_UNUSED(ignored)) \
     { \
-        return record_one(rows[INDEX_##name], record_##name, (Node *)self); \
+        return record_one(table[ROW_##name], record_##name, (Node *)self); \
     }
 
 ROWS_OF_ONE(METHOD)
@@ -973,7 +1040,7 @@ static PyObject *operator_positive(PyObject *self)
 static int operator_bool(PyObject *self)
 {
     int truth = ((Node *)self)->data != 0.0;
-    if (watched || ((Node *)self)->leftover) {
+    if (watched || is_leftover(self)) {
         PyObject *answer = by_reference("__bool__", self, NULL);
         truth = answer ? PyObject_IsTrue(answer) : -1;
         Py_XDECREF(answer);
@@ -1257,14 +1324,15 @@ static PyObject *value_apply(PyObject *Py_UNUSED(self), PyObject *const *given,
 
 typedef struct {
     Node *node;
-    uint32_t left; /* operands that have not been looked at; the last goes first */
+    Edge *edge; /* those before it have not been looked at: the last goes first */
 } Step;
 
-/* A stack that starts in a buffer of its owner and moves to the heap. */
+/* A stack of which a part is in use; it starts in a buffer of its owner. */
 #define STACK(Item, size) \
     struct { \
         Item *items; \
-        size_t count, room; \
+        Item *end; \
+        size_t count; \
         Item buffer[size]; \
     }
 
@@ -1273,39 +1341,9 @@ typedef struct {
     STACK(Step, 64) path;     /* entered and not finished */
 } Search;
 
-static void *grown(void *items, void *buffer, size_t *room, size_t size)
-{
-    void *larger_one;
-    if (*room > SIZE_MAX / 2 / size)
-        return NULL;
-    if (items != buffer) {
-        larger_one = PyMem_Realloc(items, *room * 2 * size);
-    } else {
-        larger_one = PyMem_Malloc(*room * 2 * size);
-        if (larger_one)
-            memcpy(larger_one, buffer, *room * size);
-    }
-    if (larger_one)
-        *room *= 2;
-    return larger_one;
-}
-
-/* Push an item, or jump to `failed`. */
-#define PUSH(stack, ...) \
-    do { \
-        if ((stack).count == (stack).room) { \
-            void *more = grown((stack).items, (stack).buffer, &(stack).room, \
-                               sizeof *(stack).items); \
-            if (!more) \
-                goto failed; \
-            (stack).items = more; \
-        } \
-        (stack).items[(stack).count++] = (__VA_ARGS__); \
-    } while (0)
-
 #define INIT(stack) \
     ((stack).items = (stack).buffer, (stack).count = 0, \
-     (stack).room = sizeof (stack).buffer / sizeof *(stack).buffer)
+     (stack).end = (stack).buffer + sizeof (stack).buffer / sizeof *(stack).buffer)
 
 #define FREE(stack) \
     do { \
@@ -1313,18 +1351,39 @@ static void *grown(void *items, void *buffer, size_t *room, size_t size)
             PyMem_Free((stack).items); \
     } while (0)
 
+/* Push an item on a stack whose top is a local variable, or jump to `failed`. */
+#define PUSH(stack, top, ...) \
+    do { \
+        if (top == (stack).end) { \
+            size_t used = (size_t)(top - (stack).items); \
+            void *more = grown((stack).items, (stack).buffer, used, sizeof *top); \
+            if (!more) \
+                goto failed; \
+            (stack).items = more; \
+            (stack).end = (stack).items + 2 * used; \
+            top = (stack).items + used; \
+        } \
+        *top++ = (__VA_ARGS__); \
+    } while (0)
+
+/* The items in twice their room. */
+static void *grown(void *items, void *buffer, size_t used, size_t size)
+{
+    void *larger_one;
+    if (used > SIZE_MAX / 2 / size)
+        return NULL;
+    if (items != buffer)
+        return PyMem_Realloc(items, used * 2 * size);
+    larger_one = PyMem_Malloc(used * 2 * size);
+    if (larger_one)
+        memcpy(larger_one, buffer, used * size);
+    return larger_one;
+}
+
 static void init_search(Search *search)
 {
     INIT(search->order);
     INIT(search->path);
-}
-
-static void unmark(Search *search)
-{
-    for (size_t i = 0; i < search->order.count; i++)
-        search->order.items[i]->marked = 0;
-    for (size_t i = 0; i < search->path.count; i++)
-        search->path.items[i].node->marked = 0;
 }
 
 static void free_search(Search *search)
@@ -1333,41 +1392,53 @@ static void free_search(Search *search)
     FREE(search->path);
 }
 
-INLINE int enters(Node *node, int64_t since)
+static void unmark(Search *search)
 {
-    return node->row && !node->marked && node->made >= since;
+    for (size_t i = 0; i < search->order.count; i++)
+        search->order.items[i]->state &= (uint8_t)~MARKED;
+    for (size_t i = 0; i < search->path.count; i++)
+        search->path.items[i].node->state &= (uint8_t)~MARKED;
+}
+
+INLINE int enters(const Node *node, int64_t since)
+{
+    return !is_leaf(node) && !(node->state & MARKED) && node->made >= since;
 }
 
 /* Depth first from one root, as `topological` in value.py. Every node of the order stays
    marked; on failure (no memory) none does. */
-static int search_from(Search *search, Node *root, int64_t since, int whole)
+INLINE int search_from(Search *search, Node *root, int64_t since, int whole)
 {
+    Node *node = root, **order = search->order.items + search->order.count;
+    Step *path = search->path.items;
+    Edge *edge = node->edges + node->count; /* those before it have not been looked at */
     if (!enters(root, since))
         return 0;
-    PUSH(search->path, (Step){root, root->count});
-    root->marked = 1;
-    while (search->path.count) {
-        Step *step = &search->path.items[search->path.count - 1];
-        Node *next = NULL;
-        while (step->left && !next) {
-            Edge *edge = &step->node->edges[--step->left];
-            if (left_out(edge) && !(whole && is_value(edge->operand)))
+    node->state |= MARKED;
+    for (;;) {
+        while (edge > node->edges) {
+            Node *next = (Node *)(--edge)->operand;
+            if (whole ? !is_value(edge->operand) : left_out(edge))
                 continue;
-            if (enters((Node *)edge->operand, since))
-                next = (Node *)edge->operand;
+            if (enters(next, since)) {
+                PUSH(search->path, path, (Step){node, edge});
+                node = next;
+                edge = node->edges + node->count;
+                node->state |= MARKED;
+            }
         }
-        if (next) {
-            PUSH(search->path, (Step){next, next->count});
-            next->marked = 1;
-            if (next->count)
-                PREFETCH(next->edges[0].operand);
-        } else {
-            PUSH(search->order, step->node);
-            search->path.count--;
-        }
+        PUSH(search->order, order, node);
+        if (path == search->path.items)
+            break;
+        node = (--path)->node;
+        edge = path->edge;
     }
+    search->order.count = (size_t)(order - search->order.items);
     return 0;
 failed:
+    node->state &= (uint8_t)~MARKED;
+    search->order.count = (size_t)(order - search->order.items);
+    search->path.count = (size_t)(path - search->path.items);
     unmark(search);
     PyErr_NoMemory();
     return -1;
@@ -1376,16 +1447,20 @@ failed:
 enum { AHEAD = 8 }; /* nodes between the one at hand and the one to be fetched */
 
 /* Read the order backwards: parent's adjoint += partial · node's adjoint. A mark means
-   that the node's adjoint is still that of an earlier sweep. */
+   that the node's adjoint is still that of an earlier sweep, and that of a node which
+   still has it when its turn comes stays so: selects have left it out. */
 static void sweep(Node *root, Node **order, size_t count)
 {
-    root->grad = root->row ? 1.0 : root->grad + 1.0;
-    root->reached = 1;
-    root->marked = 0;
+    root->grad = is_leaf(root) ? root->grad + 1.0 : 1.0;
+    root->state = REACHED;
     while (count--) {
         Node *node = order[count];
         if (count >= AHEAD)
             PREFETCH(order[count - AHEAD]);
+        if (node->state & MARKED) {
+            node->state &= (uint8_t)~MARKED;
+            continue;
+        }
         double adjoint = node->grad;
         Edge *edge = node->edges, *end = edge + node->count;
         for (; edge < end; edge++) {
@@ -1393,9 +1468,8 @@ static void sweep(Node *root, Node **order, size_t count)
                 continue;
             Node *parent = (Node *)edge->operand;
             double share = edge->partial * adjoint;
-            parent->grad = (parent->marked ? 0.0 : parent->grad) + share;
-            parent->marked = 0;
-            parent->reached = 1;
+            parent->grad = (parent->state & MARKED ? 0.0 : parent->grad) + share;
+            parent->state = REACHED;
         }
     }
 }
@@ -1407,7 +1481,7 @@ static PyObject *value_backward(PyObject *self, PyObject *Py_UNUSED(ignored))
     if (watched)
         return by_reference("backward", self, NULL);
     init_search(&search);
-    failed = search_from(&search, (Node *)self, INT64_MIN, 0);
+    failed = search_from(&search, (Node *)self, INT64_MIN, 1);
     if (!failed)
         sweep((Node *)self, search.order.items, search.order.count);
     free_search(&search);
@@ -1592,6 +1666,59 @@ static PyObject *mark(PyObject *Py_UNUSED(module), PyObject *given)
     Py_RETURN_NONE;
 }
 
+/* ---- notes --------------------------------------------------------------------------- */
+
+/* By the address of its node: a label, or (label, line). Few nodes have one. */
+static PyObject *notes;
+
+static PyObject *get_note(PyObject *self, void *Py_UNUSED(closure))
+{
+    PyObject *note = Py_None, *key;
+    if (((Node *)self)->traits & NOTED) {
+        if (!(key = PyLong_FromVoidPtr(self)))
+            return NULL;
+        note = PyDict_GetItemWithError(notes, key);
+        Py_DECREF(key);
+    }
+    Py_XINCREF(note);
+    return note;
+}
+
+static int set_note(PyObject *self, PyObject *new, void *Py_UNUSED(closure))
+{
+    Node *node = (Node *)self;
+    PyObject *key;
+    int failed, remove = !new || new == Py_None;
+    if (remove && !(node->traits & NOTED))
+        return 0;
+    if (!(key = PyLong_FromVoidPtr(self)))
+        return -1;
+    failed = remove ? PyDict_DelItem(notes, key) : PyDict_SetItem(notes, key, new);
+    Py_DECREF(key);
+    if (!failed && remove)
+        node->traits &= (uint8_t)~NOTED;
+    else if (!failed)
+        node->traits |= NOTED;
+    return failed;
+}
+
+/* Of a node that is about to be freed. Without memory for the key its note stays behind,
+   to be replaced by that of another node in its place. */
+static void free_traits(Node *node)
+{
+    if (node->traits & LEFTOVER) {
+        leftovers--;
+        set_alert();
+    }
+    if (node->traits & NOTED) {
+        PyObject *type, *error, *traceback;
+        PyErr_Fetch(&type, &error, &traceback);
+        if (set_note((PyObject *)node, NULL, NULL) < 0)
+            PyErr_Clear();
+        PyErr_Restore(type, error, traceback);
+    }
+}
+
 /* ---- a Value's attributes -------------------------------------------------------------------- */
 
 static PyObject *value_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
@@ -1617,7 +1744,7 @@ static PyObject *value_new(PyTypeObject *type, PyObject *args, PyObject *keyword
         if (!(number = exact_float(number)))
             return NULL;
     }
-    node = new_node(NULL, 0, 0);
+    node = new_node(LEAF, 0, 0);
     if (node) {
         node->data = PyFloat_AsDouble(number);
         assigned(node)->operand = NULL;
@@ -1639,16 +1766,13 @@ static int value_init(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(args),
 
 INLINE void value_free(Node *node)
 {
-    size_t edges = node->row ? node->count : 1;
-    if (node->leftover) {
-        leftovers--;
-        set_alert();
-    }
-    if (in_slab(edges, node->foreign)) {
+    if (node->traits & (LEFTOVER | NOTED))
+        free_traits(node);
+    if (node->traits & IN_SLAB) {
         give_slot_back(node);
         return;
     }
-    if (node->foreign)
+    if (node->traits & FOREIGN)
         PyObject_GC_Del(node);
     else
         PyObject_Free((char *)node - header);
@@ -1659,8 +1783,8 @@ INLINE void value_free(Node *node)
 static void value_dealloc(PyObject *self)
 {
     Node *todo = (Node *)self;
-    if (todo->foreign)
-        PyObject_GC_UnTrack(todo);
+    if (is_foreign(self))
+        PyObject_GC_UnTrack(self);
     todo->next = NULL;
     while (todo) {
         Node *node = todo;
@@ -1671,29 +1795,26 @@ static void value_dealloc(PyObject *self)
                 Py_DECREF(x);
                 continue;
             }
-            if (((Node *)x)->foreign)
+            if (is_foreign(x))
                 PyObject_GC_UnTrack(x);
-            PREFETCH(((Node *)x)->edges);
             ((Node *)x)->next = todo;
             todo = (Node *)x;
         }
-        Py_XDECREF(node->note);
-        if (node->row && node->row->foreign)
-            Py_DECREF(node->row);
+        if (node->row == OWN)
+            Py_DECREF((PyObject *)own_row(node));
         value_free(node);
     }
 }
 
-static int value_is_gc(PyObject *self) { return ((Node *)self)->foreign; }
+static int value_is_gc(PyObject *self) { return is_foreign(self); }
 
 /* A cycle through a node also leads through its row's functions, which can be cleared. */
 static int value_traverse(PyObject *self, visitproc visit, void *arg)
 {
     Node *node = (Node *)self;
     Py_VISIT(Py_TYPE(self));
-    Py_VISIT(node->note);
-    if (node->row && node->row->foreign)
-        Py_VISIT(node->row);
+    if (node->row == OWN)
+        Py_VISIT(own_row(node));
     for (uint32_t i = 0; i < node->count; i++)
         Py_VISIT(node->edges[i].operand);
     return 0;
@@ -1701,14 +1822,12 @@ static int value_traverse(PyObject *self, visitproc visit, void *arg)
 
 static PyObject *value_sizeof(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    Node *node = (Node *)self;
-    size_t edges = node->row ? node->count : 1;
-    return PyLong_FromSize_t(sizeof(Node) + edges * sizeof(Edge));
+    return PyLong_FromSize_t(sizeof(Node) + room_of((Node *)self) * sizeof(Edge));
 }
 
 static PyObject *get_data(PyObject *self, void *Py_UNUSED(closure))
 {
-    if (((Node *)self)->leftover)
+    if (is_leftover(self))
         return refuse_leftover();
     return PyFloat_FromDouble(((Node *)self)->data);
 }
@@ -1749,7 +1868,7 @@ static int set_public_data(PyObject *self, PyObject *new, void *Py_UNUSED(closur
     Node *node = (Node *)self;
     if (!new)
         return refuse_deletion("data");
-    if (node->row || !PyFloat_CheckExact(new) || watched)
+    if (!is_leaf(node) || !PyFloat_CheckExact(new) || watched)
         return set_by_reference("data", self, new);
     node->data = PyFloat_AsDouble(new);
     assigned(node)->partial = (double)++now;
@@ -1758,6 +1877,7 @@ static int set_public_data(PyObject *self, PyObject *new, void *Py_UNUSED(closur
 
 static int set_data(PyObject *self, PyObject *new, void *Py_UNUSED(closure))
 {
+    Node *node = (Node *)self;
     int leftover = new == python.leftover;
     double number = !new ? -1.0 : leftover ? NAN : PyFloat_AsDouble(new);
     if (!new)
@@ -1765,17 +1885,17 @@ static int set_data(PyObject *self, PyObject *new, void *Py_UNUSED(closure))
     if (number == -1.0 && PyErr_Occurred())
         return -1;
     leftovers += (size_t)leftover;
-    leftovers -= ((Node *)self)->leftover;
+    leftovers -= (size_t)is_leftover(self);
     set_alert();
-    ((Node *)self)->data = number;
-    ((Node *)self)->leftover = (uint8_t)leftover;
+    node->data = number;
+    node->traits = (uint8_t)((node->traits & ~LEFTOVER) | (leftover ? LEFTOVER : 0));
     return 0;
 }
 
 static PyObject *get_grad(PyObject *self, void *Py_UNUSED(closure))
 {
     Node *node = (Node *)self;
-    if (node->reached)
+    if (node->state & REACHED)
         return PyFloat_FromDouble(node->grad);
     Py_INCREF(python.unreached);
     return python.unreached;
@@ -1790,7 +1910,7 @@ static int set_grad(PyObject *self, PyObject *new, void *Py_UNUSED(closure))
     if (number == -1.0 && PyErr_Occurred())
         return -1;
     node->grad = number;
-    node->reached = new != python.unreached;
+    node->state = new != python.unreached ? REACHED : 0;
     return 0;
 }
 
@@ -1801,16 +1921,15 @@ static PyObject *get_public_grad(PyObject *self, void *closure)
 
 static int set_public_grad(PyObject *self, PyObject *new, void *closure)
 {
-    if (new && (((Node *)self)->row || !PyFloat_CheckExact(new) || watched))
+    if (new && (!is_leaf((Node *)self) || !PyFloat_CheckExact(new) || watched))
         return set_by_reference("grad", self, new);
     return set_grad(self, new, closure);
 }
 
 static PyObject *get_row(PyObject *self, void *Py_UNUSED(closure))
 {
-    PyObject *row = (PyObject *)((Node *)self)->row;
-    if (!row)
-        row = Py_None;
+    Node *node = (Node *)self;
+    PyObject *row = is_leaf(node) ? Py_None : (PyObject *)row_of(node);
     Py_INCREF(row);
     return row;
 }
@@ -1818,10 +1937,10 @@ static PyObject *get_row(PyObject *self, void *Py_UNUSED(closure))
 static PyObject *get_op(PyObject *self, void *Py_UNUSED(closure))
 {
     Node *node = (Node *)self;
-    if (!node->row)
+    if (is_leaf(node))
         return PyUnicode_FromString("");
-    Py_INCREF(node->row->name);
-    return node->row->name;
+    Py_INCREF(row_of(node)->name);
+    return row_of(node)->name;
 }
 
 static PyObject *get_args(PyObject *self, void *Py_UNUSED(closure))
@@ -1840,7 +1959,7 @@ static PyObject *get_all_partials(PyObject *self, void *Py_UNUSED(closure))
 {
     Node *node = (Node *)self;
     PyObject *partials;
-    if (!node->row && assigned(node)->partial != 0.0)
+    if (is_leaf(node) && assigned(node)->partial != 0.0)
         return Py_BuildValue("(L)", (long long)assigned(node)->partial);
     partials = PyTuple_New(node->count);
     for (uint32_t i = 0; partials && i < node->count; i++) {
@@ -1857,7 +1976,7 @@ static PyObject *get_all_partials(PyObject *self, void *Py_UNUSED(closure))
 static int set_all_partials(PyObject *self, PyObject *new, void *Py_UNUSED(closure))
 {
     Node *node = (Node *)self;
-    uint32_t count = node->row ? node->count : 1;
+    uint32_t count = is_leaf(node) ? 1 : node->count;
     if (!new || !PyTuple_Check(new) || PyTuple_Size(new) != (Py_ssize_t)count) {
         PyErr_SetString(PyExc_TypeError,
                         "Value._partials: it must be a tuple with a partial for each "
@@ -1866,11 +1985,11 @@ static int set_all_partials(PyObject *self, PyObject *new, void *Py_UNUSED(closu
     }
     for (uint32_t i = 0; i < count; i++) {
         PyObject *partial = PyTuple_GetItem(new, (Py_ssize_t)i);
-        int none = node->row && partial == Py_None;
+        int none = !is_leaf(node) && partial == Py_None;
         double number = none ? 0.0 : PyFloat_AsDouble(partial);
         if (number == -1.0 && PyErr_Occurred())
             return -1;
-        if (node->row)
+        if (!is_leaf(node))
             set_edge(node, i, node->edges[i].operand, number, none);
         else
             assigned(node)->partial = number;
@@ -1950,10 +2069,10 @@ static PyGetSetDef value_attributes[] = {
     {"_row", get_row, NULL, NULL, NULL},
     {"_args", get_args, NULL, NULL, NULL},
     {"_partials", get_all_partials, set_all_partials, NULL, NULL},
+    {"_note", get_note, set_note, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL}};
 
 static PyMemberDef value_members[] = {
-    {"_note", T_OBJECT, offsetof(Node, note), 0, NULL},
     {"_made", T_LONGLONG, offsetof(Node, made), 0, NULL},
     {NULL, 0, 0, 0, NULL}};
 
@@ -1993,7 +2112,7 @@ static PyObject *row_new(PyTypeObject *type, PyObject *Py_UNUSED(args),
     Row *row = (Row *)PyType_GenericAlloc(type, 0);
     if (row) {
         row->call = row_call;
-        row->foreign = 1;
+        row->number = OWN;
         row->name = PyUnicode_FromString("");
         if (!row->name)
             Py_CLEAR(row);
@@ -2108,14 +2227,21 @@ static PyObject *bind(PyObject *Py_UNUSED(module), PyObject *given)
         PyErr_SetString(PyExc_TypeError, "bind: it must be a Primitive");
         return NULL;
     }
-    Py_INCREF(given);
-    row->foreign = 0;
-    row->is_dot = PyUnicode_CompareWithASCIIString(row->name, "dot") == 0;
-    for (size_t i = 0; i < KERNELS; i++)
+    for (unsigned i = 0; i < KERNELS; i++)
         if (PyUnicode_CompareWithASCIIString(row->name, kernels[i].name) == 0) {
             row->kernel = &kernels[i];
-            rows[i] = row;
+            row->number = (uint16_t)(i + 1);
         }
+    if (!row->kernel) {
+        if (bound == MOST_ROWS) {
+            PyErr_SetString(PyExc_ValueError, "bind: the table must be shorter");
+            return NULL;
+        }
+        row->number = (uint16_t)bound++;
+    }
+    Py_INCREF(given);
+    table[row->number] = row;
+    row->is_dot = PyUnicode_CompareWithASCIIString(row->name, "dot") == 0;
     Py_RETURN_NONE;
 }
 
@@ -2222,7 +2348,8 @@ static int execute(PyObject *module)
     header = Py_Version >= 0x030E0000 ? 2 * sizeof(void *) : 0;
     ValueType = (PyTypeObject *)PyType_FromSpec(&value_spec);
     RowType = (PyTypeObject *)PyType_FromSpec(&row_spec);
-    if (!ValueType || !RowType ||
+    notes = PyDict_New();
+    if (!ValueType || !RowType || !notes || make_small_floats() < 0 ||
         PyModule_AddObjectRef(module, "Value", (PyObject *)ValueType) < 0 ||
         PyModule_AddObjectRef(module, "Primitive", (PyObject *)RowType) < 0)
         return -1;
