@@ -111,15 +111,23 @@ INLINE size_t room_of(const Node *node)
     return is_leaf(node) ? 1 : node->count + (node->row == OWN);
 }
 
-/* Nodes with few edges live in slabs, each for one number of edges. A slab gives its
-   slots in the order of their addresses, so that a graph lies in memory as it was
-   recorded, and a training step finds the memory of the step before. It starts at a
-   multiple of its size, which is how a node finds it; slabs come in chunks. */
-enum { FEW = 4, SLAB = 1 << 16, CHUNK = 1 << 20, SPARE = 256 };
+/* Nodes live in slabs, each for one size; only large ones do not. A slab gives its slots
+   in the order of their addresses, so that a graph lies in memory as it was recorded, and
+   a training step finds the memory of the step before. It starts at a multiple of its
+   own size, which is how a node finds it; slabs come in chunks. */
+enum { SLAB = 1 << 16, CHUNK = 1 << 20, SPARE = 256 };
+
+/* Sizes have room for 0 to FEW edges, then for 8, 16 … MANY. */
+enum { FEW = 4, MANY = 64, SIZES = FEW + 1 + MANY / 8 };
+
+INLINE size_t size_for(size_t edges) { return edges <= FEW ? edges : FEW + (edges + 7) / 8; }
+
+INLINE size_t edges_in(size_t size) { return size <= FEW ? size : (size - FEW) * 8; }
+
 #if defined(__SANITIZE_ADDRESS__)
-enum { SMALL_NODES = 0 }; /* a use after free shall be seen */
+enum { USE_SLABS = 0 }; /* a use after free shall be seen */
 #else
-enum { SMALL_NODES = 1 };
+enum { USE_SLABS = 1 };
 #endif
 
 typedef struct {
@@ -133,13 +141,12 @@ struct Slab {
     Chunk *chunk;
     Node *freed;       /* slots to be used again */
     char *fresh, *end; /* nodes of slots that were not used since the slab was empty */
-    uint32_t used, edges;
+    uint32_t used, size;
 };
 
-static Slab exhausted; /* has no slots */
-static Slab *current[FEW + 1] = {&exhausted, &exhausted, &exhausted, &exhausted, &exhausted};
-static Slab *partial[FEW + 1], *empty; /* the first of those that are not current */
-static size_t spare;                   /* how many are empty */
+static Slab *current[SIZES];
+static Slab *partial[SIZES], *empty; /* the first of those that are not current */
+static size_t spare;                 /* how many are empty */
 
 /* From 3.14 on, freeing at the end of the C stack writes into the collector's header of
    any object whose type may have one, whatever `tp_is_gc` says: leave room for it. */
@@ -199,14 +206,18 @@ static void free_chunk(Chunk *chunk)
     PyMem_Free(chunk);
 }
 
-/* Find a slab with room for nodes of so many edges; NULL if there is no memory. */
-static Slab *refill(size_t edges)
+INLINE size_t bytes_of(size_t size)
 {
-    size_t size = header + sizeof(Node) + edges * sizeof(Edge);
+    return header + sizeof(Node) + edges_in(size) * sizeof(Edge);
+}
+
+/* Find a slab with room for nodes of that size; NULL if there is no memory. */
+static Slab *refill(size_t size)
+{
     Slab *slab;
-    if (!empty && partial[edges]) {
-        slab = partial[edges];
-        unlink_slab(&partial[edges], slab);
+    if (!empty && partial[size]) {
+        slab = partial[size];
+        unlink_slab(&partial[size], slab);
     } else {
         if (!empty && add_chunk() < 0)
             return NULL;
@@ -215,26 +226,26 @@ static Slab *refill(size_t edges)
         slab->chunk->empty--;
         spare--;
         slab->used = 0;
-        slab->edges = (uint32_t)edges;
+        slab->size = (uint32_t)size;
         slab->freed = NULL;
         slab->fresh = first_node(slab);
-        slab->end = slab->fresh + (SLAB - sizeof(Slab)) / size * size;
+        slab->end = slab->fresh + (SLAB - sizeof(Slab)) / bytes_of(size) * bytes_of(size);
         if (header)
             memset(slab + 1, 0, SLAB - sizeof(Slab));
     }
-    return current[edges] = slab;
+    return current[size] = slab;
 }
 
-INLINE Node *take_slot(size_t edges)
+INLINE Node *take_slot(size_t size)
 {
-    Slab *slab = current[edges];
+    Slab *slab = current[size];
     Node *node;
-    if (slab->fresh == slab->end && !slab->freed && !(slab = refill(edges)))
+    if ((!slab || (slab->fresh == slab->end && !slab->freed)) && !(slab = refill(size)))
         return NULL;
     slab->used++;
     if (slab->fresh < slab->end) {
         node = (Node *)slab->fresh;
-        slab->fresh += header + sizeof(Node) + edges * sizeof(Edge);
+        slab->fresh += bytes_of(size);
     } else {
         node = slab->freed;
         slab->freed = node->next;
@@ -247,17 +258,17 @@ INLINE Node *take_slot(size_t edges)
 /* The first slot comes back to a full slab. */
 static void slab_opened(Slab *slab)
 {
-    if (slab != current[slab->edges])
-        link_slab(&partial[slab->edges], slab);
+    if (slab != current[slab->size])
+        link_slab(&partial[slab->size], slab);
 }
 
 static void slab_emptied(Slab *slab)
 {
     slab->freed = NULL;
     slab->fresh = first_node(slab);
-    if (slab == current[slab->edges])
+    if (slab == current[slab->size])
         return;
-    unlink_slab(&partial[slab->edges], slab);
+    unlink_slab(&partial[slab->size], slab);
     link_slab(&empty, slab);
     spare++;
     if (++slab->chunk->empty == slab->chunk->slabs && spare > SPARE)
@@ -294,8 +305,8 @@ static Node *allocate(size_t edges, int foreign)
 INLINE Node *new_node(unsigned row, size_t count, int foreign)
 {
     size_t room = row == LEAF ? 1 : count + (row == OWN);
-    int in_slab = SMALL_NODES && !foreign && room <= FEW;
-    Node *node = in_slab ? take_slot(room) : allocate(room, foreign);
+    int in_slab = USE_SLABS && !foreign && room <= MANY;
+    Node *node = in_slab ? take_slot(size_for(room)) : allocate(room, foreign);
     if (!node)
         return NULL;
     node->count = (uint32_t)count;
@@ -693,30 +704,34 @@ static PyObject *record_kernel(Row *row, PyObject *const *args)
 }
 
 /* Σ xᵢ yᵢ as one node; the operands are x₁ … xₙ y₁ … yₙ, as in primitives.py. */
-static PyObject *record_dot(Row *row, PyObject *const *args, size_t n)
+static PyObject *record_dot(Row *row, PyObject *const *args, size_t n, int foreign)
 {
     size_t half = n / 2;
-    int foreign = 0;
     double z = 0.0;
-    if (!survey(args, n, &foreign)) {
-        for (size_t i = 0; i < half; i++)
-            z += number_of(args[i]) * number_of(args[half + i]);
-        return PyFloat_FromDouble(z);
-    }
     Node *node = new_node(row->number, n, foreign);
     if (!node)
         return NULL;
     for (size_t i = 0; i < half; i++) {
         PyObject *a = args[i], *b = args[half + i];
-        double x = number_of(a), y = number_of(b);
+        int a_is = is_value(a), b_is = is_value(b);
+        double x = a_is ? ((Node *)a)->data : PyFloat_AsDouble(a);
+        double y = b_is ? ((Node *)b)->data : PyFloat_AsDouble(b);
         z += x * y;
         Py_INCREF(a);
         Py_INCREF(b);
-        set_edge(node, i, a, y, 0);
-        set_edge(node, half + i, b, x, 0);
+        set_operand(node, i, a, y, a_is);
+        set_operand(node, half + i, b, x, b_is);
     }
     node->data = z;
     return made(node);
+}
+
+static PyObject *compute_dot(PyObject *const *args, size_t n)
+{
+    double z = 0.0;
+    for (size_t i = 0; i < n / 2; i++)
+        z += PyFloat_AsDouble(args[i]) * PyFloat_AsDouble(args[n / 2 + i]);
+    return PyFloat_FromDouble(z);
 }
 
 /* ---- rows that Python computes --------------------------------------------------------- */
@@ -936,8 +951,11 @@ static PyObject *record_tuple(Row *row, PyObject *args)
         buffer[i] = PyTuple_GetItem(args, (Py_ssize_t)i);
     if (row->kernel && n == (size_t)row->kernel->arity)
         return record_kernel(row, buffer);
-    if (row->is_dot && n % 2 == 0)
-        return record_dot(row, buffer, n);
+    if (row->is_dot && n % 2 == 0) {
+        int foreign = 0;
+        (void)survey(buffer, n, &foreign);
+        return record_dot(row, buffer, n, foreign);
+    }
     return record_general(row, args);
 }
 
@@ -1109,9 +1127,26 @@ static int all_plain(PyObject *const *args, size_t n)
     return 1;
 }
 
-INLINE PyObject *item(PyObject *sequence, int is_list, Py_ssize_t i)
+/* What the items of a list or tuple are, all in one: they are written to `items`. */
+enum { VALUES = 1, FOREIGN_ONES = 2, ODD_ONES = 4 };
+
+static int unpack(PyObject *sequence, Py_ssize_t n, PyObject **items)
 {
-    return is_list ? PyList_GetItem(sequence, i) : PyTuple_GetItem(sequence, i);
+    int is_list = PyList_CheckExact(sequence), found = 0;
+    for (Py_ssize_t i = 0; i < n; i++) {
+        PyObject *x = is_list ? PyList_GetItem(sequence, i) : PyTuple_GetItem(sequence, i);
+        items[i] = x;
+        if (is_value(x))
+            found |= is_foreign(x) ? VALUES | FOREIGN_ONES : VALUES;
+        else if (!PyFloat_CheckExact(x))
+            found |= ODD_ONES;
+    }
+    return found;
+}
+
+static Py_ssize_t length_of(PyObject *x)
+{
+    return PyList_CheckExact(x) ? PyList_Size(x) : PyTuple_CheckExact(x) ? PyTuple_Size(x) : -1;
 }
 
 /* dot(xs, ys) of two lists or tuples of one length, all of it Values and floats; NULL
@@ -1119,27 +1154,20 @@ INLINE PyObject *item(PyObject *sequence, int is_list, Py_ssize_t i)
 static PyObject *call_dot(Row *row, PyObject *xs, PyObject *ys)
 {
     PyObject *buffer[SHORT], **operands = buffer, *result = NULL;
-    int lists[2] = {PyList_CheckExact(xs), PyList_CheckExact(ys)}, foreign = 0;
-    Py_ssize_t n;
-    if (!(lists[0] || PyTuple_CheckExact(xs)) || !(lists[1] || PyTuple_CheckExact(ys)))
-        return NULL;
-    n = lists[0] ? PyList_Size(xs) : PyTuple_Size(xs);
-    if (n != (lists[1] ? PyList_Size(ys) : PyTuple_Size(ys)))
+    Py_ssize_t n = length_of(xs);
+    int found;
+    if (n < 0 || n != length_of(ys))
         return NULL;
     if (2 * n > SHORT) {
         operands = PyMem_Malloc((size_t)(2 * n) * sizeof *operands);
         if (!operands)
             return PyErr_NoMemory();
     }
-    for (Py_ssize_t i = 0; i < n; i++) {
-        operands[i] = item(xs, lists[0], i);
-        operands[n + i] = item(ys, lists[1], i);
-    }
-    if (all_plain(operands, (size_t)(2 * n))) {
-        (void)survey(operands, (size_t)(2 * n), &foreign);
-        if (!foreign) /* else a collection might empty the lists meanwhile */
-            result = record_dot(row, operands, (size_t)(2 * n));
-    }
+    found = unpack(xs, n, operands) | unpack(ys, n, operands + n);
+    if (found == VALUES) /* with foreign ones a collection might empty the lists meanwhile */
+        result = record_dot(row, operands, (size_t)(2 * n), 0);
+    else if (!found)
+        result = compute_dot(operands, (size_t)(2 * n));
     if (operands != buffer)
         PyMem_Free(operands);
     return result;
