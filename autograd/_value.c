@@ -1475,8 +1475,8 @@ failed:
 enum { AHEAD = 8 }; /* nodes between the one at hand and the one to be fetched */
 
 /* Read the order backwards: parent's adjoint += partial · node's adjoint. A mark means
-   that the node's adjoint is still that of an earlier sweep, and that of a node which
-   still has it when its turn comes stays so: selects have left it out. */
+   that no share has come since the search; a node that has it when its turn comes was
+   left out by selects. */
 static void sweep(Node *root, Node **order, size_t count)
 {
     root->grad = is_leaf(root) ? root->grad + 1.0 : 1.0;
@@ -1486,7 +1486,7 @@ static void sweep(Node *root, Node **order, size_t count)
         if (count >= AHEAD)
             PREFETCH(order[count - AHEAD]);
         if (node->state & MARKED) {
-            node->state &= (uint8_t)~MARKED;
+            node->state = 0;
             continue;
         }
         double adjoint = node->grad;

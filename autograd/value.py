@@ -216,20 +216,24 @@ class Value:
         """
         if watchers:
             _refuse_in_trace(self, "backward()")
-        order = topological(self)
+        order = topological(self, whole=True)
         watcher = watching()
-        kept = {x: x._grad for node in order for x in node.parents} if watcher else {}
+        kept = {}
+        if watcher:
+            kept = {x: x._grad for node in order for x in (node, *node.parents)}
         for node in order:
-            node._grad = 0.0
+            node._grad = UNREACHED
         self._grad = self._grad + 1.0 if self._row is None else 1.0
         for node in reversed(order):
             adjoint = node._grad
-            for parent, partial in zip(node._args, node._partials):
-                if partial is not None:
-                    parent._grad += partial * adjoint  # type: ignore[union-attr]
+            if adjoint is not UNREACHED:  # else a select has left it out
+                for parent, partial in zip(node._args, node._partials):
+                    if partial is not None:
+                        parent._grad += partial * adjoint  # type: ignore[union-attr]
         if watcher:
+            reached = {x: x._grad for x in kept if x.reached}
             try:
-                watcher.see_adjoints({x: x._grad for x in [self, *kept]}, order)
+                watcher.see_adjoints(reached, [x for x in order if x in reached])
             except FloatingPointError:
                 for x, grad in kept.items():
                     x._grad = grad
@@ -343,7 +347,8 @@ def topological(*roots: Value, since: int = 0, whole: bool = False) -> list[Valu
     Depth first, with a list for a stack: no recursion, so any depth will do. The search
     does not enter what was made before `since`, nor (unless `whole`) operands that a
     select left out. Operands are visited last to first: this fixes the order in which
-    adjoints are added, and with it their last bit.
+    adjoints are added, and with it their last bit. Sweeps go through the whole graph,
+    so that the order is the same whatever was selected.
 
     >>> x = Value(2.0)
     >>> [node.op for node in topological((x * x).sin())]
