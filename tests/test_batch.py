@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from autograd import Value, exp, explain, grad, hessian, log, sin, value_and_grad, where
 from autograd.compiled import batch
 from autograd.compiled.batch import vmap
+from autograd.compiled.branches import Branches
 from autograd.compiled.jit import jit
 
 np = pytest.importorskip("numpy")
@@ -174,7 +175,7 @@ def test_more_paths_than_allowed_name_the_comparison():
 
 
 def test_a_branch_may_be_forced_that_the_single_point_does_not_take():
-    tree = batch.Branches(jit(kinked), vmap(kinked)._read(([1.0],), (0,), 1)[1].form)
+    tree = Branches(jit(kinked), vmap(kinked)._read(([1.0],), (0,), 1)[1].form)
     tree.grow((), [1.0])
     tree.grow((False,), [1.0])  # as if the batch had rounded differently
     assert [way.turns for way in tree.ways] == [(True,), (False,)]

@@ -9,7 +9,7 @@ from multiprocessing import get_context
 import pytest
 
 from autograd import exp, grad, sin, value_and_grad
-from autograd.compiled import batch
+from autograd.compiled import pieces
 from autograd.compiled.batch import vmap
 
 np = pytest.importorskip("numpy")
@@ -44,9 +44,9 @@ def check(pool):
 def test_threads_of_its_own_give_the_same_bits(monkeypatch):
     f = vmap(BOTH, in_axes=(None, 0))
     total = vmap(BOTH, in_axes=(None, 0), reduce="sum")
-    monkeypatch.setattr(batch, "WORTH_A_THREAD", 10**12)
+    monkeypatch.setattr(pieces, "WORTH_A_THREAD", 10**12)
     alone, alone_total = f(0.7, POINTS), total(0.7, POINTS)
-    monkeypatch.setattr(batch, "WORTH_A_THREAD", 1)
+    monkeypatch.setattr(pieces, "WORTH_A_THREAD", 1)
     monkeypatch.setattr(os, "cpu_count", lambda: 3)
     several, several_total = f(0.7, POINTS), total(0.7, POINTS)
     assert several[0].tobytes() == alone[0].tobytes()

@@ -181,12 +181,7 @@ class Path:
         self._compile()
 
     def _compile(self) -> None:
-        numbered = [g._replace(place=str(i)) for i, g in enumerate(self.long.guards)]
-        short = simplify(replace(self.long, guards=tuple(numbered)))
-        self.kept = [int(guard.place) for guard in short.guards]  # of the long tape
-        places = [self.long.guards[i].place for i in self.kept]
-        guards = [g._replace(place=place) for g, place in zip(short.guards, places)]
-        self.short = replace(short, guards=tuple(guards))
+        self.short, self.kept = shortened(self.long)
         self.executable = executable(self.short)
         brief = len(self.short.code) <= LONG  # a call of machine code has its price
         at_point = source.compile(self.short) if brief else self.executable
@@ -254,6 +249,8 @@ def _steps(tape: Tape) -> Iterator[str]:
 class Tree:
     """The paths of a function for arguments of one form."""
 
+    caller = "jit"  # whom its errors name
+
     def __init__(self, owner: Any, form: Form) -> None:
         self.owner, self.form = owner, form
         self.closed: list[Value] = []
@@ -319,11 +316,11 @@ class Tree:
             self.path = self.path or path
             return path
 
-    def _traced(self, xs: Sequence[float]) -> Path:
-        trace = Trace(xs, self.closed)
+    def _traced(self, xs: Sequence[float], turns: Sequence[bool] = ()) -> Path:
+        trace = Trace(xs, self.closed, turns)
         try:
             out = trace.run(lambda values: self.owner.run(self.form, values))
-            ys, form = flatten(out, "jit: the result of f")
+            ys, form = flatten(out, f"{self.caller}: the result of f")
             tape = trace.tape(ys)
         finally:
             trace.close()
@@ -349,6 +346,16 @@ class Tree:
             path.branches[max(failed, 0) :], turns[max(failed, 0) :]
         ):
             branch[turn] = path
+
+
+def shortened(tape: Tape) -> tuple[Tape, tuple[int, ...]]:
+    """The tape simplified, and which of its guards each one left there was."""
+    numbered = [g._replace(place=str(i)) for i, g in enumerate(tape.guards)]
+    short = simplify(replace(tape, guards=tuple(numbered)))
+    kept = tuple([int(guard.place) for guard in short.guards])
+    places = [tape.guards[i].place for i in kept]
+    guards = [g._replace(place=place) for g, place in zip(short.guards, places)]
+    return replace(short, guards=tuple(guards)), kept
 
 
 def executable(tape: Tape) -> Executable:

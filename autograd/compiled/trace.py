@@ -30,12 +30,19 @@ class Trace:
     """The tape of one run: its arguments, its code and guards, what it closed over.
 
     Slots are numbered as they come up: arguments from 0, Values from outside -1, -2 …
+    The first branches go the way that `turns` says, the others as the numbers say.
     """
 
-    def __init__(self, xs: Sequence[float], closed: Sequence[Value]) -> None:
+    def __init__(
+        self,
+        xs: Sequence[float],
+        closed: Sequence[Value],
+        turns: Sequence[bool] = (),
+    ) -> None:
         self.trace, self.since = self, tick()
         self.arguments = [Value(x) for x in xs]
         self.closed: list[Value] = []
+        self._turns = turns
         self.code: list[Instruction] = []
         self.guards: list[Guard] = []
         self._slots: dict[Value, Operand] = {x: i for i, x in enumerate(self.arguments)}
@@ -105,10 +112,14 @@ class Trace:
     def decide(self, x: Value) -> bool:
         """The truth of x, which the tape guards from now on."""
         outcome, slot = x._data != 0.0, self.operand(x)
-        if type(slot) is int and slot not in self._decided:
+        if isinstance(slot, float):
+            return outcome
+        if slot not in self._decided:
+            if len(self.guards) < len(self._turns):
+                outcome = self._turns[len(self.guards)]
             self._decided[slot] = outcome
             self.guards.append(Guard(len(self.code), slot, outcome, caller()))
-        return outcome
+        return self._decided[slot]
 
     def follows(self, x: Any) -> bool:
         """Whether x depends on an input."""

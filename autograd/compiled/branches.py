@@ -1,0 +1,116 @@
+"""The paths of one lane of a batch, and how each is run.
+
+turns    the outcomes of a path's guards: they alone say which path a lane is on
+way      a path ready to run, and how many lanes have taken it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .columns import Column
+from .jit import MOST_PATHS, Path, Tree, _numbers
+from .structure import Form
+from .tape import Executable, Operand, Tape
+
+Turns = tuple[bool, ...]
+
+
+@dataclass
+class Way:
+    """A path ready to run: the turns that lead to it, and how many lanes took it."""
+
+    turns: Turns
+    tape: Tape
+    guards: tuple[int, ...]  # which turn each guard that is left on the tape checks
+    executable: Executable
+    taken: int = 0
+
+    def other(self, k: int) -> Turns:
+        """The turns of a lane that fails guard k of the tape first."""
+        turn = self.guards[k]
+        return (*self.turns[:turn], not self.turns[turn])
+
+
+class Branches(Tree):
+    """The paths of one lane; a new one can be made to take given turns.
+
+    A lane of a batch can miss a guard that its numbers pass one by one, since vector
+    code rounds its functions differently. It is on the path that its batch says.
+    """
+
+    caller = "vmap"
+
+    def __init__(self, owner: Any, form: Form) -> None:
+        super().__init__(owner, form)
+        self._ways: list[Way] = []
+
+    def __getstate__(self) -> Any:
+        return super().__getstate__(), [way.taken for way in self._ways]
+
+    def __setstate__(self, state: Any) -> None:
+        tree, taken = state
+        super().__setstate__(tree)
+        self._ways = list(map(_way, self.paths))
+        for way, count in zip(self._ways, taken):
+            way.taken = count
+
+    @property
+    def ways(self) -> list[Way]:
+        """The paths known, those that were taken most first."""
+        return sorted(self._ways, key=lambda way: -way.taken)
+
+    @property
+    def outputs(self) -> tuple[Operand, ...]:
+        return self.paths[0].long.outputs
+
+    @property
+    def outputs_form(self) -> Form:
+        return self.paths[0].form
+
+    def columns(self, inputs: Sequence[Column]) -> list[Column]:
+        """The inputs, and those closed over, as numbers."""
+        return _numbers([*inputs, *self.closed])
+
+    def grow(self, turns: Turns, xs: list[float]) -> None:
+        """Trace the path that begins with these turns, at a point."""
+        with self._lock:
+            if way_of(self._ways, turns) is not None:
+                return  # another thread has been here
+            if len(self.paths) >= MOST_PATHS:
+                place = self._place(turns)
+                raise ValueError(
+                    f"vmap: f must take at most {MOST_PATHS} paths, but the comparison "
+                    f"at {place} leads to one more; write where(condition, a, b) there"
+                )
+            path = self._traced(xs, turns)
+            if self.paths and path.form != self.outputs_form:
+                raise TypeError(
+                    "vmap: f must give the same containers for every lane, but a "
+                    "branch gives others; return the same structure from each"
+                )
+            self.paths.append(path)
+            self.path = self.path or path
+            self._ways.append(_way(path))
+
+    def _place(self, turns: Turns) -> str:
+        """The source line of the last of these turns."""
+        k = len(turns) - 1
+        known = (path for path in self.paths if turns_of(path)[:k] == turns[:k])
+        return next(known).long.guards[k].place
+
+
+def turns_of(path: Path) -> Turns:
+    return tuple([guard.expected for guard in path.long.guards])
+
+
+def _way(path: Path) -> Way:
+    return Way(turns_of(path), path.short, path.kept, path.executable)
+
+
+def way_of(ways: Sequence[Way], turns: Turns) -> Way | None:
+    """The first way that begins with these turns."""
+    known = (way for way in ways if way.turns[: len(turns)] == turns)
+    return next(known, None)
