@@ -14,29 +14,29 @@ from typing import Any, TypeVar
 T = TypeVar("T", bound=Callable[..., Any])
 
 
-def _load() -> tuple[Any, str]:
-    """The extension, or None and in words why it does not run."""
+def load(name: str) -> tuple[Any, str]:
+    """An extension of this package, or None and in words why it does not run."""
     if os.environ.get("AUTOGRAD_PURE", "0") not in ("", "0"):
         return None, "AUTOGRAD_PURE is set"
     try:
-        return import_module("._value", __package__), ""
+        return import_module(f".{name}", __package__), ""
     except ModuleNotFoundError:
-        return None, "autograd._value was not built (no C compiler at install time?)"
+        return None, f"autograd.{name} was not built (no C compiler at install time?)"
     except ImportError as error:
         return None, str(error)
 
 
-_engine, reason = _load()
+_engine, reason = load("_value")
 python_twins: dict[Any, Any] = {}  # of what C replaced: the original of each
 
 
-def in_c(python: T) -> T:
+def in_c(python: T, extension: Any = _engine) -> T:
     """Give the C twin of a class or function, or the same back where there is none.
 
     >>> in_c(len) is len
     True
     """
-    twin = getattr(_engine, python.__name__, python)
+    twin = getattr(extension, python.__name__, python)
     if twin is not python:
         python_twins[twin] = python
         if isinstance(python, type):

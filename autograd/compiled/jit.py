@@ -20,10 +20,11 @@ from threading import RLock
 from types import MethodType
 from typing import Any, Final, NamedTuple
 
+from ..accelerator import python_twins
 from ..primitives import Primitive
 from ..transforms import _Recording
 from ..value import Value, _node, watchers, watching
-from . import source
+from . import calls, source
 from .simplify import simplify
 from .structure import NUMBER, Form, Static, fill, filler, flatten
 from .tape import Executable, Tape
@@ -62,14 +63,18 @@ def jit(f: Callable[..., Any], static_argnums: int | Sequence[int] = ()) -> Comp
     return Compiled(f, (static_argnums,) if chosen is None else tuple(chosen))
 
 
+@calls.called_in_c
 class Compiled:
     """A compiled function: for each form of arguments, a tree of paths."""
+
+    ready: Any = None  # the path taken last, if C can call it
 
     def __init__(self, f: Callable[..., Any], static: tuple[Any, ...]) -> None:
         self.f: Callable[..., Any] | None = f
         self.static = static
         self.trees: dict[Form, Tree] = {}
         self._of_floats: dict[int, Tree] = {}  # by number of arguments
+        self._last: Tree | None = None  # that Python has called
         self._name_as(f)
 
     def _name_as(self, f: Any) -> None:
@@ -88,13 +93,21 @@ class Compiled:
                 path: Any = tree.path
                 ys, failed = path.scalar(args)
                 if failed < 0:
-                    path.taken += 1
+                    path.count()
+                    self._note(tree)
                     return path.fill(ys)
         tree, numbers = self.tree(*args, **kwargs)
         result = tree.call(numbers)
+        self._note(tree)
         if not kwargs and not self.static and _FLOAT.issuperset(map(type, args)):
             self._of_floats[len(args)] = tree
         return result
+
+    def _note(self, tree: Tree) -> None:
+        """Keep the paths called last, and let C have the next call if it can."""
+        self._last = tree
+        if calls.extension is not None:
+            self.ready = tree.ready()
 
     def __get__(self, owner: Any, kind: type | None = None) -> Any:
         return self if owner is None else MethodType(self, owner)
@@ -129,11 +142,14 @@ class Compiled:
     def path(self, *args: Any, **kwargs: Any) -> Path:
         """The path taken at these arguments; without any, by the last call."""
         if args or kwargs:
-            tree, numbers = self.tree(*args, **kwargs)
-            return tree.run(_numbers(numbers))[0]
-        for tree in reversed(self.trees.values()):
-            if tree.path is not None:
-                return tree.path
+            self._last, numbers = self.tree(*args, **kwargs)
+            self.ready = None
+            return self._last.run(_numbers(numbers))[0]
+        if self.ready is not None:
+            path: Path = self.ready.path
+            return path
+        if self._last is not None and self._last.path is not None:
+            return self._last.path
         raise ValueError(
             f"jit: {self.__name__} must have been called, but has no tape yet; pass "
             "arguments to have it traced"
@@ -170,13 +186,16 @@ class Compiled:
             self.f = self.f.found()
 
 
+calls.connect(python_twins.get(Compiled, Compiled).__call__, watchers)
+
+
 class Path:
     """One way through a function: its tape, and what its results are put into."""
 
     def __init__(self, tape: Tape, form: Form, own: int) -> None:
         self.long, self.form = tape, form
         self.own = own  # how many inputs are arguments; the others were closed over
-        self.taken = 0
+        self._taken = 0
         self.branches: list[dict[bool, Path]] = []  # for each guard, shared by paths
         self._compile()
 
@@ -187,7 +206,17 @@ class Path:
         at_point = source.compile(self.short) if brief else self.executable
         self.scalar, self.fill = at_point.scalar, filler(self.form)
         self.row: Row | None = None  # for calls on Values
+        self.rare: int | None = calls.OFTEN if brief else 0  # calls before it is ready
+        self.ready: Any = None  # for C to call
         self._sources: frozenset[int] | None = None
+
+    @property
+    def taken(self) -> int:
+        """How many calls went this way."""
+        return self._taken + (self.ready.taken if self.ready is not None else 0)
+
+    def count(self) -> None:
+        self._taken += 1
 
     def sources(self) -> frozenset[int]:
         """The inputs that the first output depends on, other than by comparisons."""
@@ -205,7 +234,7 @@ class Path:
         return self.long, self.form, self.own, self.taken, self.branches
 
     def __setstate__(self, state: Any) -> None:
-        self.long, self.form, self.own, self.taken, self.branches = state
+        self.long, self.form, self.own, self._taken, self.branches = state
         self._compile()
 
     def __repr__(self) -> str:
@@ -282,11 +311,34 @@ class Tree:
         while True:
             ys, failed = path.scalar(self.inputs(xs, path))
             if failed < 0:
-                path.taken += 1
+                path.count()
                 self.path = path
                 return path, ys
             failed = path.kept[failed]
             path = self.after(path, failed) or self.add(xs, path, failed)
+
+    def ready(self) -> Any:
+        """The path taken last for C to call, once it was taken often."""
+        path = self.path
+        if path is None or path.rare is None or path.taken <= path.rare:
+            return path and path.ready
+        with self._lock:
+            if path.rare is not None:
+                path.rare = None  # whatever comes of it, it is tried once
+                if path.long.inputs == path.own:
+                    path.ready = calls.ready(path, self.form)
+                    self._lead()
+        return path.ready
+
+    def _lead(self) -> None:
+        """Tell each path that C calls which other one holds where a guard fails."""
+        for path in self.paths:
+            if path.ready is None:
+                continue
+            for k, guard in enumerate(path.kept):
+                other = self.after(path, guard)
+                if other is not None and other.ready is not None:
+                    path.ready.leads(k, other.ready)
 
     def inputs(self, xs: Sequence[float], path: Path) -> Sequence[float]:
         """The numbers a path runs on: those given, and those it closed over."""

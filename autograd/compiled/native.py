@@ -176,6 +176,11 @@ class Compiled:
             {f"back.{i}": back.address for i, back in enumerate(self._callbacks)},
         )
 
+    @property
+    def calls_back(self) -> bool:
+        """Whether a row of it runs Python, which can raise."""
+        return bool(self._callbacks)
+
     def address(self, name: str) -> int:
         return int(self._engine.get_function_address(name))
 
@@ -237,6 +242,16 @@ def _split(tape: Tape, is_shared: Sequence[bool]) -> Split:
     return Split(shared, own, checks, places)
 
 
+class Entry(NamedTuple):
+    """Machine code at an address: (in, out, workspace) -> the guard that fails, or -1.
+
+    It stays there as long as the executable that gave it.
+    """
+
+    address: int
+    workspace: int  # doubles
+
+
 class Native:
     """A tape as an executable of machine code: see `tape.Executable`."""
 
@@ -288,6 +303,13 @@ class Native:
                     [(plan, Target(), 0)], self._machine, self._contract
                 )
             return self._scalar
+
+    def entry(self) -> Entry | None:
+        """The code of one point for C to call; None if it calls Python back."""
+        compiled = self._compiled_scalar()
+        if compiled.calls_back:
+            return None
+        return Entry(compiled.address("scalar"), compiled.codes[0].places)
 
     def ir(self) -> str:
         """The LLVM code of a call at one point."""

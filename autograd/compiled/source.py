@@ -92,6 +92,9 @@ class Source:
         except ARITHMETIC_ERRORS:
             return self.tape.run(xs)
 
+    def entry(self) -> None:
+        """There is no machine code that C could call."""
+
     def batch(
         self, columns: Sequence[Any], n: int, outs: Sequence[Any], failed: Any
     ) -> None:

@@ -119,6 +119,9 @@ class Executable(Protocol):
     def scalar(self, xs: Sequence[float]) -> tuple[tuple[float, ...], int]:
         """(outputs, -1), or ((), the index of the first guard that fails)."""
 
+    def entry(self) -> Any:
+        """Where C can call the code of one point, or None: see `native.Entry`."""
+
     def batch(
         self, columns: Sequence[Any], n: int, outs: Sequence[Any], failed: Any
     ) -> None:

@@ -1,0 +1,800 @@
+/* Calls of ready functions: from Python objects to machine code and back, in C.
+
+   jit.py says what a compiled function does; this is the short way through it, for calls
+   that look like the last one. The numbers of the arguments are read by a list of steps
+   made once for their form, the code of a path runs on them, and other steps build the
+   result. Whatever does not fit in every detail (another form, a Value, a keyword, a
+   thread that is watched, a branch no one has taken) goes to Python's `__call__`, which
+   can do it all and sees it untouched: nothing has happened yet.
+
+   step    one part of a form: a number, a container and how many items it has, …
+   ready   a path that can be called from here: its steps, its code, its branches
+
+   Nothing is kept between calls but what was there before, so calls from many threads,
+   and calls within calls, do not meet. */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <structmember.h>
+
+#ifndef Py_LIMITED_API
+#error "compile with -DPy_LIMITED_API=0x030B0000: one binary for 3.11 and later"
+#endif
+
+#if defined(__GNUC__)
+#define INLINE static inline __attribute__((always_inline))
+#else
+#define INLINE static inline
+#endif
+
+#define MOST_AXES 32 /* of an array that is read here */
+#define ON_STACK 512 /* doubles that a call keeps on the stack */
+
+typedef PyObject *(*Vectorcall)(PyObject *, PyObject *const *, size_t, PyObject *);
+typedef int32_t (*Code)(const double *in, double *out, double *workspace);
+
+static struct {
+    PyObject *call;            /* Compiled.__call__ of Python */
+    PyObject *watchers;        /* a dict, empty while no thread is watched */
+    PyObject *array, *float64; /* types of NumPy */
+    PyObject *empty;           /* numpy.empty */
+} python;
+
+static PyTypeObject *CompiledType, *ReadyType;
+
+/* ---- steps -------------------------------------------------------------------------- */
+
+enum { NUMBER, STATIC, LIST, TUPLE, NAMED, DICT, ARRAY, KINDS };
+
+typedef struct {
+    int kind;
+    Py_ssize_t count;  /* of items, axes or keys */
+    PyObject *object;  /* what is static, the type of a named tuple, keys, a shape */
+    Py_ssize_t *shape; /* of an array */
+} Step;
+
+typedef struct {
+    Step *steps;
+    Py_ssize_t count;
+} Steps;
+
+static void free_steps(Steps *steps)
+{
+    for (Py_ssize_t i = 0; i < steps->count; i++) {
+        Py_CLEAR(steps->steps[i].object);
+        PyMem_Free(steps->steps[i].shape);
+    }
+    PyMem_Free(steps->steps);
+    steps->steps = NULL;
+    steps->count = 0;
+}
+
+static int make_shape(Step *step)
+{
+    step->count = PyTuple_Size(step->object);
+    if (step->count < 0)
+        return -1;
+    if (step->count > MOST_AXES) {
+        PyErr_SetString(PyExc_ValueError, "Ready: an array must have at most 32 axes");
+        return -1;
+    }
+    step->shape = PyMem_Calloc((size_t)step->count + 1, sizeof(Py_ssize_t));
+    if (!step->shape) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < step->count; i++) {
+        PyObject *length = PyTuple_GetItem(step->object, i);
+        step->shape[i] = length ? PyLong_AsSsize_t(length) : -1;
+        if (step->shape[i] < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int make_step(Step *step, PyObject *given)
+{
+    if (!PyArg_ParseTuple(given, "inO:Ready", &step->kind, &step->count, &step->object)) {
+        step->object = NULL;
+        return -1;
+    }
+    Py_INCREF(step->object);
+    if (step->kind < 0 || step->kind >= KINDS || step->count < 0 ||
+        (step->kind == DICT && PyTuple_Size(step->object) != step->count)) {
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_ValueError, "Ready: a step must be (kind, count, object)");
+        return -1;
+    }
+    return step->kind == ARRAY ? make_shape(step) : 0;
+}
+
+/* Read a list of (kind, count, object), in the order of the numbers. */
+static int make_steps(Steps *steps, PyObject *given)
+{
+    Py_ssize_t count = PyList_Size(given);
+    if (count < 0)
+        return -1;
+    steps->steps = PyMem_Calloc((size_t)count + 1, sizeof(Step));
+    if (!steps->steps) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (; steps->count < count; steps->count++)
+        if (make_step(&steps->steps[steps->count], PyList_GetItem(given, steps->count)) < 0) {
+            steps->count++; /* so that what it holds already is freed */
+            return -1;
+        }
+    return 0;
+}
+
+/* ---- numbers out of arguments --------------------------------------------------------- */
+
+typedef struct {
+    const Step *at, *end;
+    double *to, *full;
+} Reader;
+
+static int take(Reader *reader, PyObject *x);
+
+static int take_number(Reader *reader, PyObject *x)
+{
+    double number;
+    if (PyFloat_CheckExact(x) || (PyObject *)Py_TYPE(x) == python.float64)
+        number = PyFloat_AsDouble(x);
+    else if (PyLong_CheckExact(x)) {
+        number = PyLong_AsDouble(x);
+        if (number == -1.0 && PyErr_Occurred()) {
+            PyErr_Clear();
+            return 0;
+        }
+    } else
+        return 0;
+    if (reader->to == reader->full)
+        return 0;
+    *reader->to++ = number;
+    return 1;
+}
+
+/* Only texts are compared: whatever else is static has to be the same object. */
+static int is_same(PyObject *x, PyObject *known)
+{
+    return x == known || (PyUnicode_CheckExact(x) && PyUnicode_CheckExact(known) &&
+                          PyUnicode_Compare(x, known) == 0);
+}
+
+static int take_keys(Reader *reader, const Step *step, PyObject *x)
+{
+    PyObject *key, *item;
+    Py_ssize_t place = 0;
+    if (!PyDict_CheckExact(x) || PyDict_Size(x) != step->count)
+        return 0;
+    for (Py_ssize_t i = 0; PyDict_Next(x, &place, &key, &item); i++)
+        if (!is_same(key, PyTuple_GetItem(step->object, i)) || !take(reader, item))
+            return 0;
+    return 1;
+}
+
+static void take_axis(Reader *reader, const Py_buffer *view, int axis, const char *from)
+{
+    Py_ssize_t stride = view->strides[axis];
+    if (axis + 1 < view->ndim)
+        for (Py_ssize_t i = 0; i < view->shape[axis]; i++)
+            take_axis(reader, view, axis + 1, from + i * stride);
+    else
+        for (Py_ssize_t i = 0; i < view->shape[axis]; i++, reader->to++)
+            memcpy(reader->to, from + i * stride, sizeof(double));
+}
+
+static int is_of_doubles(const Py_buffer *view)
+{
+    return view->itemsize == sizeof(double) && view->format &&
+           strcmp(view->format, "d") == 0;
+}
+
+static int take_array(Reader *reader, const Step *step, PyObject *x)
+{
+    Py_buffer view;
+    Py_ssize_t total = 1;
+    int fits;
+    if ((PyObject *)Py_TYPE(x) != python.array)
+        return 0;
+    if (PyObject_GetBuffer(x, &view, PyBUF_RECORDS_RO) < 0) {
+        PyErr_Clear();
+        return 0;
+    }
+    fits = view.ndim == step->count && is_of_doubles(&view);
+    for (int i = 0; fits && i < view.ndim; i++) {
+        fits = view.shape[i] == step->shape[i];
+        total *= view.shape[i];
+    }
+    fits = fits && total <= reader->full - reader->to;
+    if (fits && total)
+        take_axis(reader, &view, 0, view.buf);
+    PyBuffer_Release(&view);
+    return fits;
+}
+
+/* Whether x fits the next steps; writes its numbers down. Runs no Python. */
+static int take(Reader *reader, PyObject *x)
+{
+    const Step *step = reader->at++;
+    if (step >= reader->end)
+        return 0;
+    switch (step->kind) {
+    case NUMBER:
+        return take_number(reader, x);
+    case STATIC:
+        return is_same(x, step->object);
+    case LIST:
+        if (!PyList_CheckExact(x) || PyList_Size(x) != step->count)
+            return 0;
+        for (Py_ssize_t i = 0; i < step->count; i++)
+            if (!take(reader, PyList_GetItem(x, i)))
+                return 0;
+        return 1;
+    case TUPLE:
+    case NAMED:
+        if (step->kind == TUPLE ? !PyTuple_CheckExact(x)
+                                : (PyObject *)Py_TYPE(x) != step->object)
+            return 0;
+        if (PyTuple_Size(x) != step->count)
+            return 0;
+        for (Py_ssize_t i = 0; i < step->count; i++)
+            if (!take(reader, PyTuple_GetItem(x, i)))
+                return 0;
+        return 1;
+    case DICT:
+        return take_keys(reader, step, x);
+    default:
+        return take_array(reader, step, x);
+    }
+}
+
+/* ---- numbers into a result -------------------------------------------------------------- */
+
+typedef struct {
+    const Step *at;
+    const double *from;
+} Builder;
+
+static PyObject *give(Builder *builder);
+
+static PyObject *give_list(Builder *builder, Py_ssize_t count)
+{
+    PyObject *list = PyList_New(count);
+    for (Py_ssize_t i = 0; list && i < count; i++) {
+        PyObject *item = give(builder);
+        if (!item || PyList_SetItem(list, i, item) < 0)
+            Py_CLEAR(list);
+    }
+    return list;
+}
+
+static PyObject *give_tuple(Builder *builder, Py_ssize_t count, PyObject *kind)
+{
+    PyObject *named, *tuple = PyTuple_New(count);
+    for (Py_ssize_t i = 0; tuple && i < count; i++) {
+        PyObject *item = give(builder);
+        if (!item || PyTuple_SetItem(tuple, i, item) < 0)
+            Py_CLEAR(tuple);
+    }
+    if (!kind || !tuple)
+        return tuple;
+    named = PyObject_Call(kind, tuple, NULL);
+    Py_DECREF(tuple);
+    return named;
+}
+
+static PyObject *give_dict(Builder *builder, const Step *step)
+{
+    PyObject *dict = PyDict_New();
+    for (Py_ssize_t i = 0; dict && i < step->count; i++) {
+        PyObject *item = give(builder);
+        if (!item || PyDict_SetItem(dict, PyTuple_GetItem(step->object, i), item) < 0)
+            Py_CLEAR(dict);
+        Py_XDECREF(item);
+    }
+    return dict;
+}
+
+static PyObject *give_array(Builder *builder, const Step *step)
+{
+    PyObject *array = PyObject_CallFunctionObjArgs(python.empty, step->object, NULL);
+    Py_buffer view;
+    if (!array || PyObject_GetBuffer(array, &view, PyBUF_CONTIG) < 0) {
+        Py_XDECREF(array);
+        return NULL;
+    }
+    memcpy(view.buf, builder->from, (size_t)view.len);
+    builder->from += view.len / (Py_ssize_t)sizeof(double);
+    PyBuffer_Release(&view);
+    return array;
+}
+
+static PyObject *give(Builder *builder)
+{
+    const Step *step = builder->at++;
+    switch (step->kind) {
+    case NUMBER:
+        return PyFloat_FromDouble(*builder->from++);
+    case STATIC:
+        Py_INCREF(step->object);
+        return step->object;
+    case LIST:
+        return give_list(builder, step->count);
+    case TUPLE:
+        return give_tuple(builder, step->count, NULL);
+    case NAMED:
+        return give_tuple(builder, step->count, step->object);
+    case DICT:
+        return give_dict(builder, step);
+    default:
+        return give_array(builder, step);
+    }
+}
+
+/* ---- a path that is ready ----------------------------------------------------------------- */
+
+typedef struct Ready Ready;
+
+struct Ready {
+    PyObject_HEAD
+    Code code;
+    Py_ssize_t inputs, outputs, workspace, guards;
+    Steps takes, gives;
+    Ready **branches; /* for each guard, the path that holds where it fails, or NULL */
+    PyObject *path;   /* of Python: it keeps the code in memory, too */
+    long long taken;
+    int slow; /* it takes so long that other threads should run meanwhile */
+};
+
+/* Numbers that the steps hold, so that no result reads or writes beyond them. */
+static Py_ssize_t numbers_in(const Steps *steps)
+{
+    Py_ssize_t total = 0;
+    for (Py_ssize_t i = 0; i < steps->count; i++) {
+        const Step *step = &steps->steps[i];
+        Py_ssize_t numbers = step->kind == NUMBER;
+        if (step->kind == ARRAY) {
+            numbers = 1;
+            for (Py_ssize_t axis = 0; axis < step->count; axis++)
+                numbers *= step->shape[axis];
+        }
+        total += numbers;
+    }
+    return total;
+}
+
+/* Ready(path, address, (inputs, outputs, workspace, guards), takes, gives, slow) */
+static PyObject *ready_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+    PyObject *path, *takes, *gives;
+    unsigned long long address;
+    Py_ssize_t inputs, outputs, workspace, guards;
+    int slow;
+    Ready *self;
+    if (keywords && PyDict_Size(keywords)) {
+        PyErr_SetString(PyExc_TypeError, "Ready: no argument must be named");
+        return NULL;
+    }
+    if (!PyArg_ParseTuple(args, "OK(nnnn)OOp:Ready", &path, &address, &inputs, &outputs,
+                          &workspace, &guards, &takes, &gives, &slow))
+        return NULL;
+    self = (Ready *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
+    if (!self)
+        return NULL;
+    Py_INCREF(path);
+    self->path = path;
+    self->code = (Code)(uintptr_t)address;
+    self->inputs = inputs;
+    self->outputs = outputs;
+    self->workspace = workspace;
+    self->guards = guards;
+    self->slow = slow;
+    if (make_steps(&self->takes, takes) < 0 || make_steps(&self->gives, gives) < 0) {
+        Py_DECREF((PyObject *)self);
+        return NULL;
+    }
+    self->branches = PyMem_Calloc((size_t)guards + 1, sizeof(Ready *));
+    if (!self->branches || numbers_in(&self->takes) != inputs ||
+        numbers_in(&self->gives) != outputs) {
+        if (self->branches)
+            PyErr_SetString(PyExc_ValueError, "Ready: steps must have each number");
+        else
+            PyErr_NoMemory();
+        Py_DECREF((PyObject *)self);
+        return NULL;
+    }
+    return (PyObject *)self;
+}
+
+static int ready_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Ready *ready = (Ready *)self;
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(ready->path);
+    for (Py_ssize_t i = 0; ready->branches && i < ready->guards; i++)
+        Py_VISIT(ready->branches[i]);
+    for (Py_ssize_t i = 0; i < ready->takes.count; i++)
+        Py_VISIT(ready->takes.steps[i].object);
+    for (Py_ssize_t i = 0; i < ready->gives.count; i++)
+        Py_VISIT(ready->gives.steps[i].object);
+    return 0;
+}
+
+/* Steps stay until the end: a call that is under way may still build its result. */
+static int ready_clear(PyObject *self)
+{
+    Ready *ready = (Ready *)self;
+    for (Py_ssize_t i = 0; ready->branches && i < ready->guards; i++)
+        Py_CLEAR(ready->branches[i]);
+    Py_CLEAR(ready->path);
+    return 0;
+}
+
+static void ready_dealloc(PyObject *self)
+{
+    Ready *ready = (Ready *)self;
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    ready_clear(self);
+    free_steps(&ready->takes);
+    free_steps(&ready->gives);
+    PyMem_Free(ready->branches);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
+    Py_DECREF(type);
+}
+
+static void keep(Ready **place, Ready *ready)
+{
+    PyObject *before = (PyObject *)*place;
+    Py_XINCREF((PyObject *)ready);
+    *place = ready;
+    Py_XDECREF(before);
+}
+
+/* leads(guard, other): where that guard fails, the other path holds. */
+static PyObject *ready_leads(PyObject *self, PyObject *args)
+{
+    Ready *ready = (Ready *)self, *other;
+    Py_ssize_t guard;
+    if (!PyArg_ParseTuple(args, "nO!:leads", &guard, ReadyType, &other))
+        return NULL;
+    if (guard < 0 || guard >= ready->guards) {
+        PyErr_SetString(PyExc_IndexError, "leads: guard must be one of the path's");
+        return NULL;
+    }
+    keep(&ready->branches[guard], other);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef ready_methods[] = {
+    {"leads", ready_leads, METH_VARARGS, "Say which path holds where a guard fails."},
+    {NULL, NULL, 0, NULL}};
+
+static PyMemberDef ready_members[] = {
+    {"taken", T_LONGLONG, offsetof(Ready, taken), READONLY, NULL},
+    {"path", T_OBJECT_EX, offsetof(Ready, path), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL}};
+
+static PyType_Slot ready_slots[] = {
+    {Py_tp_new, ready_new},
+    {Py_tp_dealloc, ready_dealloc},
+    {Py_tp_traverse, ready_traverse},
+    {Py_tp_clear, ready_clear},
+    {Py_tp_methods, ready_methods},
+    {Py_tp_members, ready_members},
+    {0, NULL}};
+
+static PyType_Spec ready_spec = {
+    .name = "autograd.compiled._call.Ready",
+    .basicsize = sizeof(Ready),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .slots = ready_slots};
+
+/* ---- the function ------------------------------------------------------------------------- */
+
+typedef struct {
+    PyObject_HEAD
+    Vectorcall call;
+    PyObject *dict, *weak;
+    Ready *ready; /* the path taken last, if it is one that can be called from here */
+} Compiled;
+
+static int32_t run(const Ready *ready, double *numbers)
+{
+    double *out = numbers + ready->inputs, *workspace = out + ready->outputs;
+    int32_t failed;
+    if (!ready->slow)
+        return ready->code(numbers, out, workspace);
+    Py_BEGIN_ALLOW_THREADS
+    failed = ready->code(numbers, out, workspace);
+    Py_END_ALLOW_THREADS
+    return failed;
+}
+
+enum { ELSEWHERE = -2 }; /* these arguments are for Python */
+
+/* Run a path on the arguments; gives the guard that failed, -1, or ELSEWHERE. */
+static int32_t attempt(const Ready *ready, PyObject *const *args, Py_ssize_t n,
+                       double *numbers)
+{
+    Reader reader = {ready->takes.steps, ready->takes.steps + ready->takes.count, numbers,
+                     numbers + ready->inputs};
+    for (Py_ssize_t i = 0; i < n; i++)
+        if (!take(&reader, args[i]))
+            return ELSEWHERE;
+    return reader.at == reader.end ? run(ready, numbers) : ELSEWHERE;
+}
+
+/* The result of one path, whose number of doubles is known; other if its guard fails. */
+static PyObject *call_path(Ready *ready, PyObject *const *args, Py_ssize_t n,
+                           Ready **other)
+{
+    double room[ON_STACK], *numbers = room;
+    Py_ssize_t size = ready->inputs + ready->outputs + ready->workspace;
+    PyObject *result = NULL;
+    int32_t failed;
+    if (size > ON_STACK) {
+        numbers = PyMem_Malloc((size_t)size * sizeof(double));
+        if (!numbers)
+            return PyErr_NoMemory();
+    }
+    failed = attempt(ready, args, n, numbers);
+    if (failed == -1) {
+        Builder builder = {ready->gives.steps, numbers + ready->inputs};
+        result = give(&builder);
+    } else if (failed >= 0 && failed < ready->guards)
+        keep(other, ready->branches[failed]);
+    if (numbers != room)
+        PyMem_Free(numbers);
+    return result;
+}
+
+/* The result by ready paths alone; NULL without an error if Python has to see to it. */
+static PyObject *call_ready(Compiled *self, PyObject *const *args, Py_ssize_t n)
+{
+    Ready *ready = NULL;
+    PyObject *result = NULL;
+    keep(&ready, self->ready);
+    while (ready) {
+        Ready *other = NULL;
+        result = call_path(ready, args, n, &other);
+        if (!other)
+            break;
+        Py_DECREF((PyObject *)ready);
+        ready = other;
+    }
+    if (result) {
+        ready->taken++;
+        if (self->ready != ready)
+            keep(&self->ready, ready);
+    }
+    Py_XDECREF((PyObject *)ready);
+    return result;
+}
+
+/* Python's function on (self, *args). */
+static PyObject *call_python(PyObject *self, PyObject *const *args, Py_ssize_t n,
+                             PyObject *keywords)
+{
+    PyObject *result, *positional;
+    if (!python.call) {
+        PyErr_SetString(PyExc_RuntimeError, "autograd.compiled._call: not connected");
+        return NULL;
+    }
+    positional = PyTuple_New(n + 1);
+    if (!positional)
+        return NULL;
+    Py_INCREF(self);
+    PyTuple_SetItem(positional, 0, self);
+    for (Py_ssize_t i = 0; i < n; i++) {
+        Py_INCREF(args[i]);
+        PyTuple_SetItem(positional, i + 1, args[i]);
+    }
+    result = PyObject_Call(python.call, positional, keywords);
+    Py_DECREF(positional);
+    return result;
+}
+
+static PyObject *named(PyObject *const *items, PyObject *names)
+{
+    PyObject *keywords = PyDict_New();
+    for (Py_ssize_t i = 0; keywords && i < PyTuple_Size(names); i++)
+        if (PyDict_SetItem(keywords, PyTuple_GetItem(names, i), items[i]) < 0)
+            Py_CLEAR(keywords);
+    return keywords;
+}
+
+static PyObject *compiled_vectorcall(PyObject *self, PyObject *const *args, size_t flagged,
+                                     PyObject *names)
+{
+    Compiled *compiled = (Compiled *)self;
+    Py_ssize_t n = (Py_ssize_t)(flagged & (SIZE_MAX >> 1)); /* the top bit is a flag */
+    PyObject *result, *keywords = NULL;
+    if (compiled->ready && python.array && python.watchers && !PyDict_Size(python.watchers) &&
+        (!names || !PyTuple_Size(names))) {
+        result = call_ready(compiled, args, n);
+        if (result || PyErr_Occurred())
+            return result;
+    }
+    if (names && !(keywords = named(args + n, names)))
+        return NULL;
+    result = call_python(self, args, n, keywords);
+    Py_XDECREF(keywords);
+    return result;
+}
+
+static PyObject *compiled_tp_call(PyObject *self, PyObject *args, PyObject *keywords)
+{
+    PyObject *result, *slice = PyTuple_GetSlice(args, 0, PyTuple_Size(args));
+    Py_ssize_t n = PyTuple_Size(args);
+    PyObject **items = PyMem_Malloc(((size_t)n + 1) * sizeof(PyObject *));
+    if (!slice || !items) {
+        Py_XDECREF(slice);
+        PyMem_Free(items);
+        return slice ? PyErr_NoMemory() : NULL;
+    }
+    for (Py_ssize_t i = 0; i < n; i++)
+        items[i] = PyTuple_GetItem(slice, i);
+    if (keywords && PyDict_Size(keywords))
+        result = call_python(self, items, n, keywords);
+    else
+        result = compiled_vectorcall(self, items, (size_t)n, NULL);
+    Py_DECREF(slice);
+    PyMem_Free(items);
+    return result;
+}
+
+static PyObject *compiled_new(PyTypeObject *type, PyObject *Py_UNUSED(args),
+                              PyObject *Py_UNUSED(keywords))
+{
+    Compiled *self = (Compiled *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
+    if (self)
+        self->call = compiled_vectorcall;
+    return (PyObject *)self;
+}
+
+static int compiled_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(((Compiled *)self)->dict);
+    Py_VISIT(((Compiled *)self)->ready);
+    return 0;
+}
+
+static int compiled_clear(PyObject *self)
+{
+    Py_CLEAR(((Compiled *)self)->dict);
+    Py_CLEAR(((Compiled *)self)->ready);
+    return 0;
+}
+
+static void compiled_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    if (((Compiled *)self)->weak)
+        PyObject_ClearWeakRefs(self);
+    compiled_clear(self);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
+    Py_DECREF(type);
+}
+
+static PyObject *get_ready(PyObject *self, void *Py_UNUSED(closure))
+{
+    Ready *ready = ((Compiled *)self)->ready;
+    PyObject *found = ready ? (PyObject *)ready : Py_None;
+    Py_INCREF(found);
+    return found;
+}
+
+static int set_ready(PyObject *self, PyObject *given, void *Py_UNUSED(closure))
+{
+    if (given && given != Py_None && Py_TYPE(given) != ReadyType) {
+        PyErr_SetString(PyExc_TypeError, "ready: it must be a Ready or None");
+        return -1;
+    }
+    keep(&((Compiled *)self)->ready, given == Py_None ? NULL : (Ready *)given);
+    return 0;
+}
+
+static PyMemberDef compiled_members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Compiled, call), READONLY, NULL},
+    {"__dictoffset__", T_PYSSIZET, offsetof(Compiled, dict), READONLY, NULL},
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(Compiled, weak), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL}};
+
+static PyGetSetDef compiled_attributes[] = {
+    {"ready", get_ready, set_ready, "The path to call from C, or None.", NULL},
+    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL}};
+
+static PyType_Slot compiled_slots[] = {
+    {Py_tp_new, compiled_new},
+    {Py_tp_dealloc, compiled_dealloc},
+    {Py_tp_traverse, compiled_traverse},
+    {Py_tp_clear, compiled_clear},
+    {Py_tp_call, compiled_tp_call},
+    {Py_tp_members, compiled_members},
+    {Py_tp_getset, compiled_attributes},
+    {0, NULL}};
+
+#define HAVE_VECTORCALL (1ul << 11) /* Py_TPFLAGS_HAVE_VECTORCALL, unnamed before 3.12 */
+
+static PyType_Spec compiled_spec = {
+    .name = "autograd.compiled.jit.Compiled",
+    .basicsize = sizeof(Compiled),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | HAVE_VECTORCALL,
+    .slots = compiled_slots};
+
+/* ---- the module ----------------------------------------------------------------------------- */
+
+static void lend(PyObject **place, PyObject *lent)
+{
+    PyObject *before = *place;
+    Py_INCREF(lent);
+    *place = lent;
+    Py_XDECREF(before);
+}
+
+/* connect(call, watchers): the function of Python, and who watches which thread. */
+static PyObject *connect(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    PyObject *call, *watchers;
+    if (!PyArg_ParseTuple(args, "OO!:connect", &call, &PyDict_Type, &watchers))
+        return NULL;
+    lend(&python.call, call);
+    lend(&python.watchers, watchers);
+    Py_RETURN_NONE;
+}
+
+/* know_numpy(ndarray, float64, empty) */
+static PyObject *know_numpy(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    PyObject *array, *float64, *empty;
+    if (!PyArg_ParseTuple(args, "OOO:know_numpy", &array, &float64, &empty))
+        return NULL;
+    lend(&python.array, array);
+    lend(&python.float64, float64);
+    lend(&python.empty, empty);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef functions[] = {
+    {"connect", connect, METH_VARARGS, "Take in what Python lends."},
+    {"know_numpy", know_numpy, METH_VARARGS, "Take in what NumPy lends."},
+    {NULL, NULL, 0, NULL}};
+
+static int execute(PyObject *module)
+{
+    static int loaded = 0;
+    if (loaded) {
+        PyErr_SetString(
+            PyExc_ImportError,
+            "autograd.compiled._call serves one interpreter in a process, and once");
+        return -1;
+    }
+    CompiledType = (PyTypeObject *)PyType_FromSpec(&compiled_spec);
+    ReadyType = (PyTypeObject *)PyType_FromSpec(&ready_spec);
+    if (!CompiledType || !ReadyType ||
+        PyModule_AddObjectRef(module, "Compiled", (PyObject *)CompiledType) < 0 ||
+        PyModule_AddObjectRef(module, "Ready", (PyObject *)ReadyType) < 0)
+        return -1;
+    loaded = 1;
+    return 0;
+}
+
+static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, execute}, {0, NULL}};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "autograd.compiled._call",
+    .m_doc = "Calls of ready functions in C; autograd.compiled.jit says what they do.",
+    .m_methods = functions,
+    .m_slots = module_slots};
+
+PyMODINIT_FUNC PyInit__call(void) { return PyModuleDef_Init(&definition); }

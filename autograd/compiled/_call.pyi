@@ -1,0 +1,27 @@
+"""The types of `_call.c`: what `jit.py` has too, and a path that C can call."""
+
+from collections.abc import Callable
+from typing import Any
+
+from .calls import Step
+from .jit import Compiled as Compiled
+
+class Ready:
+    """A path that C can call."""
+
+    taken: int
+    path: Any
+    def __new__(
+        cls,
+        path: Any,
+        address: int,
+        sizes: tuple[int, int, int, int],
+        takes: list[Step],
+        gives: list[Step],
+        slow: bool,
+        /,
+    ) -> Ready: ...
+    def leads(self, guard: int, other: Ready, /) -> None: ...
+
+def connect(call: Callable[..., Any], watchers: dict[int, Any], /) -> None: ...
+def know_numpy(array: type, float64: type, empty: Callable[..., Any], /) -> None: ...
