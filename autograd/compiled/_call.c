@@ -15,6 +15,7 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -37,17 +38,20 @@ typedef PyObject *(*Vectorcall)(PyObject *, PyObject *const *, size_t, PyObject 
 typedef int32_t (*Code)(const double *in, double *out, double *workspace);
 
 static struct {
-    PyObject *call;            /* Compiled.__call__ of Python */
+    PyObject *call, *map;      /* Compiled.__call__ and Batched.__call__ of Python */
     PyObject *watchers;        /* a dict, empty while no thread is watched */
     PyObject *array, *float64; /* types of NumPy */
     PyObject *empty;           /* numpy.empty */
 } python;
 
-static PyTypeObject *CompiledType, *ReadyType;
+static PyTypeObject *CompiledType, *BatchedType, *ReadyType, *MappedType;
 
 /* ---- steps -------------------------------------------------------------------------- */
 
-enum { NUMBER, STATIC, LIST, TUPLE, NAMED, DICT, ARRAY, KINDS };
+enum { NUMBER, NUMBERS, STATIC, LIST, TUPLE, NAMED, DICT, ARRAY, ROWS, LANES, KINDS };
+
+/* NUMBERS is a list of them. ROWS is an array, LANES a list, with an item for each lane of
+   a batch: the shape of a row, or the steps of a lane, come with it. */
 
 typedef struct {
     int kind;
@@ -70,6 +74,13 @@ static void free_steps(Steps *steps)
     PyMem_Free(steps->steps);
     steps->steps = NULL;
     steps->count = 0;
+}
+
+static int visit_steps(const Steps *steps, visitproc visit, void *arg)
+{
+    for (Py_ssize_t i = 0; i < steps->count; i++)
+        Py_VISIT(steps->steps[i].object);
+    return 0;
 }
 
 static int make_shape(Step *step)
@@ -108,7 +119,7 @@ static int make_step(Step *step, PyObject *given)
             PyErr_SetString(PyExc_ValueError, "Ready: a step must be (kind, count, object)");
         return -1;
     }
-    return step->kind == ARRAY ? make_shape(step) : 0;
+    return step->kind == ARRAY || step->kind == ROWS ? make_shape(step) : 0;
 }
 
 /* Read a list of (kind, count, object), in the order of the numbers. */
@@ -133,8 +144,17 @@ static int make_steps(Steps *steps, PyObject *given)
 /* ---- numbers out of arguments --------------------------------------------------------- */
 
 typedef struct {
+    int64_t slot, columns, address, stride;
+} Group; /* columns of a batch that lie side by side */
+
+typedef struct {
     const Step *at, *end;
     double *to, *full;
+    double *first;      /* where slot 0 is */
+    Py_ssize_t lanes;   /* of a batch; -1 until there is one */
+    Group *group;       /* where the next one is to be written */
+    void **buffer;      /* where to keep the next buffer, which the caller frees */
+    Py_buffer *view;    /* and the next view, which the caller releases */
 } Reader;
 
 static int take(Reader *reader, PyObject *x);
@@ -217,6 +237,94 @@ static int take_array(Reader *reader, const Step *step, PyObject *x)
     return fits;
 }
 
+static int take_numbers(Reader *reader, Py_ssize_t count, PyObject *x)
+{
+    if (!PyList_CheckExact(x) || PyList_Size(x) != count)
+        return 0;
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (!take_number(reader, PyList_GetItem(x, i)))
+            return 0;
+    return 1;
+}
+
+static int is_of_length(Reader *reader, Py_ssize_t lanes)
+{
+    if (reader->lanes < 0)
+        reader->lanes = lanes;
+    return lanes > 0 && lanes == reader->lanes;
+}
+
+static int add_group(Reader *reader, Py_ssize_t columns, const void *from, Py_ssize_t stride)
+{
+    Group group = {reader->to - reader->first, columns, (int64_t)(intptr_t)from, stride};
+    if (columns > reader->full - reader->to)
+        return 0;
+    if (columns)
+        *reader->group++ = group;
+    reader->to += columns;
+    return 1;
+}
+
+/* Whether the rows have the shape, and each its numbers side by side. */
+static int is_of_rows(const Py_buffer *view, const Step *step)
+{
+    Py_ssize_t stride = sizeof(double);
+    if (view->ndim != step->count + 1 || !is_of_doubles(view) ||
+        (uintptr_t)view->buf % sizeof(double) || view->strides[0] % (Py_ssize_t)sizeof(double))
+        return 0;
+    for (int i = view->ndim - 1; i > 0; i--) {
+        if (view->shape[i] != step->shape[i - 1] || view->strides[i] != stride)
+            return 0;
+        stride *= view->shape[i];
+    }
+    return 1;
+}
+
+static int take_rows(Reader *reader, const Step *step, PyObject *x)
+{
+    Py_buffer *view = reader->view;
+    Py_ssize_t columns = 1;
+    if ((PyObject *)Py_TYPE(x) != python.array)
+        return 0;
+    if (PyObject_GetBuffer(x, view, PyBUF_RECORDS_RO) < 0) {
+        PyErr_Clear();
+        return 0;
+    }
+    reader->view++;
+    for (Py_ssize_t i = 0; i < step->count; i++)
+        columns *= step->shape[i];
+    return is_of_rows(view, step) && is_of_length(reader, view->shape[0]) &&
+           add_group(reader, columns, view->buf, view->strides[0]);
+}
+
+/* Read each lane into a row. */
+static int take_lanes(Reader *reader, const Step *step, PyObject *x)
+{
+    const Step *first = reader->at;
+    size_t lanes, row = (size_t)step->count;
+    double *rows, *to = reader->to, *full = reader->full;
+    int fits = 1;
+    if (!PyList_CheckExact(x) || !is_of_length(reader, PyList_Size(x)) || !row)
+        return 0;
+    lanes = (size_t)reader->lanes;
+    if (lanes > (size_t)PY_SSIZE_T_MAX / sizeof(double) / row)
+        return 0;
+    rows = PyMem_Malloc(lanes * row * sizeof(double));
+    if (!rows)
+        return 0;
+    *reader->buffer++ = rows;
+    reader->to = rows;
+    for (size_t i = 0; fits && i < lanes; i++) {
+        reader->at = first;
+        reader->full = rows + (i + 1) * row;
+        fits = take(reader, PyList_GetItem(x, (Py_ssize_t)i)) && reader->to == reader->full;
+    }
+    reader->to = to;
+    reader->full = full;
+    return fits &&
+           add_group(reader, step->count, rows, (Py_ssize_t)(row * sizeof(double)));
+}
+
 /* Whether x fits the next steps; writes its numbers down. Runs no Python. */
 static int take(Reader *reader, PyObject *x)
 {
@@ -226,6 +334,12 @@ static int take(Reader *reader, PyObject *x)
     switch (step->kind) {
     case NUMBER:
         return take_number(reader, x);
+    case NUMBERS:
+        return take_numbers(reader, step->count, x);
+    case ROWS:
+        return take_rows(reader, step, x);
+    case LANES:
+        return take_lanes(reader, step, x);
     case STATIC:
         return is_same(x, step->object);
     case LIST:
@@ -262,11 +376,11 @@ typedef struct {
 
 static PyObject *give(Builder *builder);
 
-static PyObject *give_list(Builder *builder, Py_ssize_t count)
+static PyObject *give_list(Builder *builder, Py_ssize_t count, int numbers)
 {
     PyObject *list = PyList_New(count);
     for (Py_ssize_t i = 0; list && i < count; i++) {
-        PyObject *item = give(builder);
+        PyObject *item = numbers ? PyFloat_FromDouble(*builder->from++) : give(builder);
         if (!item || PyList_SetItem(list, i, item) < 0)
             Py_CLEAR(list);
     }
@@ -324,7 +438,9 @@ static PyObject *give(Builder *builder)
         Py_INCREF(step->object);
         return step->object;
     case LIST:
-        return give_list(builder, step->count);
+        return give_list(builder, step->count, 0);
+    case NUMBERS:
+        return give_list(builder, step->count, 1);
     case TUPLE:
         return give_tuple(builder, step->count, NULL);
     case NAMED:
@@ -358,7 +474,9 @@ static Py_ssize_t numbers_in(const Steps *steps)
     for (Py_ssize_t i = 0; i < steps->count; i++) {
         const Step *step = &steps->steps[i];
         Py_ssize_t numbers = step->kind == NUMBER;
-        if (step->kind == ARRAY) {
+        if (step->kind == NUMBERS)
+            numbers = step->count;
+        else if (step->kind == ARRAY || step->kind == ROWS) {
             numbers = 1;
             for (Py_ssize_t axis = 0; axis < step->count; axis++)
                 numbers *= step->shape[axis];
@@ -418,11 +536,7 @@ static int ready_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(ready->path);
     for (Py_ssize_t i = 0; ready->branches && i < ready->guards; i++)
         Py_VISIT(ready->branches[i]);
-    for (Py_ssize_t i = 0; i < ready->takes.count; i++)
-        Py_VISIT(ready->takes.steps[i].object);
-    for (Py_ssize_t i = 0; i < ready->gives.count; i++)
-        Py_VISIT(ready->gives.steps[i].object);
-    return 0;
+    return visit_steps(&ready->takes, visit, arg) || visit_steps(&ready->gives, visit, arg);
 }
 
 /* Steps stay until the end: a call that is under way may still build its result. */
@@ -448,13 +562,15 @@ static void ready_dealloc(PyObject *self)
     Py_DECREF(type);
 }
 
-static void keep(Ready **place, Ready *ready)
+static void replace(PyObject **place, PyObject *new)
 {
-    PyObject *before = (PyObject *)*place;
-    Py_XINCREF((PyObject *)ready);
-    *place = ready;
+    PyObject *before = *place;
+    Py_XINCREF(new);
+    *place = new;
     Py_XDECREF(before);
 }
+
+static void keep(Ready **place, Ready *ready) { replace((PyObject **)place, (PyObject *)ready); }
 
 /* leads(guard, other): where that guard fails, the other path holds. */
 static PyObject *ready_leads(PyObject *self, PyObject *args)
@@ -495,14 +611,433 @@ static PyType_Spec ready_spec = {
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
     .slots = ready_slots};
 
+/* ---- sums over a batch, ready ----------------------------------------------------------------- */
+
+#define MOST_ARGUMENTS 13 /* of the loop over a batch */
+
+typedef struct Room Room;
+
+struct Room { /* what one call at a time works in; Python made it */
+    Room *next;
+    PyObject *keep; /* owns the memory */
+    double *shared, *workspace;
+    int count;
+    uint64_t arguments[MOST_ARGUMENTS];
+    signed char place[MOST_ARGUMENTS]; /* which one of PLACES comes here, or -1 */
+};
+
+/* The arguments that are not the same at each call, by their names in Python. */
+enum { LANE_COUNT, INS, FAILED, SUMS, PLACES };
+static const char *const place_names[PLACES] = {"n", "ins", "failed", "sums"};
+
+typedef struct {
+    PyObject_HEAD
+    Code prologue; /* what all lanes share */
+    uintptr_t loop;
+    Py_ssize_t inputs, outputs, guards, block, fields, groups, most, patient;
+    int mean;
+    Steps takes, gives;
+    PyObject *dense;     /* bytes: for each group, whether it is one dense column */
+    PyObject *way;       /* of Python: it keeps the code in memory, too */
+    PyObject *closed;    /* Values that the function closes over: while there are none */
+    PyObject *make_room; /* gives (keep, shared, workspace, arguments) */
+    Room *rooms;         /* that no call works in */
+    long long taken;     /* lanes */
+} Mapped;
+
+static void free_room(Room *room)
+{
+    Py_CLEAR(room->keep);
+    PyMem_Free(room);
+}
+
+static int read_argument(Room *room, PyObject *given)
+{
+    if (room->count == MOST_ARGUMENTS) {
+        PyErr_SetString(PyExc_ValueError, "Mapped: a loop has at most 13 arguments");
+        return -1;
+    }
+    room->place[room->count] = -1;
+    if (PyLong_Check(given))
+        room->arguments[room->count] = PyLong_AsUnsignedLongLong(given);
+    else
+        for (signed char i = 0; i < PLACES; i++)
+            if (PyUnicode_Check(given) &&
+                PyUnicode_CompareWithASCIIString(given, place_names[i]) == 0)
+                room->place[room->count] = i;
+    if (!PyLong_Check(given) && room->place[room->count] < 0)
+        PyErr_SetString(PyExc_ValueError, "Mapped: no such argument of a loop");
+    room->count++;
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+static Room *make_room(Mapped *mapped)
+{
+    PyObject *made = PyObject_CallObject(mapped->make_room, NULL), *arguments;
+    unsigned long long shared, workspace;
+    Room *room = made ? PyMem_Calloc(1, sizeof(Room)) : NULL;
+    if (!room) {
+        Py_XDECREF(made);
+        return made ? (Room *)PyErr_NoMemory() : NULL;
+    }
+    room->keep = made;
+    if (PyArg_ParseTuple(made, "OKKO!:Mapped", &room->keep, &shared, &workspace, &PyList_Type,
+                         &arguments)) {
+        int failed = 0;
+        room->shared = (double *)(uintptr_t)shared;
+        room->workspace = (double *)(uintptr_t)workspace;
+        for (Py_ssize_t i = 0; !failed && i < PyList_Size(arguments); i++)
+            failed = read_argument(room, PyList_GetItem(arguments, i));
+        if (!failed) {
+            Py_INCREF(room->keep);
+            Py_DECREF(made);
+            return room;
+        }
+    }
+    room->keep = made;
+    free_room(room);
+    return NULL;
+}
+
+static Room *enter_room(Mapped *mapped)
+{
+    Room *room = mapped->rooms;
+    if (!room)
+        return make_room(mapped);
+    mapped->rooms = room->next;
+    return room;
+}
+
+static void leave_room(Mapped *mapped, Room *room)
+{
+    room->next = mapped->rooms;
+    mapped->rooms = room;
+}
+
+/* The memory of one call: groups, then what the loop writes, in one piece. */
+typedef struct {
+    Room *room;
+    Group *groups;
+    Py_buffer *views;
+    void **buffers;
+    Py_ssize_t lanes, blocks;
+    double *sums;
+    int32_t *failed;
+} Work;
+
+static int begin_work(Work *work, const Mapped *mapped)
+{
+    size_t groups = (size_t)mapped->groups;
+    char *memory = PyMem_Calloc(
+        groups + 1, sizeof(Group) + sizeof(Py_buffer) + sizeof(void *));
+    if (!memory) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    work->groups = (Group *)memory;
+    work->views = (Py_buffer *)(work->groups + groups + 1);
+    work->buffers = (void **)(work->views + groups + 1);
+    work->sums = NULL;
+    return 0;
+}
+
+static void end_work(Work *work, const Mapped *mapped)
+{
+    for (Py_ssize_t i = 0; i < mapped->groups; i++) {
+        PyMem_Free(work->buffers[i]);
+        if (work->views[i].obj)
+            PyBuffer_Release(&work->views[i]);
+    }
+    PyMem_Free(work->groups);
+    PyMem_Free(work->sums);
+}
+
+/* Whether the arguments fit: their numbers are in the room then, or in the groups. */
+static int read_batch(Mapped *mapped, Work *work, PyObject *const *args, Py_ssize_t n)
+{
+    Reader reader = {.at = mapped->takes.steps,
+                     .end = mapped->takes.steps + mapped->takes.count,
+                     .to = work->room->shared,
+                     .full = work->room->shared + mapped->inputs,
+                     .first = work->room->shared,
+                     .lanes = -1,
+                     .group = work->groups,
+                     .buffer = work->buffers,
+                     .view = work->views};
+    const char *dense = PyBytes_AsString(mapped->dense);
+    Py_ssize_t groups;
+    for (Py_ssize_t i = 0; i < n; i++)
+        if (!take(&reader, args[i]))
+            return 0;
+    groups = reader.group - work->groups;
+    if (reader.at != reader.end || groups != PyBytes_Size(mapped->dense))
+        return 0;
+    for (Py_ssize_t i = 0; i < groups; i++) {
+        const Group *group = &work->groups[i];
+        if ((group->columns == 1 && group->stride == sizeof(double)) != (dense[i] != 0))
+            return 0;
+    }
+    work->lanes = reader.lanes;
+    return reader.lanes < mapped->most;
+}
+
+/* The groups as the loop wants them: its version may leave out the first fields. */
+static void pack_groups(const Mapped *mapped, Group *groups)
+{
+    size_t fields = (size_t)mapped->fields, size = fields * sizeof(int64_t);
+    char *to = (char *)groups;
+    for (Py_ssize_t i = 0; i < mapped->groups; i++) {
+        int64_t all[4] = {groups[i].slot, groups[i].columns, groups[i].address,
+                          groups[i].stride};
+        memcpy(to, all + 4 - fields, size);
+        to += size;
+    }
+}
+
+typedef uint64_t U;
+typedef void (*Loop12)(U, U, U, U, U, U, U, U, U, U, U, U);
+typedef void (*Loop13)(U, U, U, U, U, U, U, U, U, U, U, U, U);
+
+static void loop(const Mapped *mapped, const Work *work)
+{
+    const Room *room = work->room;
+    U places[PLACES] = {(U)work->lanes, (U)(uintptr_t)work->groups,
+                        (U)(uintptr_t)work->failed, (U)(uintptr_t)work->sums};
+    U x[MOST_ARGUMENTS];
+    for (int i = 0; i < room->count; i++)
+        x[i] = room->place[i] < 0 ? room->arguments[i] : places[(int)room->place[i]];
+    mapped->prologue(room->shared, room->shared, room->workspace);
+    if (room->count == 12)
+        ((Loop12)mapped->loop)(x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7], x[8], x[9],
+                               x[10], x[11]);
+    else
+        ((Loop13)mapped->loop)(x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7], x[8], x[9],
+                               x[10], x[11], x[12]);
+}
+
+/* Sum the blocks; whether no lane has left the path. */
+static int run_batch(Mapped *mapped, Work *work)
+{
+    size_t sums, lanes = (size_t)work->lanes;
+    work->blocks = (work->lanes + mapped->block - 1) / mapped->block;
+    sums = (size_t)work->blocks * (size_t)mapped->outputs * sizeof(double);
+    work->sums = PyMem_Malloc(sums + lanes * sizeof(int32_t));
+    if (!work->sums)
+        return 0;
+    work->failed = (int32_t *)((char *)work->sums + sums);
+    memset(work->sums, 0, sums);
+    memset(work->failed, 0xff, lanes * sizeof(int32_t)); /* -1 */
+    pack_groups(mapped, work->groups);
+    if (work->lanes >= mapped->patient) {
+        Py_BEGIN_ALLOW_THREADS
+        loop(mapped, work);
+        Py_END_ALLOW_THREADS
+    } else
+        loop(mapped, work);
+    if (mapped->guards)
+        for (size_t i = 0; i < lanes; i++)
+            if (work->failed[i] >= 0)
+                return 0;
+    return 1;
+}
+
+/* The sum of n finite numbers, a stride apart, rounded once (Shewchuk, 1997); whether it
+   came out finite. Each partial holds the bits that the next larger one has no room for. */
+static int sum_exactly(double *x, Py_ssize_t n, Py_ssize_t stride)
+{
+    double partials[64], high = 0.0, low = 0.0;
+    int count = 0;
+    for (Py_ssize_t k = 0; k < n; k++) {
+        double rest = x[k * stride];
+        int kept = 0;
+        for (int i = 0; i < count; i++) {
+            double larger = rest, smaller = partials[i];
+            if (fabs(larger) < fabs(smaller)) {
+                larger = partials[i];
+                smaller = rest;
+            }
+            rest = larger + smaller;
+            low = smaller - (rest - larger);
+            if (low != 0.0)
+                partials[kept++] = low;
+        }
+        if (!isfinite(rest) || kept == 63)
+            return 0;
+        partials[kept] = rest;
+        count = kept + 1;
+    }
+    high = partials[--count];
+    low = 0.0;
+    while (count && low == 0.0) {
+        double sum = high + partials[--count];
+        low = partials[count] - (sum - high);
+        high = sum;
+    }
+    /* Half-way cases: what is left decides, if it lies on the same side. */
+    if (count && ((low < 0.0 && partials[count - 1] < 0.0) ||
+                  (low > 0.0 && partials[count - 1] > 0.0))) {
+        double sum = high + 2.0 * low;
+        if (sum - high == 2.0 * low)
+            high = sum;
+    }
+    *x = high;
+    return 1;
+}
+
+/* Leave the totals, or means, where the sums of the first block were. */
+static int add_blocks(const Mapped *mapped, Work *work)
+{
+    for (Py_ssize_t j = 0; j < mapped->outputs; j++) {
+        if (work->blocks > 1 && !sum_exactly(work->sums + j, work->blocks, mapped->outputs))
+            return 0;
+        work->sums[j] += 0.0; /* never -0.0 */
+        if (mapped->mean)
+            work->sums[j] /= (double)work->lanes;
+    }
+    return 1;
+}
+
+static PyObject *call_mapped(Mapped *mapped, PyObject *const *args, Py_ssize_t n)
+{
+    Work work;
+    PyObject *result = NULL;
+    if (PyList_Size(mapped->closed) || begin_work(&work, mapped) < 0)
+        return NULL;
+    Py_INCREF((PyObject *)mapped);
+    work.room = enter_room(mapped);
+    if (work.room && read_batch(mapped, &work, args, n) && run_batch(mapped, &work) &&
+        add_blocks(mapped, &work)) {
+        Builder builder = {mapped->gives.steps, work.sums};
+        result = give(&builder);
+        if (result)
+            mapped->taken += work.lanes;
+    }
+    if (work.room)
+        leave_room(mapped, work.room);
+    end_work(&work, mapped);
+    Py_DECREF((PyObject *)mapped);
+    return result;
+}
+
+/* Mapped(way, (prologue, loop, make_room), (inputs, outputs, guards, block, fields),
+          takes, gives, dense, closed, mean, most, patient) */
+static PyObject *mapped_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+    PyObject *way, *takes, *gives, *room, *dense, *closed;
+    unsigned long long prologue, loop;
+    Py_ssize_t inputs, outputs, guards, block, fields, most, patient;
+    int mean;
+    Mapped *self;
+    if (keywords && PyDict_Size(keywords)) {
+        PyErr_SetString(PyExc_TypeError, "Mapped: no argument must be named");
+        return NULL;
+    }
+    if (!PyArg_ParseTuple(args, "O(KKO)(nnnnn)OOSO!pnn:Mapped", &way, &prologue, &loop, &room,
+                          &inputs, &outputs, &guards, &block, &fields, &takes, &gives,
+                          &dense, &PyList_Type, &closed, &mean, &most, &patient))
+        return NULL;
+    if (block < 1 || fields < 1 || fields > 4) {
+        PyErr_SetString(PyExc_ValueError, "Mapped: a block or a group has no such size");
+        return NULL;
+    }
+    self = (Mapped *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
+    if (!self)
+        return NULL;
+    Py_INCREF(way);
+    Py_INCREF(room);
+    Py_INCREF(dense);
+    Py_INCREF(closed);
+    self->closed = closed;
+    self->way = way;
+    self->make_room = room;
+    self->dense = dense;
+    self->prologue = (Code)(uintptr_t)prologue;
+    self->loop = (uintptr_t)loop;
+    self->inputs = inputs;
+    self->outputs = outputs;
+    self->guards = guards;
+    self->block = block;
+    self->fields = fields;
+    self->mean = mean;
+    self->most = most;
+    self->patient = patient;
+    if (make_steps(&self->takes, takes) == 0 && make_steps(&self->gives, gives) == 0) {
+        for (Py_ssize_t i = 0; i < self->takes.count; i++)
+            self->groups += self->takes.steps[i].kind == ROWS ||
+                            self->takes.steps[i].kind == LANES;
+        if (numbers_in(&self->takes) == inputs && numbers_in(&self->gives) == outputs)
+            return (PyObject *)self;
+        PyErr_SetString(PyExc_ValueError, "Mapped: steps must have each number");
+    }
+    Py_DECREF((PyObject *)self);
+    return NULL;
+}
+
+static int mapped_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Mapped *mapped = (Mapped *)self;
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(mapped->way);
+    Py_VISIT(mapped->make_room);
+    Py_VISIT(mapped->closed);
+    for (Room *room = mapped->rooms; room; room = room->next)
+        Py_VISIT(room->keep);
+    return visit_steps(&mapped->takes, visit, arg) || visit_steps(&mapped->gives, visit, arg);
+}
+
+static int mapped_clear(PyObject *self)
+{
+    Mapped *mapped = (Mapped *)self;
+    Py_CLEAR(mapped->way);
+    Py_CLEAR(mapped->make_room);
+    Py_CLEAR(mapped->closed);
+    while (mapped->rooms) {
+        Room *room = mapped->rooms;
+        mapped->rooms = room->next;
+        free_room(room);
+    }
+    return 0;
+}
+
+static void mapped_dealloc(PyObject *self)
+{
+    Mapped *mapped = (Mapped *)self;
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    mapped_clear(self);
+    Py_CLEAR(mapped->dense);
+    free_steps(&mapped->takes);
+    free_steps(&mapped->gives);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
+    Py_DECREF(type);
+}
+
+static PyMemberDef mapped_members[] = {
+    {"taken", T_LONGLONG, offsetof(Mapped, taken), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL}};
+
+static PyType_Slot mapped_slots[] = {
+    {Py_tp_new, mapped_new},
+    {Py_tp_dealloc, mapped_dealloc},
+    {Py_tp_traverse, mapped_traverse},
+    {Py_tp_clear, mapped_clear},
+    {Py_tp_members, mapped_members},
+    {0, NULL}};
+
+static PyType_Spec mapped_spec = {
+    .name = "autograd.compiled._call.Mapped",
+    .basicsize = sizeof(Mapped),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .slots = mapped_slots};
+
 /* ---- the function ------------------------------------------------------------------------- */
 
 typedef struct {
     PyObject_HEAD
     Vectorcall call;
     PyObject *dict, *weak;
-    Ready *ready; /* the path taken last, if it is one that can be called from here */
-} Compiled;
+    PyObject *ready; /* a Ready or a Mapped: how the last call went, if C can repeat it */
+} Compiled; /* or a Batched, which is one of Python's too */
 
 static int32_t run(const Ready *ready, double *numbers)
 {
@@ -522,8 +1057,10 @@ enum { ELSEWHERE = -2 }; /* these arguments are for Python */
 static int32_t attempt(const Ready *ready, PyObject *const *args, Py_ssize_t n,
                        double *numbers)
 {
-    Reader reader = {ready->takes.steps, ready->takes.steps + ready->takes.count, numbers,
-                     numbers + ready->inputs};
+    Reader reader = {.at = ready->takes.steps,
+                     .end = ready->takes.steps + ready->takes.count,
+                     .to = numbers,
+                     .full = numbers + ready->inputs};
     for (Py_ssize_t i = 0; i < n; i++)
         if (!take(&reader, args[i]))
             return ELSEWHERE;
@@ -559,7 +1096,7 @@ static PyObject *call_ready(Compiled *self, PyObject *const *args, Py_ssize_t n)
 {
     Ready *ready = NULL;
     PyObject *result = NULL;
-    keep(&ready, self->ready);
+    keep(&ready, (Ready *)self->ready);
     while (ready) {
         Ready *other = NULL;
         result = call_path(ready, args, n, &other);
@@ -570,8 +1107,8 @@ static PyObject *call_ready(Compiled *self, PyObject *const *args, Py_ssize_t n)
     }
     if (result) {
         ready->taken++;
-        if (self->ready != ready)
-            keep(&self->ready, ready);
+        if (self->ready != (PyObject *)ready) /* the branch is likely to be taken again */
+            replace(&self->ready, (PyObject *)ready);
     }
     Py_XDECREF((PyObject *)ready);
     return result;
@@ -582,7 +1119,8 @@ static PyObject *call_python(PyObject *self, PyObject *const *args, Py_ssize_t n
                              PyObject *keywords)
 {
     PyObject *result, *positional;
-    if (!python.call) {
+    PyObject *call = Py_TYPE(self) == BatchedType ? python.map : python.call;
+    if (!call) {
         PyErr_SetString(PyExc_RuntimeError, "autograd.compiled._call: not connected");
         return NULL;
     }
@@ -595,7 +1133,7 @@ static PyObject *call_python(PyObject *self, PyObject *const *args, Py_ssize_t n
         Py_INCREF(args[i]);
         PyTuple_SetItem(positional, i + 1, args[i]);
     }
-    result = PyObject_Call(python.call, positional, keywords);
+    result = PyObject_Call(call, positional, keywords);
     Py_DECREF(positional);
     return result;
 }
@@ -617,7 +1155,9 @@ static PyObject *compiled_vectorcall(PyObject *self, PyObject *const *args, size
     PyObject *result, *keywords = NULL;
     if (compiled->ready && python.array && python.watchers && !PyDict_Size(python.watchers) &&
         (!names || !PyTuple_Size(names))) {
-        result = call_ready(compiled, args, n);
+        result = Py_TYPE(compiled->ready) == ReadyType
+                     ? call_ready(compiled, args, n)
+                     : call_mapped((Mapped *)compiled->ready, args, n);
         if (result || PyErr_Occurred())
             return result;
     }
@@ -686,19 +1226,19 @@ static void compiled_dealloc(PyObject *self)
 
 static PyObject *get_ready(PyObject *self, void *Py_UNUSED(closure))
 {
-    Ready *ready = ((Compiled *)self)->ready;
-    PyObject *found = ready ? (PyObject *)ready : Py_None;
+    PyObject *ready = ((Compiled *)self)->ready, *found = ready ? ready : Py_None;
     Py_INCREF(found);
     return found;
 }
 
 static int set_ready(PyObject *self, PyObject *given, void *Py_UNUSED(closure))
 {
-    if (given && given != Py_None && Py_TYPE(given) != ReadyType) {
-        PyErr_SetString(PyExc_TypeError, "ready: it must be a Ready or None");
+    if (given && given != Py_None && Py_TYPE(given) != ReadyType &&
+        Py_TYPE(given) != MappedType) {
+        PyErr_SetString(PyExc_TypeError, "ready: it must be a Ready, a Mapped or None");
         return -1;
     }
-    keep(&((Compiled *)self)->ready, given == Py_None ? NULL : (Ready *)given);
+    replace(&((Compiled *)self)->ready, given == Py_None ? NULL : given);
     return 0;
 }
 
@@ -709,7 +1249,7 @@ static PyMemberDef compiled_members[] = {
     {NULL, 0, 0, 0, NULL}};
 
 static PyGetSetDef compiled_attributes[] = {
-    {"ready", get_ready, set_ready, "The path to call from C, or None.", NULL},
+    {"ready", get_ready, set_ready, "What C can call, or None.", NULL},
     {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL}};
 
@@ -731,24 +1271,22 @@ static PyType_Spec compiled_spec = {
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | HAVE_VECTORCALL,
     .slots = compiled_slots};
 
+static PyType_Spec batched_spec = {
+    .name = "autograd.compiled.batch.Batched",
+    .basicsize = sizeof(Compiled),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | HAVE_VECTORCALL,
+    .slots = compiled_slots};
+
 /* ---- the module ----------------------------------------------------------------------------- */
 
-static void lend(PyObject **place, PyObject *lent)
-{
-    PyObject *before = *place;
-    Py_INCREF(lent);
-    *place = lent;
-    Py_XDECREF(before);
-}
-
-/* connect(call, watchers): the function of Python, and who watches which thread. */
+/* connect(type, call, watchers): its function of Python, and who watches which thread. */
 static PyObject *connect(PyObject *Py_UNUSED(module), PyObject *args)
 {
-    PyObject *call, *watchers;
-    if (!PyArg_ParseTuple(args, "OO!:connect", &call, &PyDict_Type, &watchers))
+    PyObject *type, *call, *watchers;
+    if (!PyArg_ParseTuple(args, "OOO!:connect", &type, &call, &PyDict_Type, &watchers))
         return NULL;
-    lend(&python.call, call);
-    lend(&python.watchers, watchers);
+    replace(type == (PyObject *)BatchedType ? &python.map : &python.call, call);
+    replace(&python.watchers, watchers);
     Py_RETURN_NONE;
 }
 
@@ -758,9 +1296,9 @@ static PyObject *know_numpy(PyObject *Py_UNUSED(module), PyObject *args)
     PyObject *array, *float64, *empty;
     if (!PyArg_ParseTuple(args, "OOO:know_numpy", &array, &float64, &empty))
         return NULL;
-    lend(&python.array, array);
-    lend(&python.float64, float64);
-    lend(&python.empty, empty);
+    replace(&python.array, array);
+    replace(&python.float64, float64);
+    replace(&python.empty, empty);
     Py_RETURN_NONE;
 }
 
@@ -779,9 +1317,13 @@ static int execute(PyObject *module)
         return -1;
     }
     CompiledType = (PyTypeObject *)PyType_FromSpec(&compiled_spec);
+    BatchedType = (PyTypeObject *)PyType_FromSpec(&batched_spec);
     ReadyType = (PyTypeObject *)PyType_FromSpec(&ready_spec);
-    if (!CompiledType || !ReadyType ||
+    MappedType = (PyTypeObject *)PyType_FromSpec(&mapped_spec);
+    if (!CompiledType || !BatchedType || !ReadyType || !MappedType ||
         PyModule_AddObjectRef(module, "Compiled", (PyObject *)CompiledType) < 0 ||
+        PyModule_AddObjectRef(module, "Batched", (PyObject *)BatchedType) < 0 ||
+        PyModule_AddObjectRef(module, "Mapped", (PyObject *)MappedType) < 0 ||
         PyModule_AddObjectRef(module, "Ready", (PyObject *)ReadyType) < 0)
         return -1;
     loaded = 1;

@@ -1,8 +1,9 @@
-"""The types of `_call.c`: what `jit.py` has too, and a path that C can call."""
+"""The types of `_call.c`: what `jit.py` has too, and what of it C can call."""
 
 from collections.abc import Callable
 from typing import Any
 
+from .batch import Batched as Batched
 from .calls import Step
 from .jit import Compiled as Compiled
 
@@ -23,5 +24,26 @@ class Ready:
     ) -> Ready: ...
     def leads(self, guard: int, other: Ready, /) -> None: ...
 
-def connect(call: Callable[..., Any], watchers: dict[int, Any], /) -> None: ...
+class Mapped:
+    """Sums over a batch that C can call."""
+
+    taken: int
+    def __new__(
+        cls,
+        way: Any,
+        code: tuple[int, int, Callable[[], tuple[Any, int, int, list[int | str]]]],
+        sizes: tuple[int, int, int, int, int],
+        takes: list[Step],
+        gives: list[Step],
+        dense: bytes,
+        closed: list[Any],
+        mean: bool,
+        most: int,
+        patient: int,
+        /,
+    ) -> Mapped: ...
+
+def connect(
+    kind: type, call: Callable[..., Any], watchers: dict[int, Any], /
+) -> None: ...
 def know_numpy(array: type, float64: type, empty: Callable[..., Any], /) -> None: ...

@@ -20,10 +20,12 @@ from itertools import chain
 from typing import Any, Literal
 
 from ..transforms import ravel
-from ..value import Value, watching
+from ..value import Value, watchers, watching
+from . import calls
 from .branches import Branches, Turns, Way, way_of
 from .columns import (
     Column,
+    batches,
     columns_of,
     empty,
     flat,
@@ -101,8 +103,11 @@ def vmap(
     return Batched(f, in_axes, reduce, executor)
 
 
+@calls.called_in_c
 class Batched:
     """A function of batches; what it compiled is kept for each form of one lane."""
+
+    ready: Any = None  # the sums called last, if C can call them
 
     def __init__(
         self,
@@ -130,7 +135,9 @@ class Batched:
         if tree.path is None:
             tree.grow((), point(inputs, 0))
         if self.reduce:
-            return self._reduced(tree, inputs, n)
+            totals = self._reduced(tree, inputs, n)
+            self.ready = self._for_c(tree, args, axes)
+            return totals
         if tree.closed or Value in map(type, inputs):
             return self._one_by_one(args, axes, n)
         arrays = any(chain(*map(has_arrays, batched)))
@@ -197,6 +204,26 @@ class Batched:
             totals = [total / n for total in totals]
         return fill(tree.outputs_form, totals)
 
+    def _for_c(
+        self, tree: Branches, args: Sequence[Any], axes: Sequence[int | None]
+    ) -> Any:
+        """The sums on the way taken most, for calls like this one."""
+        if calls.extension is None or self.executor is not None or tree.closed:
+            return None
+        forms = tree.form.forms[0].forms
+        arguments = [
+            form if axis is None else list(batches(arg, form))
+            for arg, axis, form in zip(args, axes, forms)
+        ]
+        way = tree.ways[0]
+        key = tuple([x for x, axis in zip(map(tuple, arguments), axes) if axis == 0])
+        if key not in way.ready:
+            mean = self.reduce == "mean"
+            way.ready[key] = calls.mapped(
+                way, tree.outputs_form, arguments, tree.closed, mean
+            )
+        return way.ready[key]
+
     def _one_by_one(
         self, args: tuple[Any, ...], axes: Sequence[int | None], n: int
     ) -> Any:
@@ -225,6 +252,9 @@ class Batched:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "executor": None}
+
+
+calls.connect(Batched, watchers)
 
 
 # ---- lanes, each with its results ----------------------------------------------------
@@ -266,9 +296,9 @@ def _run_groups(
             missing.append((turns, lanes))
             continue
         failed = _run_group(way, columns, n, outs, lanes)
-        way.taken += len(lanes)
+        way.counted += len(lanes)
         for k, left in by_guard(failed, lanes):
-            way.taken -= len(left)
+            way.counted -= len(left)
             todo.append((way.other(k), left))
     return missing
 

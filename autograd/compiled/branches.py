@@ -7,7 +7,7 @@ way      a path ready to run, and how many lanes have taken it
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .columns import Column
@@ -26,7 +26,14 @@ class Way:
     tape: Tape
     guards: tuple[int, ...]  # which turn each guard that is left on the tape checks
     executable: Executable
-    taken: int = 0
+    counted: int = 0  # lanes that took it in Python
+    ready: dict[Any, Any] = field(default_factory=dict)  # for C, by kinds of batches
+
+    @property
+    def taken(self) -> int:
+        """How many lanes took it."""
+        there: list[int] = [each.taken for each in self.ready.values() if each]
+        return self.counted + sum(there)
 
     def other(self, k: int) -> Turns:
         """The turns of a lane that fails guard k of the tape first."""
@@ -55,7 +62,7 @@ class Branches(Tree):
         super().__setstate__(tree)
         self._ways = list(map(_way, self.paths))
         for way, count in zip(self._ways, taken):
-            way.taken = count
+            way.counted = count
 
     @property
     def ways(self) -> list[Way]:

@@ -1,18 +1,20 @@
-"""What `_call.c` is told, so that it can call a path that is ready.
+"""What `_call.c` is told, so that it can call what is ready.
 
 A path that has been taken often is compiled to machine code, and called from C from
 then on, by any call that looks like the last one: a form is written down as steps, one
-for each number and each container in it, which C goes through. Python's
-`Compiled.__call__` does everything else, and all of it where C was not built.
+for each number and each container in it, which C goes through. So are the sums over a
+batch. Python's `Compiled.__call__` and `Batched.__call__` do everything else, and all
+of it where C was not built.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from math import prod
 from types import BuiltinFunctionType, FunctionType, NoneType
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
-from ..accelerator import in_c, load
+from ..accelerator import in_c, load, python_twins
 from .structure import NUMBER, Array, Entries, Form, Items, Static
 
 T = TypeVar("T", bound=Any)
@@ -20,7 +22,12 @@ Step = tuple[int, int, Any]  # a kind, how many items, and what else C has to kn
 
 OFTEN: Final = 100  # calls after which machine code is worth its compilation
 SLOW: Final = 5000  # instructions after which other threads should get their turn
-KINDS: Final = ("number", "static", "list", "tuple", "named", "dict", "array")
+PATIENCE: Final = 2**17  # the same in a batch, instructions times lanes
+WORTH_A_THREAD: Final = 2**20  # instructions times lanes: some 300 µs of machine code
+KINDS: Final = (
+    "number", "numbers", "static", "list", "tuple", "named", "dict", "array", "rows",
+    "lanes",
+)  # fmt: skip
 CONSTANT: Final = frozenset(  # what is the same as long as it is the same object
     (str, bool, int, float, NoneType, FunctionType, BuiltinFunctionType, type)
 )
@@ -34,10 +41,10 @@ def called_in_c(python: T) -> T:
     return twin
 
 
-def connect(call: Any, watchers: dict[int, Any]) -> None:
+def connect(kind: Any, watchers: dict[int, Any]) -> None:
     """Lend C what it calls where a call is not as the last one was."""
     if extension is not None:
-        extension.connect(call, watchers)
+        extension.connect(kind, python_twins[kind].__call__, watchers)
 
 
 def ready(path: Any, form: Form) -> Any:
@@ -46,15 +53,100 @@ def ready(path: Any, form: Form) -> Any:
     arguments, keywords = form.forms
     if entry is None or keywords.forms:
         return None
-    takes = [step for argument in arguments.forms for step in _steps(argument, True)]
-    gives = list(_steps(path.form, False))
-    if None in takes or len(arguments.forms) == 0:
+    takes = [step for argument in arguments.forms for step in _steps(argument)]
+    gives = list(_steps(path.form, taken=False))
+    if None in takes:
         return None
     _know_numpy()
     tape = path.short
     sizes = tape.inputs, len(tape.outputs), entry.workspace, len(tape.guards)
     slow = len(tape.code) > SLOW
     return extension.Ready(path, entry.address, sizes, takes, gives, slow)
+
+
+class Batch(NamedTuple):
+    """One leaf of a batch: an array, dense or not, or a list, and a lane's form."""
+
+    is_array: bool
+    dense: bool  # one number for each lane, one next to the other
+    form: Form
+
+
+def mapped(
+    way: Any,
+    outputs: Form,
+    arguments: Sequence[Form | Sequence[Any]],
+    closed: list[Any],
+    mean: bool,
+) -> Any:
+    """The sums over a batch on one way for C to call; None if it cannot.
+
+    Each argument is a form, or for a batch the steps to its leaves and those.
+    """
+    takes, groups = _takes(arguments)
+    if None in takes:
+        return None
+    totals = way.executable.totals(groups)
+    if totals is None:
+        return None
+    _know_numpy()
+    tape = way.tape
+    addresses = totals.prologue, totals.loop, totals.room
+    of_tape = tape.inputs, len(tape.outputs), len(tape.guards)
+    sizes = *of_tape, totals.block, totals.fields
+    gives = list(_steps(outputs, taken=False))
+    dense = bytes([dense for _, _, dense in groups])
+    work = max(len(tape.code), 1)
+    return extension.Mapped(
+        way, addresses, sizes, takes, gives, dense, closed, mean,
+        -(-2 * WORTH_A_THREAD // work), -(-PATIENCE // work),
+    )  # fmt: skip
+
+
+def _takes(
+    arguments: Sequence[Any],
+) -> tuple[list[Step | None], list[tuple[int, int, bool]]]:
+    """The steps into the arguments, and the groups of columns that they find."""
+    takes: list[Step | None] = []
+    groups: list[tuple[int, int, bool]] = []
+    slot = 0
+    for argument in arguments:
+        if not isinstance(argument, list):
+            takes += _steps(argument)
+            slot += _numbers_in(argument)
+            continue
+        for part in argument:
+            if not isinstance(part, Batch):
+                takes.append(part)
+                continue
+            count = _numbers_in(part.form)
+            takes += _leaf(part, count)
+            groups += [(slot, count, part.dense)] if count else []
+            slot += count
+    return takes, groups
+
+
+def _leaf(batch: Batch, count: int) -> list[Step | None]:
+    if not batch.is_array:
+        return [(KINDS.index("lanes"), count, None), *_steps(batch.form)]
+    shape = batch.form.shape if isinstance(batch.form, Array) else ()
+    return [(KINDS.index("rows"), len(shape), shape)]
+
+
+def container(tree: Any) -> Step:
+    """The step into a tuple or dict that holds batches."""
+    if isinstance(tree, dict):
+        return KINDS.index("dict"), len(tree), tuple(tree)
+    kind = "named" if hasattr(tree, "_fields") else "tuple"
+    return KINDS.index(kind), len(tree), type(tree)
+
+
+def _numbers_in(form: Form) -> int:
+    if form == NUMBER:
+        return 1
+    if isinstance(form, Array):
+        return prod(form.shape)
+    return sum(map(_numbers_in, getattr(form, "forms", ())))
 
 
 def _know_numpy() -> None:
@@ -64,9 +156,11 @@ def _know_numpy() -> None:
     extension.know_numpy(np.ndarray, np.float64, np.empty)
 
 
-def _steps(form: Form, taken: bool) -> Iterator[Step | None]:
+def _steps(form: Form, taken: bool = True) -> Iterator[Step | None]:
     """The steps that take a form apart, or put it together; None is one too many."""
-    if isinstance(form, Items):
+    if isinstance(form, Items) and form.kind is list and set(form.forms) == {NUMBER}:
+        yield KINDS.index("numbers"), len(form.forms), None
+    elif isinstance(form, Items):
         yield _items(form, taken)
         for item in form.forms:
             yield from _steps(item, taken)

@@ -11,7 +11,8 @@ from typing import Any
 
 from ..transforms import _alike, _array, _is_array, _like, _values, ravel
 from ..value import Value
-from .structure import Array, Form, flatten
+from .calls import Batch, container
+from .structure import NUMBER, Array, Form, flatten
 
 try:
     import numpy as np
@@ -99,6 +100,23 @@ def columns_of(tree: Any, n: int) -> tuple[list[Column], Any]:
     rows = [_alike("vmap: each lane", "the first", first, lane) for lane in tree]
     columns = [list(column) for column in zip(*rows)] if n else _no_lanes(first)
     return columns if np is None else list(map(np.array, columns)), first
+
+
+def batches(tree: Any, form: Form) -> Iterator[Any]:
+    """What C is told of a batch: a step for each container, and the kind of each leaf.
+
+    The form is that of one lane.
+    """
+    if isinstance(tree, (tuple, dict)):
+        yield container(tree)
+        items = tree.values() if isinstance(tree, dict) else tree
+        for item, inside in zip(items, form.forms):
+            yield from batches(item, inside)
+    elif isinstance(tree, list):
+        yield Batch(False, form == NUMBER, form)
+    else:
+        dense = form == NUMBER and tree.strides[0] == 8
+        yield Batch(True, dense, form)
 
 
 def _table(batch: Any, n: int) -> Any:

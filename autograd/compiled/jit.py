@@ -20,7 +20,6 @@ from threading import RLock
 from types import MethodType
 from typing import Any, Final, NamedTuple
 
-from ..accelerator import python_twins
 from ..primitives import Primitive
 from ..transforms import _Recording
 from ..value import Value, _node, watchers, watching
@@ -186,7 +185,7 @@ class Compiled:
             self.f = self.f.found()
 
 
-calls.connect(python_twins.get(Compiled, Compiled).__call__, watchers)
+calls.connect(Compiled, watchers)
 
 
 class Path:
@@ -376,7 +375,7 @@ class Tree:
             tape = trace.tape(ys)
         finally:
             trace.close()
-        self.closed = trace.closed
+        self.closed[:] = trace.closed  # the same list: C looks whether it is empty
         return Path(tape, form, len(xs))
 
     def _join(self, path: Path, missed: Path | None, failed: int) -> None:

@@ -252,6 +252,21 @@ class Entry(NamedTuple):
     workspace: int  # doubles
 
 
+class Totals(NamedTuple):
+    """The code of `block_totals` for C to call, as long as the executable is there.
+
+    The shared inputs are written into a room first, and `prologue` called on it; then
+    the loop, whose arguments are those of the room: addresses, and by name the number
+    of lanes (n), the groups (ins), the flags (failed) and what they give (sums).
+    """
+
+    prologue: int  # an address, as is `loop`
+    loop: int
+    room: Callable[[], Any]  # its owner, shared numbers, workspace, arguments
+    block: int
+    fields: int  # of a group: the last ones of slot, count, address and stride
+
+
 class Native:
     """A tape as an executable of machine code: see `tape.Executable`."""
 
@@ -334,6 +349,12 @@ class Native:
     def total(self, columns: Sequence[Any], n: int, failed: Any) -> list[float]:
         """The sum of each output over the lanes that did not fail; writes `failed`."""
         return combine(self.block_totals(columns, n, failed))
+
+    def totals(self, groups: Sequence[tuple[int, int, bool]]) -> Totals | None:
+        """`block_totals` for groups of columns: slot, count, and whether dense."""
+        own = {slot + i for slot, count, _ in groups for i in range(count)}
+        columns = [np.empty(0) if i in own else 0.0 for i in range(self.tape.inputs)]
+        return self._for(columns, total=True).totals(len(groups))
 
     def _for(self, columns: Sequence[Any], total: bool) -> _Lanes:
         is_shared = tuple(not isinstance(column, np.ndarray) for column in columns)
@@ -425,6 +446,24 @@ class _Lanes:
             *room.common, _address(sums),
         )  # fmt: skip
         self.compiled.check()
+
+    def totals(self, groups: int) -> Totals | None:
+        """`total` for C to call; None if it calls Python back."""
+        if self.compiled.calls_back:
+            return None
+
+        def room() -> Any:
+            own = _Room(self.tape, *self.sizes)
+            arguments: list[int | str] = [
+                "n", groups, len(self.tape.outputs), self.body, "ins", *own.inputs,
+                own.out_buffer, own.flags, "failed", *own.common, "sums",
+            ]  # fmt: skip
+            return own, *own.common, arguments
+
+        prologue = self.compiled.address("shared")
+        loop: Any = self._total
+        address = ctypes.cast(loop, ctypes.c_void_p).value or 0
+        return Totals(prologue, address, room, BLOCK, 4)
 
     def _begin(self, room: _Room, columns: Sequence[Any]) -> None:
         """Compute what all lanes share."""

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from .branches import Turns, Way
+from .calls import WORTH_A_THREAD
 from .columns import Column
 from .jit import executable
 from .source import Source
@@ -26,7 +27,6 @@ except ImportError:  # lists will do
 
 BLOCK: Final = 1024  # lanes that are summed together; cuts are made between blocks
 MOST_PIECES: Final = 64  # that a batch is cut into for an executor
-WORTH_A_THREAD: Final = 2**20  # instructions times lanes: some 300 µs of machine code
 
 
 def in_threads(work: Callable[[int, int], Any], way: Way, n: int) -> list[Any]:

@@ -129,6 +129,9 @@ class Source:
             for i in starts
         ]
 
+    def totals(self, groups: Sequence[tuple[int, int, bool]]) -> None:
+        """There is no machine code that C could call."""
+
     @property
     def block(self) -> int:
         """The lanes that one partial sum is made of."""

@@ -183,10 +183,10 @@ def _run_spans(
         part = cut(columns[: way.tape.inputs], first, last)
         found, failed = _parts(way, part, last - first)
         parts += found
-        way.taken += last - first
+        way.counted += last - first
         for k, lanes in by_guard(failed, range(first, last)):
             _require_known_guard(way, k)
-            way.taken -= len(lanes)
+            way.counted -= len(lanes)
             if way.guards[k] >= len(turns):
                 low, high = int(lanes[0]), int(lanes[-1])
                 todo.append((way.other(k), low // BLOCK, high // BLOCK + 1, low))
