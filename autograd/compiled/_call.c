@@ -772,8 +772,8 @@ static int read_batch(Mapped *mapped, Work *work, PyObject *const *args, Py_ssiz
     groups = reader.group - work->groups;
     if (reader.at != reader.end || groups != PyBytes_Size(mapped->dense))
         return 0;
-    for (Py_ssize_t i = 0; i < groups; i++) {
-        const Group *group = &work->groups[i];
+    for (Py_ssize_t i = 0; reader.lanes > 1 && i < groups; i++) {
+        const Group *group = &work->groups[i]; /* the stride of one lane says nothing */
         if ((group->columns == 1 && group->stride == sizeof(double)) != (dense[i] != 0))
             return 0;
     }
