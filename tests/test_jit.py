@@ -227,6 +227,16 @@ def test_paths_print_as_a_tree_with_places_and_counts() -> None:
     assert count.strip() == "taken 2x" and other.strip() == "taken 1x"
 
 
+def test_paths_of_each_form_of_arguments_are_labelled() -> None:
+    f = jit(lambda x, y=1.0: x[0] * y if x[0] > 0 else -y)
+    f([1.0, 2.0]), f([-1.0, 2.0]), f([3.0], y=2.0)
+    first, *tree, second, below, count = repr(f.paths).splitlines()
+    assert (first, second) == ("([x] * 2):", "([x], y=x):")
+    assert len(f.paths) == 3 and len(tree) == 4
+    assert below.startswith("  less(0.0, x0)") and count == "    taken 1x"
+    assert "(" not in repr(jit(lambda x: x).paths)
+
+
 def test_paths_beyond_the_most_name_the_comparison_and_the_remedy() -> None:
     def steps_to(x: Any) -> Any:
         n = 0

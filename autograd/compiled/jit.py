@@ -11,7 +11,7 @@ whole tape from the start, each branch leads from a failed guard to the path tha
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from itertools import takewhile
@@ -25,7 +25,7 @@ from ..transforms import _Recording
 from ..value import Value, _node, watchers, watching
 from . import calls, source
 from .simplify import simplify
-from .structure import NUMBER, Form, Static, fill, filler, flatten
+from .structure import NUMBER, Form, Static, described, fill, filler, flatten
 from .tape import Executable, Tape
 from .trace import OPERATORS, Share, Trace, replay
 
@@ -135,8 +135,18 @@ class Compiled:
 
     @property
     def paths(self) -> Paths:
-        """The paths traced so far; printed, the tree, and how often each was taken."""
-        return Paths([path for tree in self.trees.values() for path in tree.paths])
+        """The paths traced so far; printed, the tree, and how often each was taken.
+
+        >>> f = jit(lambda x, how: -x if how == "minus" else x * x)
+        >>> f(1.0, "minus"), f(3.0, "square"), f(4.0, "square")
+        (-1.0, 9.0, 16.0)
+        >>> f.paths
+        (x, 'minus'):
+          taken 1x
+        (x, 'square'):
+          taken 2x
+        """
+        return Paths({form: tree.paths for form, tree in self.trees.items()})
 
     def path(self, *args: Any, **kwargs: Any) -> Path:
         """The path taken at these arguments; without any, by the last call."""
@@ -242,28 +252,43 @@ class Path:
 
 
 class Paths(tuple[Path, ...]):
-    """Paths in a row; printed, as a tree."""
+    """Paths in a row; printed, as a tree for each form of the arguments."""
 
-    def __new__(cls, paths: Sequence[Path]) -> Paths:
-        return super().__new__(cls, sorted(paths, key=cls._turns))
+    forms: list[tuple[Form, list[Path]]]
 
-    @staticmethod
-    def _turns(path: Path) -> list[bool]:
-        return [not guard.expected for guard in path.long.guards]
+    def __new__(cls, trees: Mapping[Form, Sequence[Path]]) -> Paths:
+        forms = [(form, sorted(paths, key=_turns)) for form, paths in trees.items()]
+        found = super().__new__(cls, [path for _, paths in forms for path in paths])
+        found.forms = [(form, paths) for form, paths in forms if paths]
+        return found
 
     def __repr__(self) -> str:
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
-        above: list[str] = []
-        for path in self:
-            steps = list(_steps(path.short))
-            same = takewhile(lambda pair: pair[0] == pair[1], zip(above, steps))
-            known = len(list(same))
-            for depth, step in enumerate(steps[known:], start=known):
-                yield "  " * depth + step
-            yield f"{'  ' * len(steps)}taken {path.taken}x"
-            above = steps
+        for form, paths in self.forms:
+            lines = _tree_lines(paths)
+            if len(self.forms) > 1:
+                yield f"{described(form)}:"
+                lines = (f"  {line}" for line in lines)
+            yield from lines
+
+
+def _turns(path: Path) -> list[bool]:
+    return [not guard.expected for guard in path.long.guards]
+
+
+def _tree_lines(paths: Sequence[Path]) -> Iterator[str]:
+    """Each branch once, further in than the one before it."""
+    above: list[str] = []
+    for path in paths:
+        steps = list(_steps(path.short))
+        same = takewhile(lambda pair: pair[0] == pair[1], zip(above, steps))
+        known = len(list(same))
+        for depth, step in enumerate(steps[known:], start=known):
+            yield "  " * depth + step
+        yield f"{'  ' * len(steps)}taken {path.taken}x"
+        above = steps
 
 
 def _steps(tape: Tape) -> Iterator[str]:

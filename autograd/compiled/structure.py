@@ -91,6 +91,35 @@ def _number(x: Any, what: str) -> float:
         ) from None
 
 
+def described(form: Form) -> str:
+    """The form of a call's arguments in a line.
+
+    >>> args = ([1.0, 2.0, 3.0], {"w": (4.0, None)}), {"how": "fast"}
+    >>> described(flatten(args)[1])
+    "([x] * 3, {'w': (x, None)}, how='fast')"
+    """
+    arguments, keywords = form.forms
+    named = zip(keywords.keys, map(_described, keywords.forms))
+    texts = [_described(argument) for argument in arguments.forms]
+    return f"({', '.join([*texts, *(f'{key}={text}' for key, text in named)])})"
+
+
+def _described(form: Form) -> str:
+    if isinstance(form, Items):
+        texts = list(map(_described, form.forms))
+        if form.kind is list:
+            alike = len(texts) > 1 and len(set(texts)) == 1
+            return f"[{texts[0]}] * {len(texts)}" if alike else f"[{', '.join(texts)}]"
+        name = form.kind.__name__ if form.kind is not tuple else ""
+        return f"{name}({', '.join(texts)}{',' if len(texts) == 1 else ''})"
+    if isinstance(form, Entries):
+        entries = [f"{k!r}: {_described(f)}" for k, f in zip(form.keys, form.forms)]
+        return f"{{{', '.join(entries)}}}"
+    if isinstance(form, Array):
+        return f"array of {form.shape}"
+    return "x" if form == NUMBER else repr(form.item)
+
+
 def fill(form: Form, numbers: Iterable[Any]) -> Any:
     """The tree of that form with these numbers.
 
