@@ -417,10 +417,12 @@ def test_nothing_leaks() -> None:
         value_and_grad(lambda w, x: w[0] * x), in_axes=(None, 0), reduce="mean"
     )
     g, x, w, xs = jit(kinked), np.ones(2), [2.0], np.arange(300.0)
+    lanes = vmap(lambda x: (x, [x, x * x]))
     lists = [1.0, 2.0, 3.0]
 
     def step() -> None:
         f(x, 2.0), g(1.0), g(-0.5), g(-3.0), total(w, xs), total(w, lists)
+        lanes(xs), outcome(lambda: lanes(3.0))
         outcome(lambda: f(x, "a" + str(1.0)))
 
     def grown() -> int:
@@ -458,7 +460,13 @@ def test_failed_allocations_are_errors_or_go_unnoticed() -> None:
     f = jit(lambda x: [x[0], (x[1], np.array([x[0] * 600.0], dtype=object))])
     total = vmap(lambda w, x: [w * x], in_axes=(None, 0), reduce="sum")
     x, xs = np.ones(600), np.arange(300.0)
-    jobs = [lambda: f(x), lambda: total(2.0, xs), lambda: total(2.0, [1.0, 2.0])]
+    lanes = vmap(lambda x: (x, [x, x * x]))
+    jobs = [
+        lambda: f(x),
+        lambda: total(2.0, xs),
+        lambda: total(2.0, [1.0, 2.0]),
+        lambda: lanes(xs),
+    ]
     for job in jobs:
         job(), job()
         expected, failures = told(job()), 0
@@ -605,6 +613,57 @@ def test_sum_of_blocks_is_rounded_once() -> None:
     tie = np.zeros(384)
     tie[::128] = 1.0, 2.0**-53, 2.0**-80
     assert f(tie) == 1.0 + 2.0**-52
+
+
+@pytest.mark.parametrize("n", [1, 7, 8, 100, 129, 3000])
+def test_lanes_have_the_bits_of_python_whatever_the_length(n: int) -> None:
+    f = vmap(STEP, in_axes=(None, 0, 0))
+    xs, ys, w = DATA[:n, :2], DATA[:n, 2], np.array([0.5, -0.25, 2.0])
+    for _ in range(2):
+        agree(f, w, xs, ys)
+        agree(f, w.tolist(), xs.copy(), ys.copy())
+        agree(f, w, xs.tolist(), ys[::-1])
+
+
+LANES: list[Callable[[Any], Any]] = [
+    lambda x: x[0], lambda x: [x[0], x[1], 1.0], lambda x: 2.0,
+    lambda x: {"a": x[0], "b": (x[1], {"c": [[x[0], 2.0], [x[1], 3.0]]})},
+    lambda x: (x[0], Pair(x[1], [x[0]] * 2)),
+    lambda x: np.array([[x[0], x[1]], [x[1], 1.0]], dtype=object), lambda x: ([], x[0]),
+    lambda x: [[], []], lambda x: ({}, x[1]), lambda x: [x[0]] * 9,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("f", LANES)
+def test_lanes_of_every_form_come_in_arrays(f: Any) -> None:
+    g = vmap(f)
+    for n in (1, 8, 60):
+        agree(g, DATA[:n, 1:3])
+    first, again = g(DATA[:5, 1:3]), g(DATA[:5, 1:3])
+    assert told(first) == told(again)
+
+
+ODD_LANES: list[Callable[[Any], Any]] = [
+    lambda x: [x[0], [x[1]]], lambda x: (x[0], None), lambda x: [(x[0], x[1])],
+    lambda x: {"how": "text", "x": x[1]}, lambda x: [np.array([x[0]], dtype=object)],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("f", ODD_LANES)
+def test_lanes_that_are_no_arrays_are_left_to_python(f: Any) -> None:
+    g = vmap(f)
+    for _ in range(2):
+        assert told(g(DATA[:9, 1:3])) == told(by_python(g, DATA[:9, 1:3]))
+    assert in_c(g) == 0
+
+
+def test_lanes_in_lists_and_on_other_paths_are_left_to_python() -> None:
+    f = vmap(value_and_grad(kinked))
+    above, mixed = np.abs(DATA[:300, 0]) + 0.1, DATA[:300, 0]
+    agree(f, above)
+    for xs in (mixed, above.tolist(), mixed, mixed.astype("f4"), above[:0], [1.0]):
+        assert told(f(xs)) == told(by_python(f, xs))
+        agree(f, above)
 
 
 def test_values_take_part_in_sums_again_once_f_closes_over_one() -> None:

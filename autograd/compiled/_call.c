@@ -141,11 +141,11 @@ static int make_steps(Steps *steps, PyObject *given)
     return 0;
 }
 
-/* ---- numbers out of arguments --------------------------------------------------------- */
-
 typedef struct {
     int64_t slot, columns, address, stride;
 } Group; /* columns of a batch that lie side by side */
+
+/* ---- numbers out of arguments --------------------------------------------------------- */
 
 typedef struct {
     const Step *at, *end;
@@ -372,6 +372,9 @@ static int take(Reader *reader, PyObject *x)
 typedef struct {
     const Step *at;
     const double *from;
+    Py_ssize_t lanes; /* of a batch, whose columns are not there yet */
+    Group *group;     /* where to say where they belong */
+    int64_t slot;
 } Builder;
 
 static PyObject *give(Builder *builder);
@@ -428,6 +431,41 @@ static PyObject *give_array(Builder *builder, const Step *step)
     return array;
 }
 
+static PyObject *lengths(Py_ssize_t lanes, const Step *step)
+{
+    PyObject *shape = PyTuple_New(step->count + 1);
+    for (Py_ssize_t i = 0; shape && i <= step->count; i++) {
+        PyObject *length = PyLong_FromSsize_t(i ? step->shape[i - 1] : lanes);
+        if (!length || PyTuple_SetItem(shape, i, length) < 0)
+            Py_CLEAR(shape);
+    }
+    return shape;
+}
+
+/* An array with a row for each lane, to be filled afterwards. */
+static PyObject *give_rows(Builder *builder, const Step *step)
+{
+    PyObject *shape = lengths(builder->lanes, step), *array = NULL;
+    Py_buffer view;
+    Group group = {builder->slot, 1, 0, 0};
+    if (shape)
+        array = PyObject_CallFunctionObjArgs(python.empty, shape, NULL);
+    Py_XDECREF(shape);
+    if (!array || PyObject_GetBuffer(array, &view, PyBUF_CONTIG) < 0) {
+        Py_XDECREF(array);
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < step->count; i++)
+        group.columns *= step->shape[i];
+    group.address = (int64_t)(intptr_t)view.buf;
+    group.stride = group.columns * (int64_t)sizeof(double);
+    PyBuffer_Release(&view); /* no one else has the array: it stays where it is */
+    builder->slot += group.columns;
+    if (group.columns)
+        *builder->group++ = group;
+    return array;
+}
+
 static PyObject *give(Builder *builder)
 {
     const Step *step = builder->at++;
@@ -447,6 +485,8 @@ static PyObject *give(Builder *builder)
         return give_tuple(builder, step->count, step->object);
     case DICT:
         return give_dict(builder, step);
+    case ROWS:
+        return give_rows(builder, step);
     default:
         return give_array(builder, step);
     }
@@ -611,9 +651,9 @@ static PyType_Spec ready_spec = {
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
     .slots = ready_slots};
 
-/* ---- sums over a batch, ready ----------------------------------------------------------------- */
+/* ---- a batch, ready ----------------------------------------------------------------- */
 
-#define MOST_ARGUMENTS 13 /* of the loop over a batch */
+#define MOST_ARGUMENTS 14 /* of the loop over a batch */
 
 typedef struct Room Room;
 
@@ -627,14 +667,16 @@ struct Room { /* what one call at a time works in; Python made it */
 };
 
 /* The arguments that are not the same at each call, by their names in Python. */
-enum { LANE_COUNT, INS, FAILED, SUMS, PLACES };
-static const char *const place_names[PLACES] = {"n", "ins", "failed", "sums"};
+enum { LANE_COUNT, INS, OUTS, FAILED, SUMS, PLACES };
+static const char *const place_names[PLACES] = {"n", "ins", "outs", "failed", "sums"};
 
 typedef struct {
     PyObject_HEAD
     Code prologue; /* what all lanes share */
     uintptr_t loop;
-    Py_ssize_t inputs, outputs, guards, block, fields, groups, most, patient;
+    Py_ssize_t inputs, outputs, guards, fields, ins, outs; /* the last two, groups */
+    Py_ssize_t block;         /* lanes that are summed together; 0 if none are */
+    Py_ssize_t most, patient; /* lanes from which on Python, or the GIL, has a say */
     int mean;
     Steps takes, gives;
     PyObject *dense;     /* bytes: for each group, whether it is one dense column */
@@ -654,7 +696,7 @@ static void free_room(Room *room)
 static int read_argument(Room *room, PyObject *given)
 {
     if (room->count == MOST_ARGUMENTS) {
-        PyErr_SetString(PyExc_ValueError, "Mapped: a loop has at most 13 arguments");
+        PyErr_SetString(PyExc_ValueError, "Mapped: a loop has at most 14 arguments");
         return -1;
     }
     room->place[room->count] = -1;
@@ -717,7 +759,7 @@ static void leave_room(Mapped *mapped, Room *room)
 /* The memory of one call: groups, then what the loop writes, in one piece. */
 typedef struct {
     Room *room;
-    Group *groups;
+    Group *ins, *outs;
     Py_buffer *views;
     void **buffers;
     Py_ssize_t lanes, blocks;
@@ -727,28 +769,29 @@ typedef struct {
 
 static int begin_work(Work *work, const Mapped *mapped)
 {
-    size_t groups = (size_t)mapped->groups;
-    char *memory = PyMem_Calloc(
-        groups + 1, sizeof(Group) + sizeof(Py_buffer) + sizeof(void *));
+    size_t ins = (size_t)mapped->ins + 1, outs = (size_t)mapped->outs + 1;
+    size_t of_ins = sizeof(Group) + sizeof(Py_buffer) + sizeof(void *);
+    char *memory = PyMem_Calloc(1, ins * of_ins + outs * sizeof(Group));
     if (!memory) {
         PyErr_NoMemory();
         return -1;
     }
-    work->groups = (Group *)memory;
-    work->views = (Py_buffer *)(work->groups + groups + 1);
-    work->buffers = (void **)(work->views + groups + 1);
+    work->ins = (Group *)memory;
+    work->outs = work->ins + ins;
+    work->views = (Py_buffer *)(work->outs + outs);
+    work->buffers = (void **)(work->views + ins);
     work->sums = NULL;
     return 0;
 }
 
 static void end_work(Work *work, const Mapped *mapped)
 {
-    for (Py_ssize_t i = 0; i < mapped->groups; i++) {
+    for (Py_ssize_t i = 0; i < mapped->ins; i++) {
         PyMem_Free(work->buffers[i]);
         if (work->views[i].obj)
             PyBuffer_Release(&work->views[i]);
     }
-    PyMem_Free(work->groups);
+    PyMem_Free(work->ins);
     PyMem_Free(work->sums);
 }
 
@@ -761,7 +804,7 @@ static int read_batch(Mapped *mapped, Work *work, PyObject *const *args, Py_ssiz
                      .full = work->room->shared + mapped->inputs,
                      .first = work->room->shared,
                      .lanes = -1,
-                     .group = work->groups,
+                     .group = work->ins,
                      .buffer = work->buffers,
                      .view = work->views};
     const char *dense = PyBytes_AsString(mapped->dense);
@@ -769,11 +812,11 @@ static int read_batch(Mapped *mapped, Work *work, PyObject *const *args, Py_ssiz
     for (Py_ssize_t i = 0; i < n; i++)
         if (!take(&reader, args[i]))
             return 0;
-    groups = reader.group - work->groups;
+    groups = reader.group - work->ins;
     if (reader.at != reader.end || groups != PyBytes_Size(mapped->dense))
         return 0;
     for (Py_ssize_t i = 0; reader.lanes > 1 && i < groups; i++) {
-        const Group *group = &work->groups[i]; /* the stride of one lane says nothing */
+        const Group *group = &work->ins[i]; /* the stride of one lane says nothing */
         if ((group->columns == 1 && group->stride == sizeof(double)) != (dense[i] != 0))
             return 0;
     }
@@ -782,11 +825,11 @@ static int read_batch(Mapped *mapped, Work *work, PyObject *const *args, Py_ssiz
 }
 
 /* The groups as the loop wants them: its version may leave out the first fields. */
-static void pack_groups(const Mapped *mapped, Group *groups)
+static void pack_groups(const Mapped *mapped, Group *groups, Py_ssize_t count)
 {
     size_t fields = (size_t)mapped->fields, size = fields * sizeof(int64_t);
     char *to = (char *)groups;
-    for (Py_ssize_t i = 0; i < mapped->groups; i++) {
+    for (Py_ssize_t i = 0; i < count; i++) {
         int64_t all[4] = {groups[i].slot, groups[i].columns, groups[i].address,
                           groups[i].stride};
         memcpy(to, all + 4 - fields, size);
@@ -797,11 +840,12 @@ static void pack_groups(const Mapped *mapped, Group *groups)
 typedef uint64_t U;
 typedef void (*Loop12)(U, U, U, U, U, U, U, U, U, U, U, U);
 typedef void (*Loop13)(U, U, U, U, U, U, U, U, U, U, U, U, U);
+typedef void (*Loop14)(U, U, U, U, U, U, U, U, U, U, U, U, U, U);
 
 static void loop(const Mapped *mapped, const Work *work)
 {
     const Room *room = work->room;
-    U places[PLACES] = {(U)work->lanes, (U)(uintptr_t)work->groups,
+    U places[PLACES] = {(U)work->lanes, (U)(uintptr_t)work->ins, (U)(uintptr_t)work->outs,
                         (U)(uintptr_t)work->failed, (U)(uintptr_t)work->sums};
     U x[MOST_ARGUMENTS];
     for (int i = 0; i < room->count; i++)
@@ -810,24 +854,30 @@ static void loop(const Mapped *mapped, const Work *work)
     if (room->count == 12)
         ((Loop12)mapped->loop)(x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7], x[8], x[9],
                                x[10], x[11]);
-    else
+    else if (room->count == 13)
         ((Loop13)mapped->loop)(x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7], x[8], x[9],
                                x[10], x[11], x[12]);
+    else
+        ((Loop14)mapped->loop)(x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7], x[8], x[9],
+                               x[10], x[11], x[12], x[13]);
 }
 
-/* Sum the blocks; whether no lane has left the path. */
+/* Compute, or sum the blocks; whether no lane has left the path. */
 static int run_batch(Mapped *mapped, Work *work)
 {
-    size_t sums, lanes = (size_t)work->lanes;
-    work->blocks = (work->lanes + mapped->block - 1) / mapped->block;
-    sums = (size_t)work->blocks * (size_t)mapped->outputs * sizeof(double);
+    size_t sums = 0, lanes = (size_t)work->lanes;
+    if (mapped->block) {
+        work->blocks = (work->lanes + mapped->block - 1) / mapped->block;
+        sums = (size_t)work->blocks * (size_t)mapped->outputs * sizeof(double);
+    }
     work->sums = PyMem_Malloc(sums + lanes * sizeof(int32_t));
     if (!work->sums)
         return 0;
     work->failed = (int32_t *)((char *)work->sums + sums);
     memset(work->sums, 0, sums);
     memset(work->failed, 0xff, lanes * sizeof(int32_t)); /* -1 */
-    pack_groups(mapped, work->groups);
+    pack_groups(mapped, work->ins, mapped->ins);
+    pack_groups(mapped, work->outs, mapped->outs);
     if (work->lanes >= mapped->patient) {
         Py_BEGIN_ALLOW_THREADS
         loop(mapped, work);
@@ -897,6 +947,25 @@ static int add_blocks(const Mapped *mapped, Work *work)
     return 1;
 }
 
+static PyObject *totals(Mapped *mapped, Work *work)
+{
+    Builder builder = {.at = mapped->gives.steps};
+    if (!run_batch(mapped, work) || !add_blocks(mapped, work))
+        return NULL;
+    builder.from = work->sums;
+    return give(&builder);
+}
+
+static PyObject *lanes(Mapped *mapped, Work *work)
+{
+    Builder builder = {
+        .at = mapped->gives.steps, .lanes = work->lanes, .group = work->outs};
+    PyObject *result = give(&builder);
+    if (result && !run_batch(mapped, work))
+        Py_CLEAR(result);
+    return result;
+}
+
 static PyObject *call_mapped(Mapped *mapped, PyObject *const *args, Py_ssize_t n)
 {
     Work work;
@@ -905,18 +974,23 @@ static PyObject *call_mapped(Mapped *mapped, PyObject *const *args, Py_ssize_t n
         return NULL;
     Py_INCREF((PyObject *)mapped);
     work.room = enter_room(mapped);
-    if (work.room && read_batch(mapped, &work, args, n) && run_batch(mapped, &work) &&
-        add_blocks(mapped, &work)) {
-        Builder builder = {mapped->gives.steps, work.sums};
-        result = give(&builder);
-        if (result)
-            mapped->taken += work.lanes;
-    }
+    if (work.room && read_batch(mapped, &work, args, n))
+        result = mapped->block ? totals(mapped, &work) : lanes(mapped, &work);
+    if (result)
+        mapped->taken += work.lanes;
     if (work.room)
         leave_room(mapped, work.room);
     end_work(&work, mapped);
     Py_DECREF((PyObject *)mapped);
     return result;
+}
+
+static Py_ssize_t groups_in(const Steps *steps)
+{
+    Py_ssize_t count = 0;
+    for (Py_ssize_t i = 0; i < steps->count; i++)
+        count += steps->steps[i].kind == ROWS || steps->steps[i].kind == LANES;
+    return count;
 }
 
 /* Mapped(way, (prologue, loop, make_room), (inputs, outputs, guards, block, fields),
@@ -936,7 +1010,7 @@ static PyObject *mapped_new(PyTypeObject *type, PyObject *args, PyObject *keywor
                           &inputs, &outputs, &guards, &block, &fields, &takes, &gives,
                           &dense, &PyList_Type, &closed, &mean, &most, &patient))
         return NULL;
-    if (block < 1 || fields < 1 || fields > 4) {
+    if (block < 0 || fields < 1 || fields > 4) {
         PyErr_SetString(PyExc_ValueError, "Mapped: a block or a group has no such size");
         return NULL;
     }
@@ -962,9 +1036,8 @@ static PyObject *mapped_new(PyTypeObject *type, PyObject *args, PyObject *keywor
     self->most = most;
     self->patient = patient;
     if (make_steps(&self->takes, takes) == 0 && make_steps(&self->gives, gives) == 0) {
-        for (Py_ssize_t i = 0; i < self->takes.count; i++)
-            self->groups += self->takes.steps[i].kind == ROWS ||
-                            self->takes.steps[i].kind == LANES;
+        self->ins = groups_in(&self->takes);
+        self->outs = groups_in(&self->gives);
         if (numbers_in(&self->takes) == inputs && numbers_in(&self->gives) == outputs)
             return (PyObject *)self;
         PyErr_SetString(PyExc_ValueError, "Mapped: steps must have each number");
@@ -1082,7 +1155,7 @@ static PyObject *call_path(Ready *ready, PyObject *const *args, Py_ssize_t n,
     }
     failed = attempt(ready, args, n, numbers);
     if (failed == -1) {
-        Builder builder = {ready->gives.steps, numbers + ready->inputs};
+        Builder builder = {.at = ready->gives.steps, .from = numbers + ready->inputs};
         result = give(&builder);
     } else if (failed >= 0 && failed < ready->guards)
         keep(other, ready->branches[failed]);

@@ -25,7 +25,7 @@ class Ready:
     def leads(self, guard: int, other: Ready, /) -> None: ...
 
 class Mapped:
-    """Sums over a batch that C can call."""
+    """A batch that C can call, summed or in arrays."""
 
     taken: int
     def __new__(

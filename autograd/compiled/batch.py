@@ -107,7 +107,7 @@ def vmap(
 class Batched:
     """A function of batches; what it compiled is kept for each form of one lane."""
 
-    ready: Any = None  # the sums called last, if C can call them
+    ready: Any = None  # the way taken most in the last call, if C can call it
 
     def __init__(
         self,
@@ -136,7 +136,7 @@ class Batched:
             tree.grow((), point(inputs, 0))
         if self.reduce:
             totals = self._reduced(tree, inputs, n)
-            self.ready = self._for_c(tree, args, axes)
+            self.ready = self._for_c(tree, args, axes, n)
             return totals
         if tree.closed or Value in map(type, inputs):
             return self._one_by_one(args, axes, n)
@@ -144,6 +144,8 @@ class Batched:
         out = self._stacked(tree, inputs, n, arrays)
         if tree.closed:  # a branch just traced is the first to use a Value
             return self._one_by_one(args, axes, n)
+        if arrays:
+            self.ready = self._for_c(tree, args, axes, n)
         return out
 
     def _axes(self, args: tuple[Any, ...]) -> Sequence[int | None]:
@@ -205,10 +207,11 @@ class Batched:
         return fill(tree.outputs_form, totals)
 
     def _for_c(
-        self, tree: Branches, args: Sequence[Any], axes: Sequence[int | None]
+        self, tree: Branches, args: Sequence[Any], axes: Sequence[int | None], n: int
     ) -> Any:
-        """The sums on the way taken most, for calls like this one."""
-        if calls.extension is None or self.executor is not None or tree.closed:
+        """The way taken most, for C to make calls like this one."""
+        elsewhere = self.executor is not None or n == 0
+        if calls.extension is None or elsewhere or tree.closed:
             return None
         forms = tree.form.forms[0].forms
         arguments = [
@@ -218,9 +221,8 @@ class Batched:
         way = tree.ways[0]
         key = tuple([x for x, axis in zip(map(tuple, arguments), axes) if axis == 0])
         if key not in way.ready:
-            mean = self.reduce == "mean"
             way.ready[key] = calls.mapped(
-                way, tree.outputs_form, arguments, tree.closed, mean
+                way, tree.outputs_form, arguments, tree.closed, self.reduce
             )
         return way.ready[key]
 

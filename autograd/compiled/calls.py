@@ -19,6 +19,7 @@ from .structure import NUMBER, Array, Entries, Form, Items, Static
 
 T = TypeVar("T", bound=Any)
 Step = tuple[int, int, Any]  # a kind, how many items, and what else C has to know
+Group = tuple[int, int, bool]  # a slot, how many columns, whether it is one, and dense
 
 OFTEN: Final = 100  # calls after which machine code is worth its compilation
 SLOW: Final = 5000  # instructions after which other threads should get their turn
@@ -77,38 +78,75 @@ def mapped(
     outputs: Form,
     arguments: Sequence[Form | Sequence[Any]],
     closed: list[Any],
-    mean: bool,
+    reduce: str | None,
 ) -> Any:
-    """The sums over a batch on one way for C to call; None if it cannot.
+    """A batch on one way for C to call, summed or in arrays; None if it cannot.
 
     Each argument is a form, or for a batch the steps to its leaves and those.
     """
-    takes, groups = _takes(arguments)
-    if None in takes:
+    gives = list(_steps(outputs, taken=False) if reduce else _rows(outputs))
+    takes, ins = _takes(arguments)
+    if None in takes or None in gives:
         return None
-    totals = way.executable.totals(groups)
-    if totals is None:
+    loop = way.executable.loop(ins, None if reduce else _groups(gives))
+    if loop is None:
         return None
     _know_numpy()
     tape = way.tape
-    addresses = totals.prologue, totals.loop, totals.room
-    of_tape = tape.inputs, len(tape.outputs), len(tape.guards)
-    sizes = *of_tape, totals.block, totals.fields
-    gives = list(_steps(outputs, taken=False))
-    dense = bytes([dense for _, _, dense in groups])
+    addresses = loop.prologue, loop.address, loop.room
+    sizes = tape.inputs, len(tape.outputs), len(tape.guards), loop.block, loop.fields
+    dense = bytes([dense for _, _, dense in ins])
     work = max(len(tape.code), 1)
     return extension.Mapped(
-        way, addresses, sizes, takes, gives, dense, closed, mean,
+        way, addresses, sizes, takes, gives, dense, closed, reduce == "mean",
         -(-2 * WORTH_A_THREAD // work), -(-PATIENCE // work),
     )  # fmt: skip
 
 
-def _takes(
-    arguments: Sequence[Any],
-) -> tuple[list[Step | None], list[tuple[int, int, bool]]]:
+def _rows(form: Form) -> Iterator[Step | None]:
+    """The steps that make arrays of a batch's results, with a row for each lane."""
+    if isinstance(form, Entries):
+        yield KINDS.index("dict"), len(form.keys), form.keys
+        for item in form.forms:
+            yield from _rows(item)
+    elif isinstance(form, Items) and form.kind is not list:
+        yield _items(form, taken=False)
+        for item in form.forms:
+            yield from _rows(item)
+    else:
+        shape = _shape(form)
+        yield None if shape is None else (KINDS.index("rows"), len(shape), shape)
+
+
+def _shape(form: Form) -> tuple[int, ...] | None:
+    """The shape of a number, an array, or lists of numbers as long as each other."""
+    if isinstance(form, Array):
+        return form.shape
+    if isinstance(form, Items):
+        arrays = any(isinstance(item, Array) for item in form.forms)
+        inside = set(map(_shape, form.forms)) or {()}
+        first = inside.pop()
+        if form.kind is not list or arrays or inside or first is None:
+            return None
+        return len(form.forms), *first
+    return () if form == NUMBER else None
+
+
+def _groups(gives: Sequence[Any]) -> list[Group]:
+    """The groups of columns in arrays of results."""
+    groups: list[Group] = []
+    slot = 0
+    for kind, _, shape in gives:
+        if KINDS[kind] == "rows" and prod(shape):
+            groups.append((slot, prod(shape), prod(shape) == 1))
+            slot += prod(shape)
+    return groups
+
+
+def _takes(arguments: Sequence[Any]) -> tuple[list[Step | None], list[Group]]:
     """The steps into the arguments, and the groups of columns that they find."""
     takes: list[Step | None] = []
-    groups: list[tuple[int, int, bool]] = []
+    groups: list[Group] = []
     slot = 0
     for argument in arguments:
         if not isinstance(argument, list):

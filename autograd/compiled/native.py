@@ -42,6 +42,7 @@ from .lower import (
 from .source import combine
 from .tape import Tape
 
+Groups = Sequence[tuple[int, int, bool]]
 SHORT: Final = 3000  # instructions: what is longer is compiled in haste
 
 binding.initialize_native_target()
@@ -252,18 +253,18 @@ class Entry(NamedTuple):
     workspace: int  # doubles
 
 
-class Totals(NamedTuple):
-    """The code of `block_totals` for C to call, as long as the executable is there.
+class Loop(NamedTuple):
+    """The code of a batch for C to call, as long as the executable is there.
 
     The shared inputs are written into a room first, and `prologue` called on it; then
     the loop, whose arguments are those of the room: addresses, and by name the number
-    of lanes (n), the groups (ins), the flags (failed) and what they give (sums).
+    of lanes (n), groups (ins, outs), the flags (failed) and the sums of blocks (sums).
     """
 
-    prologue: int  # an address, as is `loop`
-    loop: int
+    prologue: int  # where it is, as `address` is where the loop is
+    address: int
     room: Callable[[], Any]  # its owner, shared numbers, workspace, arguments
-    block: int
+    block: int  # lanes that are summed together; 0 where none are
     fields: int  # of a group: the last ones of slot, count, address and stride
 
 
@@ -350,11 +351,15 @@ class Native:
         """The sum of each output over the lanes that did not fail; writes `failed`."""
         return combine(self.block_totals(columns, n, failed))
 
-    def totals(self, groups: Sequence[tuple[int, int, bool]]) -> Totals | None:
-        """`block_totals` for groups of columns: slot, count, and whether dense."""
-        own = {slot + i for slot, count, _ in groups for i in range(count)}
+    def loop(self, ins: Groups, outs: Groups | None) -> Loop | None:
+        """`batch` for C to call, or without outs `block_totals`; None if it cannot.
+
+        A group has a slot (or an output), so many columns, and may be dense.
+        """
+        own = {slot + i for slot, count, _ in ins for i in range(count)}
         columns = [np.empty(0) if i in own else 0.0 for i in range(self.tape.inputs)]
-        return self._for(columns, total=True).totals(len(groups))
+        lanes = self._for(columns, total=outs is None)
+        return lanes.loop(len(ins), None if outs is None else len(outs))
 
     def _for(self, columns: Sequence[Any], total: bool) -> _Lanes:
         is_shared = tuple(not isinstance(column, np.ndarray) for column in columns)
@@ -447,23 +452,30 @@ class _Lanes:
         )  # fmt: skip
         self.compiled.check()
 
-    def totals(self, groups: int) -> Totals | None:
-        """`total` for C to call; None if it calls Python back."""
+    def loop(self, ins: int, outs: int | None) -> Loop | None:
+        """`batch` or `total` for C to call; None if it calls Python back."""
         if self.compiled.calls_back:
             return None
 
         def room() -> Any:
             own = _Room(self.tape, *self.sizes)
-            arguments: list[int | str] = [
-                "n", groups, len(self.tape.outputs), self.body, "ins", *own.inputs,
-                own.out_buffer, own.flags, "failed", *own.common, "sums",
-            ]  # fmt: skip
-            return own, *own.common, arguments
+            first: list[int | str] = [
+                "n",
+                ins,
+                len(self.tape.outputs) if outs is None else outs,
+            ]
+            first += [self.body, "ins", *own.inputs]
+            if outs is None:
+                first += [own.out_buffer, own.flags, "failed", *own.common, "sums"]
+            else:
+                first += [own.out_table, own.flags, "failed", *own.common]
+                first += ["outs", own.out_buffer]
+            return own, *own.common, first
 
         prologue = self.compiled.address("shared")
-        loop: Any = self._total
+        loop: Any = self._total if outs is None else self._batch
         address = ctypes.cast(loop, ctypes.c_void_p).value or 0
-        return Totals(prologue, address, room, BLOCK, 4)
+        return Loop(prologue, address, room, BLOCK if outs is None else 0, 4)
 
     def _begin(self, room: _Room, columns: Sequence[Any]) -> None:
         """Compute what all lanes share."""

@@ -129,7 +129,7 @@ class Source:
             for i in starts
         ]
 
-    def totals(self, groups: Sequence[tuple[int, int, bool]]) -> None:
+    def loop(self, ins: Any, outs: Any) -> None:
         """There is no machine code that C could call."""
 
     @property

@@ -127,8 +127,8 @@ class Executable(Protocol):
     ) -> None:
         """Write each output of each lane into its array, and `failed`."""
 
-    def totals(self, groups: Sequence[tuple[int, int, bool]]) -> Any:
-        """Where C can call `total`, or None: see `native.Totals`."""
+    def loop(self, ins: Any, outs: Any) -> Any:
+        """Where C can call `batch` or `total`, or None: see `native.Loop`."""
 
     def total(self, columns: Sequence[Any], n: int, failed: Any) -> list[float]:
         """The sum of each output over the lanes that did not fail; writes `failed`."""
