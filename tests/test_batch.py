@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autograd import Value, exp, explain, grad, hessian, log, sin, value_and_grad, where
-from autograd.compiled import batch
+from autograd.compiled import batch, sums
+from autograd.compiled import jit as jit_module
 from autograd.compiled.batch import vmap
 from autograd.compiled.branches import Branches
 from autograd.compiled.jit import jit
@@ -247,6 +248,24 @@ def test_sum_with_values_is_one_node_with_the_gradient_as_partials():
     assert grad(lambda w: nll(w, POINTS, 2 * POINTS) + w[0] ** 2)([1.0, 0.5])[
         0
     ] == pytest.approx(expected[0] + 2.0)
+
+
+def test_gradient_of_a_sum_is_compiled_once(monkeypatch):
+    compiled = []
+
+    def executable(tape):
+        compiled.append(tape)
+        return jit_module.executable(tape)
+
+    monkeypatch.setattr(sums, "executable", executable)
+    nll = vmap(loss, in_axes=(None, 0, 0), reduce="sum")
+    for k in range(3):
+        w = [Value(1.0 + k), Value(0.5)]
+        nll(w, POINTS, 2 * POINTS).backward()
+        assert (
+            w[0].grad == grad(lambda w: nll(w, POINTS, 2 * POINTS))([1.0 + k, 0.5])[0]
+        )
+    assert len(compiled) == 1
 
 
 def test_sum_with_values_has_further_derivatives():

@@ -47,10 +47,9 @@ class Sums:
         self.tree, self.n, self.executor = tree, n, executor
         self.inputs, self.chain = inputs, chain
         self.shared = [i for i, x in enumerate(inputs) if type(x) in (float, Value)]
-        self._ways: dict[tuple[Turns, int], Way] = {}  # by the number of Values, too
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "executor": None, "_ways": {}}
+        return {**self.__dict__, "executor": None}
 
     def operands(self, inputs: Sequence[Any]) -> list[Any]:
         """What the sums depend on: the shared inputs, and those closed over."""
@@ -80,19 +79,23 @@ class Sums:
                 self.tree.grow(turns, point(columns[: len(inputs)], lane))
                 used = len(columns) - len(inputs)
                 columns += _numbers(self.tree.closed[used:])
-        return _combined(parts, len(self._tape(self.tree.paths[0]).outputs))
+        return _combined(parts, len(self.ways()[0].tape.outputs))
 
     def ways(self) -> list[Way]:
         """The tree's paths, those taken most first, as they are run here."""
         if not self.chain:
             return self.tree.ways
-        width = len(self.tree.closed)
+        known, what = self.tree.derived, self._what()
         for path in self.tree.paths:
-            key = (turns_of(path), width)
-            if key not in self._ways:
+            key = (turns_of(path), *what)
+            if key not in known:
                 short, kept = shortened(self._tape(path))
-                self._ways[key] = Way(key[0], short, kept, executable(short))
-        return [self._ways[way.turns, width] for way in self.tree.ways]
+                known[key] = Way(key[0], short, kept, executable(short))
+        return [known[way.turns, *what] for way in self.tree.ways]
+
+    def _what(self) -> tuple[Any, ...]:
+        """What is differentiated, and with respect to what."""
+        return self.chain, tuple(self.shared), len(self.tree.closed)
 
     def gradient(self, j: int) -> Sums:
         """The sums of ∂(output j)/∂(each operand)."""
