@@ -47,7 +47,7 @@ def test_threads_of_its_own_give_the_same_bits(monkeypatch):
     monkeypatch.setattr(pieces, "WORTH_A_THREAD", 10**12)
     alone, alone_total = f(0.7, POINTS), total(0.7, POINTS)
     monkeypatch.setattr(pieces, "WORTH_A_THREAD", 1)
-    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(pieces, "_processors", lambda: 3)
     several, several_total = f(0.7, POINTS), total(0.7, POINTS)
     assert several[0].tobytes() == alone[0].tobytes()
     assert several[1][1].tobytes() == alone[1][1].tobytes()

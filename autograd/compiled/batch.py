@@ -187,11 +187,13 @@ class Batched:
         self, tree: Branches, inputs: list[Column], n: int, arrays: bool
     ) -> Any:
         skeleton = fill(tree.outputs_form, map(float, range(len(tree.outputs))))
-        outs = [empty(n) for _ in tree.outputs]
         tables = {} if np is None else tables_for(skeleton, n)
-        for columns, table in tables.items():
-            for j, column in zip(columns, table.reshape(n, len(columns)).T):
-                outs[j] = column
+        found = {
+            j: column
+            for columns, table in tables.items()
+            for j, column in zip(columns, table.reshape(n, len(columns)).T)
+        }
+        outs = [found[j] if j in found else empty(n) for j in range(len(tree.outputs))]
         _run_lanes(tree, tree.columns(inputs), n, outs, self.executor)
         return gathered(skeleton, outs, n, arrays, tables)
 

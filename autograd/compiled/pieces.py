@@ -36,13 +36,20 @@ def in_threads(work: Callable[[int, int], Any], way: Way, n: int) -> list[Any]:
     for it most of the time.
     """
     most = n * len(way.tape.code) // WORTH_A_THREAD
-    threads = min(most, os.cpu_count() or 1)
+    threads = min(most, _processors()) if most > 1 else 1
     if threads < 2 or isinstance(way.executable, Source):
         return [work(0, n)]
     step = -(-n // (threads * BLOCK)) * BLOCK
     starts = range(0, n, step)
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(work, starts, [min(i + step, n) for i in starts]))
+
+
+def _processors() -> int:
+    """How many this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def no_guards(n: int) -> Any:
@@ -52,7 +59,9 @@ def no_guards(n: int) -> Any:
 def by_guard(failed: Any, lanes: Any) -> list[tuple[int, Any]]:
     """(guard, the lanes that fail it first) for each guard that has any."""
     if np is not None:
-        guards = np.unique(failed[failed >= 0]).tolist() if len(failed) else []
+        if not len(failed) or failed.max() < 0:
+            return []
+        guards = np.unique(failed[failed >= 0]).tolist()
         return [(k, np.asarray(lanes)[failed == k]) for k in guards]
     groups: dict[int, list[int]] = {}
     for k, lane in zip(failed, lanes):
