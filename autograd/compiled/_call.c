@@ -9,6 +9,8 @@
 
    step    one part of a form: a number, a container and how many items it has, …
    ready   a path that can be called from here: its steps, its code, its branches
+   mapped  a path that can be called on a batch: in arrays, or summed over its lanes
+   operand a Value or number that a node is made of, where a path is called on Values
 
    Nothing is kept between calls but what was there before, so calls from many threads,
    and calls within calls, do not meet. */
@@ -40,6 +42,7 @@ typedef int32_t (*Code)(const double *in, double *out, double *workspace);
 static struct {
     PyObject *call, *map;      /* Compiled.__call__ and Batched.__call__ of Python */
     PyObject *watchers;        /* a dict, empty while no thread is watched */
+    PyObject *value, *node;    /* the type Value, and what makes one of its parts */
     PyObject *array, *float64; /* types of NumPy */
     PyObject *empty;           /* numpy.empty */
 } python;
@@ -151,6 +154,7 @@ typedef struct {
     const Step *at, *end;
     double *to, *full;
     double *first;      /* where slot 0 is */
+    PyObject **operands; /* to be kept for a node; NULL where Values do not fit */
     Py_ssize_t lanes;   /* of a batch; -1 until there is one */
     Group *group;       /* where the next one is to be written */
     void **buffer;      /* where to keep the next buffer, which the caller frees */
@@ -159,9 +163,31 @@ typedef struct {
 
 static int take(Reader *reader, PyObject *x);
 
+/* The number of a Value; whether it has one. */
+static int number_of(PyObject *value, double *number)
+{
+    PyObject *data = PyObject_GetAttrString(value, "_data");
+    int fits = data && PyFloat_CheckExact(data);
+    if (fits)
+        *number = PyFloat_AsDouble(data);
+    Py_XDECREF(data);
+    PyErr_Clear();
+    return fits;
+}
+
 static int take_number(Reader *reader, PyObject *x)
 {
     double number;
+    if (reader->to == reader->full)
+        return 0;
+    if (reader->operands && (PyObject *)Py_TYPE(x) == python.value) {
+        if (!number_of(x, &number))
+            return 0;
+        Py_INCREF(x);
+        reader->operands[reader->to - reader->first] = x;
+        *reader->to++ = number;
+        return 1;
+    }
     if (PyFloat_CheckExact(x) || (PyObject *)Py_TYPE(x) == python.float64)
         number = PyFloat_AsDouble(x);
     else if (PyLong_CheckExact(x)) {
@@ -171,8 +197,6 @@ static int take_number(Reader *reader, PyObject *x)
             return 0;
         }
     } else
-        return 0;
-    if (reader->to == reader->full)
         return 0;
     *reader->to++ = number;
     return 1;
@@ -375,15 +399,24 @@ typedef struct {
     Py_ssize_t lanes; /* of a batch, whose columns are not there yet */
     Group *group;     /* where to say where they belong */
     int64_t slot;
+    PyObject *node; /* what comes in place of the one number, or NULL */
 } Builder;
 
 static PyObject *give(Builder *builder);
+
+static PyObject *give_number(Builder *builder)
+{
+    if (!builder->node)
+        return PyFloat_FromDouble(*builder->from++);
+    Py_INCREF(builder->node);
+    return builder->node;
+}
 
 static PyObject *give_list(Builder *builder, Py_ssize_t count, int numbers)
 {
     PyObject *list = PyList_New(count);
     for (Py_ssize_t i = 0; list && i < count; i++) {
-        PyObject *item = numbers ? PyFloat_FromDouble(*builder->from++) : give(builder);
+        PyObject *item = numbers ? give_number(builder) : give(builder);
         if (!item || PyList_SetItem(list, i, item) < 0)
             Py_CLEAR(list);
     }
@@ -471,7 +504,7 @@ static PyObject *give(Builder *builder)
     const Step *step = builder->at++;
     switch (step->kind) {
     case NUMBER:
-        return PyFloat_FromDouble(*builder->from++);
+        return give_number(builder);
     case STATIC:
         Py_INCREF(step->object);
         return step->object;
@@ -505,6 +538,13 @@ struct Ready {
     PyObject *path;   /* of Python: it keeps the code in memory, too */
     long long taken;
     int slow; /* it takes so long that other threads should run meanwhile */
+
+    /* Where Values take part, the code gives the value, the partial for each input, and
+       for each 0.0 if it is there; the result is a node. Otherwise `row` is NULL. */
+    PyObject *row;
+    PyObject *closed;  /* a list of the Values that follow the arguments' numbers */
+    PyObject *sources; /* bytes: for each input, whether the value depends on it */
+    Py_ssize_t own;    /* inputs that are arguments */
 };
 
 /* Numbers that the steps hold, so that no result reads or writes beyond them. */
@@ -526,20 +566,46 @@ static Py_ssize_t numbers_in(const Steps *steps)
     return total;
 }
 
-/* Ready(path, address, (inputs, outputs, workspace, guards), takes, gives, slow) */
+/* Whether the steps have as many numbers as the code. */
+static int is_whole(const Ready *ready)
+{
+    Py_ssize_t given = numbers_in(&ready->gives), taken = numbers_in(&ready->takes);
+    if (!ready->row)
+        return taken == ready->inputs && given == ready->outputs;
+    for (Py_ssize_t i = 0; i < ready->gives.count; i++)
+        if (ready->gives.steps[i].kind == ARRAY)
+            return 0;
+    return taken == ready->own && ready->own <= ready->inputs && given == 1 &&
+           ready->outputs == 1 + 2 * ready->inputs &&
+           PyBytes_Size(ready->sources) == ready->inputs;
+}
+
+static void keep_node(Ready *ready, PyObject *row, PyObject *closed, PyObject *sources)
+{
+    Py_INCREF(row);
+    Py_INCREF(closed);
+    Py_INCREF(sources);
+    ready->row = row;
+    ready->closed = closed;
+    ready->sources = sources;
+}
+
+/* Ready(path, address, (inputs, outputs, workspace, guards), takes, gives, slow), and
+   for nodes row, closed, sources and own */
 static PyObject *ready_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-    PyObject *path, *takes, *gives;
+    PyObject *path, *takes, *gives, *row = NULL, *closed = NULL, *sources = NULL;
     unsigned long long address;
-    Py_ssize_t inputs, outputs, workspace, guards;
+    Py_ssize_t inputs, outputs, workspace, guards, own = 0;
     int slow;
     Ready *self;
     if (keywords && PyDict_Size(keywords)) {
         PyErr_SetString(PyExc_TypeError, "Ready: no argument must be named");
         return NULL;
     }
-    if (!PyArg_ParseTuple(args, "OK(nnnn)OOp:Ready", &path, &address, &inputs, &outputs,
-                          &workspace, &guards, &takes, &gives, &slow))
+    if (!PyArg_ParseTuple(args, "OK(nnnn)OOp|OO!Sn:Ready", &path, &address, &inputs,
+                          &outputs, &workspace, &guards, &takes, &gives, &slow, &row,
+                          &PyList_Type, &closed, &sources, &own))
         return NULL;
     self = (Ready *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
     if (!self)
@@ -552,13 +618,15 @@ static PyObject *ready_new(PyTypeObject *type, PyObject *args, PyObject *keyword
     self->workspace = workspace;
     self->guards = guards;
     self->slow = slow;
+    self->own = own;
+    if (sources)
+        keep_node(self, row, closed, sources);
     if (make_steps(&self->takes, takes) < 0 || make_steps(&self->gives, gives) < 0) {
         Py_DECREF((PyObject *)self);
         return NULL;
     }
     self->branches = PyMem_Calloc((size_t)guards + 1, sizeof(Ready *));
-    if (!self->branches || numbers_in(&self->takes) != inputs ||
-        numbers_in(&self->gives) != outputs) {
+    if (!self->branches || !is_whole(self)) {
         if (self->branches)
             PyErr_SetString(PyExc_ValueError, "Ready: steps must have each number");
         else
@@ -574,6 +642,8 @@ static int ready_traverse(PyObject *self, visitproc visit, void *arg)
     Ready *ready = (Ready *)self;
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(ready->path);
+    Py_VISIT(ready->row);
+    Py_VISIT(ready->closed);
     for (Py_ssize_t i = 0; ready->branches && i < ready->guards; i++)
         Py_VISIT(ready->branches[i]);
     return visit_steps(&ready->takes, visit, arg) || visit_steps(&ready->gives, visit, arg);
@@ -586,6 +656,8 @@ static int ready_clear(PyObject *self)
     for (Py_ssize_t i = 0; ready->branches && i < ready->guards; i++)
         Py_CLEAR(ready->branches[i]);
     Py_CLEAR(ready->path);
+    Py_CLEAR(ready->row);
+    Py_CLEAR(ready->closed);
     return 0;
 }
 
@@ -595,6 +667,7 @@ static void ready_dealloc(PyObject *self)
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     ready_clear(self);
+    Py_CLEAR(ready->sources);
     free_steps(&ready->takes);
     free_steps(&ready->gives);
     PyMem_Free(ready->branches);
@@ -1126,18 +1199,105 @@ static int32_t run(const Ready *ready, double *numbers)
 
 enum { ELSEWHERE = -2 }; /* these arguments are for Python */
 
+/* Read the Values that the path closes over; whether it has Values at all. */
+static int take_closed(const Ready *ready, Reader *reader)
+{
+    int any = 0;
+    for (Py_ssize_t i = ready->own; i < ready->inputs; i++) {
+        Py_ssize_t place = i - ready->own;
+        if (place >= PyList_Size(ready->closed) ||
+            !take_number(reader, PyList_GetItem(ready->closed, place)))
+            return 0;
+    }
+    for (Py_ssize_t i = 0; i < ready->inputs; i++)
+        any |= reader->operands[i] != NULL;
+    return any;
+}
+
 /* Run a path on the arguments; gives the guard that failed, -1, or ELSEWHERE. */
 static int32_t attempt(const Ready *ready, PyObject *const *args, Py_ssize_t n,
-                       double *numbers)
+                       double *numbers, PyObject **operands)
 {
     Reader reader = {.at = ready->takes.steps,
                      .end = ready->takes.steps + ready->takes.count,
                      .to = numbers,
-                     .full = numbers + ready->inputs};
+                     .full = numbers + ready->inputs,
+                     .first = numbers,
+                     .operands = operands};
     for (Py_ssize_t i = 0; i < n; i++)
         if (!take(&reader, args[i]))
             return ELSEWHERE;
-    return reader.at == reader.end ? run(ready, numbers) : ELSEWHERE;
+    if (reader.at != reader.end || (operands && !take_closed(ready, &reader)))
+        return ELSEWHERE;
+    return run(ready, numbers);
+}
+
+static int depends_on_values(const Ready *ready, PyObject *const *operands)
+{
+    const char *source = PyBytes_AsString(ready->sources);
+    for (Py_ssize_t i = 0; i < ready->inputs; i++)
+        if (source[i] && operands[i])
+            return 1;
+    return 0;
+}
+
+/* The operands of a node, and its partials: None for numbers and what is left out. */
+static int fill_node(const Ready *ready, const double *numbers, PyObject **operands,
+                     PyObject *inputs, PyObject *partials)
+{
+    const double *bars = numbers + ready->inputs + 1, *absent = bars + ready->inputs;
+    for (Py_ssize_t i = 0; i < ready->inputs; i++) {
+        PyObject *partial, *operand = operands[i];
+        if (operand && absent[i] == 0.0)
+            partial = PyFloat_FromDouble(bars[i]);
+        else {
+            partial = Py_None;
+            Py_INCREF(partial);
+        }
+        operands[i] = NULL;
+        if (!operand)
+            operand = PyFloat_FromDouble(numbers[i]);
+        PyTuple_SetItem(partials, i, partial);
+        PyTuple_SetItem(inputs, i, operand);
+        if (!operand || !partial)
+            return -1;
+    }
+    return 0;
+}
+
+static PyObject *make_node(const Ready *ready, const double *numbers, PyObject **operands)
+{
+    PyObject *inputs = PyTuple_New(ready->inputs), *partials = PyTuple_New(ready->inputs);
+    PyObject *z = PyFloat_FromDouble(numbers[ready->inputs]), *node = NULL;
+    if (inputs && partials && z &&
+        fill_node(ready, numbers, operands, inputs, partials) == 0)
+        node = PyObject_CallFunctionObjArgs(python.node, ready->row, z, inputs, partials,
+                                            NULL);
+    Py_XDECREF(inputs);
+    Py_XDECREF(partials);
+    Py_XDECREF(z);
+    return node;
+}
+
+static PyObject *build(const Ready *ready, const double *numbers, PyObject **operands)
+{
+    Builder builder = {.at = ready->gives.steps, .from = numbers + ready->inputs};
+    PyObject *result;
+    if (operands && depends_on_values(ready, operands)) {
+        builder.node = make_node(ready, numbers, operands);
+        if (!builder.node)
+            return NULL;
+    }
+    result = give(&builder);
+    Py_XDECREF(builder.node);
+    return result;
+}
+
+static void drop(const Ready *ready, PyObject **operands)
+{
+    for (Py_ssize_t i = 0; operands && i < ready->inputs; i++)
+        Py_XDECREF(operands[i]);
+    PyMem_Free(operands);
 }
 
 /* The result of one path, whose number of doubles is known; other if its guard fails. */
@@ -1146,19 +1306,26 @@ static PyObject *call_path(Ready *ready, PyObject *const *args, Py_ssize_t n,
 {
     double room[ON_STACK], *numbers = room;
     Py_ssize_t size = ready->inputs + ready->outputs + ready->workspace;
-    PyObject *result = NULL;
+    PyObject *result = NULL, **operands = NULL;
     int32_t failed;
-    if (size > ON_STACK) {
-        numbers = PyMem_Malloc((size_t)size * sizeof(double));
-        if (!numbers)
+    if (ready->row) {
+        operands = PyMem_Calloc((size_t)ready->inputs + 1, sizeof(PyObject *));
+        if (!operands)
             return PyErr_NoMemory();
     }
-    failed = attempt(ready, args, n, numbers);
-    if (failed == -1) {
-        Builder builder = {.at = ready->gives.steps, .from = numbers + ready->inputs};
-        result = give(&builder);
-    } else if (failed >= 0 && failed < ready->guards)
+    if (size > ON_STACK) {
+        numbers = PyMem_Malloc((size_t)size * sizeof(double));
+        if (!numbers) {
+            PyMem_Free(operands);
+            return PyErr_NoMemory();
+        }
+    }
+    failed = attempt(ready, args, n, numbers, operands);
+    if (failed == -1)
+        result = build(ready, numbers, operands);
+    else if (failed >= 0 && failed < ready->guards)
         keep(other, ready->branches[failed]);
+    drop(ready, operands);
     if (numbers != room)
         PyMem_Free(numbers);
     return result;
@@ -1352,12 +1519,16 @@ static PyType_Spec batched_spec = {
 
 /* ---- the module ----------------------------------------------------------------------------- */
 
-/* connect(type, call, watchers): its function of Python, and who watches which thread. */
+/* connect(type, call, watchers, Value, _node): its function of Python, who watches which
+   thread, and how nodes are made. */
 static PyObject *connect(PyObject *Py_UNUSED(module), PyObject *args)
 {
-    PyObject *type, *call, *watchers;
-    if (!PyArg_ParseTuple(args, "OOO!:connect", &type, &call, &PyDict_Type, &watchers))
+    PyObject *type, *call, *watchers, *value, *node;
+    if (!PyArg_ParseTuple(args, "OOO!OO:connect", &type, &call, &PyDict_Type, &watchers,
+                          &value, &node))
         return NULL;
+    replace(&python.value, value);
+    replace(&python.node, node);
     replace(type == (PyObject *)BatchedType ? &python.map : &python.call, call);
     replace(&python.watchers, watchers);
     Py_RETURN_NONE;

@@ -20,6 +20,10 @@ class Ready:
         takes: list[Step],
         gives: list[Step],
         slow: bool,
+        row: Any = ...,
+        closed: list[Any] = ...,
+        sources: bytes = ...,
+        own: int = ...,
         /,
     ) -> Ready: ...
     def leads(self, guard: int, other: Ready, /) -> None: ...
@@ -44,6 +48,11 @@ class Mapped:
     ) -> Mapped: ...
 
 def connect(
-    kind: type, call: Callable[..., Any], watchers: dict[int, Any], /
+    kind: type,
+    call: Callable[..., Any],
+    watchers: dict[int, Any],
+    value: type,
+    node: Callable[..., Any],
+    /,
 ) -> None: ...
 def know_numpy(array: type, float64: type, empty: Callable[..., Any], /) -> None: ...

@@ -20,7 +20,7 @@ from itertools import chain
 from typing import Any, Literal
 
 from ..transforms import ravel
-from ..value import Value, watchers, watching
+from ..value import Value, watching
 from . import calls
 from .branches import Branches, Turns, Way, way_of
 from .columns import (
@@ -258,7 +258,7 @@ class Batched:
         return {**self.__dict__, "executor": None}
 
 
-calls.connect(Batched, watchers)
+calls.connect(Batched)
 
 
 # ---- lanes, each with its results ----------------------------------------------------

@@ -15,7 +15,9 @@ from types import BuiltinFunctionType, FunctionType, NoneType
 from typing import Any, Final, NamedTuple, TypeVar
 
 from ..accelerator import in_c, load, python_twins
+from ..value import Value, _node, watchers
 from .structure import NUMBER, Array, Entries, Form, Items, Static
+from .tape import Executable
 
 T = TypeVar("T", bound=Any)
 Step = tuple[int, int, Any]  # a kind, how many items, and what else C has to know
@@ -42,27 +44,36 @@ def called_in_c(python: T) -> T:
     return twin
 
 
-def connect(kind: Any, watchers: dict[int, Any]) -> None:
+def connect(kind: Any) -> None:
     """Lend C what it calls where a call is not as the last one was."""
     if extension is not None:
-        extension.connect(kind, python_twins[kind].__call__, watchers)
+        call = python_twins[kind].__call__
+        extension.connect(kind, call, watchers, Value, _node)
 
 
-def ready(path: Any, form: Form) -> Any:
-    """The path, taken by arguments of this form, for C to call; None if it cannot."""
-    entry = path.executable.entry() if extension is not None else None
+def ready(path: Any, executable: Executable, form: Form, *node: Any) -> Any:
+    """The path, taken by arguments of this form, for C to call; None if it cannot.
+
+    node   where it is called on Values: its row, the Values that it closes over, which
+           inputs its value depends on, and how many are arguments
+    """
     arguments, keywords = form.forms
-    if entry is None or keywords.forms:
-        return None
     takes = [step for argument in arguments.forms for step in _steps(argument)]
     gives = list(_steps(path.form, taken=False))
-    if None in takes:
+    if keywords.forms or None in takes or (node and not _holds_nodes(gives)):
+        return None
+    entry = executable.entry()
+    if entry is None:
         return None
     _know_numpy()
-    tape = path.short
+    tape = executable.tape
     sizes = tape.inputs, len(tape.outputs), entry.workspace, len(tape.guards)
     slow = len(tape.code) > SLOW
-    return extension.Ready(path, entry.address, sizes, takes, gives, slow)
+    return extension.Ready(path, entry.address, sizes, takes, gives, slow, *node)
+
+
+def _holds_nodes(gives: Sequence[Any]) -> bool:
+    return "array" not in [KINDS[kind] for kind, _, _ in gives]
 
 
 class Batch(NamedTuple):

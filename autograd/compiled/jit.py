@@ -26,7 +26,7 @@ from ..value import Value, _node, watchers, watching
 from . import calls, source
 from .simplify import simplify
 from .structure import NUMBER, Form, Static, described, fill, filler, flatten
-from .tape import Executable, Tape
+from .tape import Executable, Instruction, Operand, Tape
 from .trace import OPERATORS, Share, Trace, replay
 
 MOST_PATHS: Final = 64
@@ -97,16 +97,16 @@ class Compiled:
                     return path.fill(ys)
         tree, numbers = self.tree(*args, **kwargs)
         result = tree.call(numbers)
-        self._note(tree)
+        self._note(tree, Value in map(type, numbers))
         if not kwargs and not self.static and _FLOAT.issuperset(map(type, args)):
             self._of_floats[len(args)] = tree
         return result
 
-    def _note(self, tree: Tree) -> None:
+    def _note(self, tree: Tree, on_values: bool = False) -> None:
         """Keep the paths called last, and let C have the next call if it can."""
         self._last = tree
         if calls.extension is not None:
-            self.ready = tree.ready()
+            self.ready = tree.ready(on_values)
 
     def __get__(self, owner: Any, kind: type | None = None) -> Any:
         return self if owner is None else MethodType(self, owner)
@@ -195,7 +195,7 @@ class Compiled:
             self.f = self.f.found()
 
 
-calls.connect(Compiled, watchers)
+calls.connect(Compiled)
 
 
 class Path:
@@ -215,14 +215,15 @@ class Path:
         at_point = source.compile(self.short) if brief else self.executable
         self.scalar, self.fill = at_point.scalar, filler(self.form)
         self.row: Row | None = None  # for calls on Values
-        self.rare: int | None = calls.OFTEN if brief else 0  # calls before it is ready
-        self.ready: Any = None  # for C to call
+        self.often = calls.OFTEN if brief else 0  # calls after which C gets it
+        self.ready: dict[bool, Any] = {}  # for C to call: on numbers, and on Values
         self._sources: frozenset[int] | None = None
 
     @property
     def taken(self) -> int:
         """How many calls went this way."""
-        return self._taken + (self.ready.taken if self.ready is not None else 0)
+        there: list[int] = [each.taken for each in self.ready.values() if each]
+        return self._taken + sum(there)
 
     def count(self) -> None:
         self._taken += 1
@@ -341,28 +342,42 @@ class Tree:
             failed = path.kept[failed]
             path = self.after(path, failed) or self.add(xs, path, failed)
 
-    def ready(self) -> Any:
+    def ready(self, on_values: bool) -> Any:
         """The path taken last for C to call, once it was taken often."""
         path = self.path
-        if path is None or path.rare is None or path.taken <= path.rare:
-            return path and path.ready
-        with self._lock:
-            if path.rare is not None:
-                path.rare = None  # whatever comes of it, it is tried once
-                if path.long.inputs == path.own:
-                    path.ready = calls.ready(path, self.form)
-                    self._lead()
-        return path.ready
+        if path is None or path.taken <= path.often:
+            return None
+        on_values = on_values or path.long.inputs > path.own
+        if on_values not in path.ready:
+            with self._lock:
+                self._get_ready(path, on_values)
+        return path.ready[on_values]
 
-    def _lead(self) -> None:
+    def _get_ready(self, path: Path, on_values: bool) -> None:
+        if on_values not in path.ready:  # no other thread has been here
+            path.ready[on_values] = None  # whatever comes of it, it is tried once
+            path.ready[on_values] = self._ready(path, on_values)
+            self._lead(on_values)
+
+    def _ready(self, path: Path, on_values: bool) -> Any:
+        if not on_values:
+            return calls.ready(path, path.executable, self.form)
+        if len(path.long.outputs) > 1 or path.row is None:
+            return None
+        return path.row.ready(self.closed)
+
+    def _lead(self, on_values: bool) -> None:
         """Tell each path that C calls which other one holds where a guard fails."""
         for path in self.paths:
-            if path.ready is None:
+            here = path.ready.get(on_values)
+            if here is None:
                 continue
-            for k, guard in enumerate(path.kept):
+            kept = path.row.kept if on_values and path.row else path.kept
+            for k, guard in enumerate(kept):
                 other = self.after(path, guard)
-                if other is not None and other.ready is not None:
-                    path.ready.leads(k, other.ready)
+                there = other.ready.get(on_values) if other else None
+                if there is not None:
+                    here.leads(k, there)
 
     def inputs(self, xs: Sequence[float], path: Path) -> Sequence[float]:
         """The numbers a path runs on: those given, and those it closed over."""
@@ -434,6 +449,25 @@ def shortened(tape: Tape) -> tuple[Tape, tuple[int, ...]]:
     return replace(short, guards=tuple(guards)), kept
 
 
+def joined(first: Tape, second: Tape) -> Tape:
+    """A tape and another one on the same inputs, one after the other."""
+    moved = len(first.code)
+
+    def slot(x: Operand) -> Operand:
+        return x if type(x) is float or x < first.inputs else x + moved
+
+    code = [Instruction(row, tuple(map(slot, args))) for row, args in second.code]
+    guards = [
+        g._replace(after=g.after + moved, slot=int(slot(g.slot))) for g in second.guards
+    ]
+    return Tape(
+        first.inputs,
+        (*first.code, *code),
+        (*first.outputs, *map(slot, second.outputs)),
+        (*first.guards, *guards),
+    )
+
+
 def executable(tape: Tape) -> Executable:
     """The fastest way to run a tape on this machine: by LLVM, or as Python source."""
     try:
@@ -456,6 +490,7 @@ class Row(Primitive):
         self.variadic, self.arity = True, 0
         self._tree, self._path = tree, path
         self._shares = Tree(_Shares(path.long), NUMBER)
+        self.kept: tuple[int, ...] = ()  # of the path's guards, what C has to check
 
     def __reduce__(self) -> Any:
         return _row, (self._tree, self._path)
@@ -484,6 +519,18 @@ class Row(Primitive):
             found = replay(path.long, xs)
         half = len(xs)
         return [d if ys[half + i] == 0.0 else None for i, d in enumerate(found[:half])]
+
+    def ready(self, closed: list[Value]) -> Any:
+        """The path as a node for C to make: its value, partials, and what is absent."""
+        path = self._path
+        shares = [each.long for each in self._shares.paths]
+        if len(shares) != 1 or shares[0].guards:
+            return None
+        short, self.kept = shortened(joined(path.long, shares[0]))
+        self.executable = executable(short)
+        sources = bytes([i in path.sources() for i in range(path.long.inputs)])
+        node = self, closed, sources, path.own
+        return calls.ready(path, self.executable, self._tree.form, *node)
 
 
 class _Shares:

@@ -15,11 +15,11 @@ from ..primitives import Primitive
 from ..value import Value
 from .branches import Branches, Turns, Way, turns_of, way_of
 from .columns import Column, point
-from .jit import Path, Tree, _numbers, _Shares, executable, shortened
+from .jit import Path, Tree, _numbers, _Shares, executable, joined, shortened
 from .pieces import BLOCK, by_guard, cut, in_threads, loaded, mapped, no_guards
 from .source import combine
 from .structure import NUMBER
-from .tape import Guard, Instruction, Operand, Tape
+from .tape import Tape
 
 try:
     import numpy as np
@@ -146,20 +146,10 @@ class Total(Primitive):
 def _gradient_tape(tape: Tape, j: int, wanted: Sequence[int | None]) -> Tape:
     """The tape, its guards, and then the partials of output j by the inputs wanted."""
     one = replace(tape, outputs=(tape.outputs[j],), guards=())
-    shares = Tree(_Shares(one), NUMBER).add([1.0] * tape.inputs).long
-    moved = len(tape.code)
-
-    def slot(x: Operand) -> Operand:
-        return x if type(x) is float or x < tape.inputs else x + moved
-
-    code = [Instruction(row, tuple(map(slot, args))) for row, args in shares.code]
-    guards = [
-        Guard(g.after + moved, int(slot(g.slot)), g.expected, g.place)
-        for g in shares.guards
-    ]
-    outputs = [0.0 if i is None else slot(shares.outputs[i]) for i in wanted]
-    return Tape(
-        tape.inputs, (*tape.code, *code), tuple(outputs), (*tape.guards, *guards)
+    both = joined(tape, Tree(_Shares(one), NUMBER).add([1.0] * tape.inputs).long)
+    partials = both.outputs[len(tape.outputs) :]
+    return replace(
+        both, outputs=tuple([0.0 if i is None else partials[i] for i in wanted])
     )
 
 

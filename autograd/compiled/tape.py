@@ -116,6 +116,10 @@ class Executable(Protocol):
     or -1, and what a failed lane gives otherwise is of no consequence.
     """
 
+    @property
+    def tape(self) -> Tape:
+        """What it computes."""
+
     def scalar(self, xs: Sequence[float]) -> tuple[tuple[float, ...], int]:
         """(outputs, -1), or ((), the index of the first guard that fails)."""
 
