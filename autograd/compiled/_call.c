@@ -43,6 +43,7 @@ static struct {
     PyObject *call, *map;      /* Compiled.__call__ and Batched.__call__ of Python */
     PyObject *watchers;        /* a dict, empty while no thread is watched */
     PyObject *value, *node;    /* the type Value, and what makes one of its parts */
+    PyObject *data;            /* the name of its number */
     PyObject *array, *float64; /* types of NumPy */
     PyObject *empty;           /* numpy.empty */
 } python;
@@ -166,7 +167,7 @@ static int take(Reader *reader, PyObject *x);
 /* The number of a Value; whether it has one. */
 static int number_of(PyObject *value, double *number)
 {
-    PyObject *data = PyObject_GetAttrString(value, "_data");
+    PyObject *data = PyObject_GetAttr(value, python.data);
     int fits = data && PyFloat_CheckExact(data);
     if (fits)
         *number = PyFloat_AsDouble(data);
@@ -1560,11 +1561,12 @@ static int execute(PyObject *module)
             "autograd.compiled._call serves one interpreter in a process, and once");
         return -1;
     }
+    python.data = PyUnicode_InternFromString("_data");
     CompiledType = (PyTypeObject *)PyType_FromSpec(&compiled_spec);
     BatchedType = (PyTypeObject *)PyType_FromSpec(&batched_spec);
     ReadyType = (PyTypeObject *)PyType_FromSpec(&ready_spec);
     MappedType = (PyTypeObject *)PyType_FromSpec(&mapped_spec);
-    if (!CompiledType || !BatchedType || !ReadyType || !MappedType ||
+    if (!python.data || !CompiledType || !BatchedType || !ReadyType || !MappedType ||
         PyModule_AddObjectRef(module, "Compiled", (PyObject *)CompiledType) < 0 ||
         PyModule_AddObjectRef(module, "Batched", (PyObject *)BatchedType) < 0 ||
         PyModule_AddObjectRef(module, "Mapped", (PyObject *)MappedType) < 0 ||

@@ -17,7 +17,7 @@ import numpy as np
 from figures import Figure, print_figures
 from programs import expression, rosenbrock, weights
 
-from autograd import hessian, jit, relu, sin, value_and_grad, vmap
+from autograd import Value, grad, hessian, jit, relu, sin, value_and_grad, vmap
 from autograd.compiled.calls import OFTEN
 
 BRANCHES = 20
@@ -45,6 +45,10 @@ def guarded(x: Any) -> Any:
     return x
 
 
+def wave(x: Any) -> Any:
+    return sin(x * x)
+
+
 def line(w: Any, x: Any) -> Any:
     return (w[0] * x + w[1]) ** 2
 
@@ -69,6 +73,27 @@ def step() -> Call:
         expected = np.mean([gradient(w, x)[i] for x in xs.tolist()], axis=0)
         np.testing.assert_allclose(part, expected, rtol=1e-14, atol=1e-14)
     return compiled, (w, xs)
+
+
+def node() -> Call:
+    """The function on Values: one node, whose partials are computed with it."""
+    compiled, args = jit(readme), (Value(-4.0), Value(2.0))
+    for _ in range(OFTEN + 2):
+        found = compiled(*args)
+    expected = value_and_grad(readme, argnums=(0, 1))(-4.0, 2.0)
+    if (found.data, found.partials) != expected:
+        raise SystemExit(
+            f"readme: on Values, it gives {found.partials}, not {expected}"
+        )
+    return compiled, args
+
+
+def lanes() -> Call:
+    """A gradient at each of 100 points, where the arrays are most of the work."""
+    compiled, points = vmap(grad(wave)), np.linspace(-1.0, 1.0, 100)
+    expected = [grad(wave)(x) for x in points.tolist()]
+    np.testing.assert_allclose(compiled(points), expected, rtol=1e-14, atol=1e-14)
+    return compiled, (points,)
 
 
 def microseconds(calls: dict[str, Call], samples: int) -> dict[str, list[float]]:
@@ -105,6 +130,8 @@ def main() -> None:
             "plain": ready(plain, 0.3),
             "guarded": ready(guarded, 0.3),
             "step": step(),
+            "lanes": lanes(),
+            "node": node(),
         },
         options.samples,
     )
@@ -112,7 +139,9 @@ def main() -> None:
     what = [
         ("micrograd's expression, value and gradient", "expression", 0.3),
         ("Hessian of Rosenbrock-10, array in and out", "hessian", 1.0),
+        ("micrograd's expression on Values, a node", "node", 0.6),
         ("337 parameters, 8 lanes: mean and its gradient", "step", 5.0),
+        ("gradient of sin(x²) at 100 points", "lanes", 3.0),
     ]
     print_figures(
         [
