@@ -7,7 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autograd import Value, exp, explain, grad, hessian, log, sin, value_and_grad, where
+from autograd import (
+    Value,
+    exp,
+    explain,
+    grad,
+    hessian,
+    log,
+    relu,
+    sin,
+    sqrt,
+    value_and_grad,
+    where,
+)
 from autograd.compiled import batch, sums
 from autograd.compiled import jit as jit_module
 from autograd.compiled.batch import vmap
@@ -266,6 +278,22 @@ def test_gradient_of_a_sum_is_compiled_once(monkeypatch):
             w[0].grad == grad(lambda w: nll(w, POINTS, 2 * POINTS))([1.0 + k, 0.5])[0]
         )
     assert len(compiled) == 1
+
+
+def test_sum_leaves_out_what_a_select_leaves_out_in_every_lane():
+    def f(w, v, x):
+        return where(x > 0, w * x, sqrt(v) + relu(v - 10.0)) + 0.0 * w
+
+    total = vmap(f, in_axes=(None, None, 0), reduce="sum")
+    w, v = Value(2.0), Value(0.0)
+    above = total(w, v, np.array([1.0, 3.0]))
+    assert above.parents == (w,) and above.partials == (4.0,)
+    (above * math.inf).backward()
+    assert (w.grad, v.grad) == (math.inf, 0.0)
+    mixed = total(w, v, np.array([1.0, -3.0]))
+    assert mixed.parents == (w, v) and mixed.partials == (1.0, math.inf)
+    zero = vmap(lambda w, x: w * x, in_axes=(None, 0), reduce="sum")(w, [1.0, -1.0])
+    assert (zero.parents, zero.partials) == ((w,), (0.0,))
 
 
 def test_sum_with_values_has_further_derivatives():

@@ -33,7 +33,8 @@ class Sums:
     """The sums over a batch of what each lane gives, as functions of what is shared.
 
     Its gradient is another: that of each lane's gradient, by the same paths. `chain`
-    says which outputs were differentiated on the way here.
+    says which outputs were differentiated on the way here. For a gradient, `absences`
+    counts the lanes in which a select has left an operand out.
     """
 
     def __init__(
@@ -43,9 +44,10 @@ class Sums:
         n: int,
         executor: Executor | None,
         chain: tuple[int, ...] = (),
+        counts: bool = False,
     ) -> None:
         self.tree, self.n, self.executor = tree, n, executor
-        self.inputs, self.chain = inputs, chain
+        self.inputs, self.chain, self.counts = inputs, chain, counts
         self.shared = [i for i, x in enumerate(inputs) if type(x) in (float, Value)]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -95,19 +97,24 @@ class Sums:
 
     def _what(self) -> tuple[Any, ...]:
         """What is differentiated, and with respect to what."""
-        return self.chain, tuple(self.shared), len(self.tree.closed)
+        return self.chain, self.counts, tuple(self.shared), len(self.tree.closed)
 
     def gradient(self, j: int) -> Sums:
         """The sums of ∂(output j)/∂(each operand)."""
         chain = (*self.chain, j)
         return Sums(self.tree, self.inputs, self.n, self.executor, chain)
 
+    def absences(self) -> Sums:
+        """The number of lanes in which each part of this gradient is absent."""
+        return Sums(self.tree, self.inputs, self.n, self.executor, self.chain, True)
+
     def _tape(self, path: Path) -> Tape:
         tape, own = path.long, len(self.inputs)
-        for j in self.chain:
-            every = range(own, own + len(self.tree.closed))
-            closed = [i if i < tape.inputs else None for i in every]
-            tape = _gradient_tape(tape, j, [*self.shared, *closed])
+        every = range(own, own + len(self.tree.closed))
+        closed = [i if i < tape.inputs else None for i in every]
+        for depth, j in enumerate(self.chain, start=1):
+            counts = self.counts and depth == len(self.chain)
+            tape = _gradient_tape(tape, j, [*self.shared, *closed], counts)
         return tape
 
 
@@ -142,15 +149,29 @@ class Total(Primitive):
             found = [Value._apply(row, tuple(xs)) for row in rows]
         return found
 
+    def derivatives(
+        self, z: Any, *args: Any, wanted: Sequence[bool] | None = None
+    ) -> tuple[Any, ...]:
+        """The partials; None where a select has left an operand out in every lane."""
+        found, n = self._rule(z, *args), self._sums.n
+        if self._gradient is None or 0.0 not in _numbers(found) or n == 0:
+            return tuple(found)
+        absent = self._gradient.absences().at(_numbers(args))
+        return tuple([None if k == n else d for d, k in zip(found, absent)])
 
-def _gradient_tape(tape: Tape, j: int, wanted: Sequence[int | None]) -> Tape:
-    """The tape, its guards, and then the partials of output j by the inputs wanted."""
+
+def _gradient_tape(
+    tape: Tape, j: int, wanted: Sequence[int | None], counts: bool
+) -> Tape:
+    """The tape, its guards, and then the partials of output j by the inputs wanted.
+
+    Where it counts, 1.0 for each that is absent, as is what the tape does not know.
+    """
     one = replace(tape, outputs=(tape.outputs[j],), guards=())
     both = joined(tape, Tree(_Shares(one), NUMBER).add([1.0] * tape.inputs).long)
-    partials = both.outputs[len(tape.outputs) :]
-    return replace(
-        both, outputs=tuple([0.0 if i is None else partials[i] for i in wanted])
-    )
+    found = both.outputs[len(tape.outputs) + counts * tape.inputs :]
+    partials = [float(counts) if i is None else found[i] for i in wanted]
+    return replace(both, outputs=tuple(partials))
 
 
 def _run_spans(
