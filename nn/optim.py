@@ -10,12 +10,14 @@ weight, and the step at which it came up would be lost.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import inf, isfinite, nan, sqrt
 from numbers import Real
 from typing import Any
 
 from autograd import Value
+
+Column = Any  # a number for each parameter: a list of floats, or a NumPy array
 
 
 class Optimizer:
@@ -43,18 +45,32 @@ class Optimizer:
         for p in self.params:
             p.grad = 0.0
 
-    def _gradients(self) -> list[float]:
-        gradients = [p.grad for p in self.params]
-        self._require_finite("gradient", gradients)
-        return gradients
-
-    def _assign(self, moved: list[float]) -> None:
-        self._require_finite("moved parameter", moved)
-        for p, number in zip(self.params, moved):
+    def step(self) -> None:
+        """Move every parameter, or none and raise FloatingPointError, as said above."""
+        params = self.params
+        moved = self.moved([p.data for p in params], [p.grad for p in params])
+        for p, number in zip(params, moved):
             p.data = number
 
-    def _require_finite(self, what: str, numbers: list[float]) -> None:
-        if all(map(isfinite, numbers)):
+    def moved(self, weights: Column, gradients: Column) -> Column:
+        """Where a step leads from these weights, with these gradients, and make it.
+
+        Both are lists, or both NumPy arrays, which is faster for many parameters; the
+        numbers are the same. The parameters stay where they are: `step` moves them.
+
+        >>> w = Value(1.0)
+        >>> SGD([w], lr=0.5).moved([w.data], [2.0]), w.data
+        ([0.0], 1.0)
+
+        Raises FloatingPointError if a number is not finite; then no step was made.
+        """
+        raise NotImplementedError
+
+    def _require_finite(self, what: str, numbers: Column) -> None:
+        if isinstance(numbers, list):
+            if all(map(isfinite, numbers)):
+                return
+        elif abs(numbers).max() < inf:
             return
         for i, (p, x) in enumerate(zip(self.params, numbers)):
             if not isfinite(x):
@@ -94,15 +110,16 @@ class SGD(Optimizer):
         self.weight_decay = _within("SGD", "weight_decay", weight_decay, 0.0)
         self.v = [0.0] * len(self.params)
 
-    def step(self) -> None:
-        """Move every parameter, or none and raise FloatingPointError, as said above."""
-        gradients, params = self._gradients(), self.params
-        v = [
-            self.momentum * v + g + self.weight_decay * p.data
-            for v, g, p in zip(self.v, gradients, params)
-        ]
-        self._assign([p.data - self.lr * v for p, v in zip(params, v)])
+    def moved(self, weights: Column, gradients: Column) -> Column:
+        self._require_finite("gradient", gradients)
+        moved, v = _each(self._rule, weights, gradients, self.v)
+        self._require_finite("moved parameter", moved)
         self.v = v
+        return moved
+
+    def _rule(self, w: Any, g: Any, v: Any) -> tuple[Any, Any]:
+        v = self.momentum * v + g + self.weight_decay * w
+        return w - self.lr * v, v
 
 
 class Adam(Optimizer):
@@ -141,21 +158,35 @@ class Adam(Optimizer):
         self.m = [0.0] * len(self.params)
         self.v = [0.0] * len(self.params)
 
-    def step(self) -> None:
-        """Move every parameter, or none and raise FloatingPointError, as said above."""
-        gradients, t = self._gradients(), self.t + 1
+    def moved(self, weights: Column, gradients: Column) -> Column:
+        self._require_finite("gradient", gradients)
         beta1, beta2 = self.betas
-        m = [beta1 * m + (1 - beta1) * g for m, g in zip(self.m, gradients)]
-        v = [beta2 * v + (1 - beta2) * g * g for v, g in zip(self.v, gradients)]
-        self._require_finite("mean squared gradient", v)
+        t, eps = self.t + 1, self.eps
         rate, unbias = self.lr / (1 - beta1**t), 1 - beta2**t
-        self._assign(
-            [
-                p.data - rate * m / (sqrt(v / unbias) + self.eps)
-                for p, m, v in zip(self.params, m, v)
-            ]
-        )
+
+        def rule(w: Any, g: Any, m: Any, v: Any) -> tuple[Any, Any, Any]:
+            m = beta1 * m + (1 - beta1) * g
+            v = beta2 * v + (1 - beta2) * g * g
+            return w - rate * m / (_sqrt(v / unbias) + eps), m, v
+
+        moved, m, v = _each(rule, weights, gradients, self.m, self.v)
+        self._require_finite("mean squared gradient", v)
+        self._require_finite("moved parameter", moved)
         self.m, self.v, self.t = m, v, t
+        return moved
+
+
+def _each(rule: Callable[..., tuple[Any, ...]], *columns: Column) -> list[Column]:
+    """What the rule gives for each row of lists, or at once for arrays, in columns."""
+    if isinstance(columns[0], list):
+        rows = map(rule, *[c if isinstance(c, list) else c.tolist() for c in columns])
+        return [list(column) for column in zip(*rows)]
+    zeros = 0.0 * columns[0]
+    return list(rule(*[zeros + c if isinstance(c, list) else c for c in columns]))
+
+
+def _sqrt(x: Any) -> Any:
+    return sqrt(x) if type(x) is float else x**0.5  # for arrays, this is sqrt
 
 
 def _within(

@@ -117,6 +117,32 @@ def test_step_that_overflows_raises_and_moves_nothing(make, lr, what):
 
 
 @pytest.mark.parametrize("make", OPTIMIZERS)
+def test_steps_of_lists_and_arrays_are_equal_and_mix(make):
+    np = pytest.importorskip("numpy")
+    rng = np.random.default_rng(0)
+    gradients = rng.normal(size=(6, 50)) * 10.0 ** rng.integers(-9, 9, 50)
+    lists, mixed = (make([Value(w) for w in gradients[0]], lr=0.1) for _ in range(2))
+    weights = gradients[0].tolist()
+    for k, g in enumerate(gradients):
+        as_now = list if k % 3 else np.array
+        found = mixed.moved(as_now(weights), as_now(g.tolist()))
+        weights = lists.moved(weights, g.tolist())
+        assert weights == list(found)
+        assert type(weights[0]) is float
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS)
+@pytest.mark.parametrize("broken", [nan, inf, -inf])
+def test_step_of_arrays_refuses_a_broken_gradient_and_keeps_its_state(make, broken):
+    np = pytest.importorskip("numpy")
+    optimizer = make([Value(1.0), Value(2.0, label="second")], lr=0.1)
+    state = repr(vars(optimizer))
+    with pytest.raises(FloatingPointError, match="every gradient .* of second is"):
+        optimizer.moved(np.ones(2), np.array([1.0, broken]))
+    assert repr(vars(optimizer)) == state
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS)
 def test_zero_grad_clears_the_parameters(make):
     w = Value(1.0)
     w.grad = 3.0
