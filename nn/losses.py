@@ -5,16 +5,20 @@ Value (a float if the predictions are floats). Classification takes the model's 
 scores, called logits: the probability is never formed, because near 0 and 1 it would
 have rounded away what the loss is about.
 
+Targets are numbers. Where a loss is traced they are Values, as all arguments are then,
+and the number of a class chooses by `where`, since it is no index.
+
     p   prediction     z   logit, any number     t   target     n   number of points
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from numbers import Real
 from typing import Any
 
-from autograd import Value, dot, logsumexp, relu, softplus
+from autograd import Value, dot, logsumexp, relu, softplus, where
 
 Point = tuple[list[Any], list[Any]]
 
@@ -46,7 +50,7 @@ def hinge(scores: Any, targets: Any) -> Any:
     """
     pairs = _elements("hinge", scores, targets)
     for _, t in pairs:
-        if t not in (-1, 1):
+        if abs(t) != 1:
             raise ValueError(
                 f"hinge: every target must be -1 or 1, but one is {t}; "
                 "write 2 * t - 1 for targets 0 and 1"
@@ -105,11 +109,22 @@ def cross_entropy(logits: Any, target_class: Any) -> Any:
     return _mean([_cross_entropy(z, c) for (z, _), c in zip(points, classes)])
 
 
-def _cross_entropy(z: list[Any], c: int) -> Any:
-    return softplus(logsumexp([z[j] - z[c] for j in range(len(z)) if j != c]))
+def _cross_entropy(z: list[Any], c: Any) -> Any:
+    return softplus(logsumexp(_differences(z, c)))
 
 
-def accuracy(predictions: Any, targets: Any) -> float:
+def _differences(z: list[Any], c: Any) -> list[Any]:
+    """zⱼ - z_c for each j but c; where c is a Value for that, too, but as -inf."""
+    if not isinstance(c, Value):
+        return [z[j] - z[c] for j in range(len(z)) if j != c]
+    chosen = [c == j for j in range(len(z))]
+    z_c = z[0]
+    for is_c, score in zip(chosen[1:], z[1:]):
+        z_c = where(is_c, score, z_c)
+    return [where(is_c, -inf, score - z_c) for is_c, score in zip(chosen, z)]
+
+
+def accuracy(predictions: Any, targets: Any) -> Any:
     """The share of points on which the prediction has the target's class.
 
     With several scores per point, the class is the number of the largest. With one, it
@@ -124,15 +139,23 @@ def accuracy(predictions: Any, targets: Any) -> float:
     """
     points = _points("accuracy", predictions, targets)
     if len(points[0][0]) > len(points[0][1]):
-        right = [_largest(z) == _class("accuracy", z, t) for z, t in points]
+        classes = [_class("accuracy", z, t) for z, t in points]
+        right = [_is_largest(z, c) for (z, _), c in zip(points, classes)]
     else:
         pairs = _elements("accuracy", predictions, targets)
         right = [(z > 0) == (t > 0.5) for z, t in pairs]
     return sum(right) / len(right)
 
 
-def _largest(z: list[Any]) -> int:
-    return max(range(len(z)), key=z.__getitem__)
+def _is_largest(z: list[Any], c: Any) -> Any:
+    """Whether z_c is the largest, and the first of those as large."""
+    if not isinstance(c, Value):
+        return c == max(range(len(z)), key=z.__getitem__)
+    largest, number = z[0], 0.0
+    for j, score in enumerate(z[1:], start=1):
+        above = score > largest
+        largest, number = where(above, score, largest), where(above, float(j), number)
+    return c == number
 
 
 # ---- shapes --------------------------------------------------------------------------
@@ -178,18 +201,23 @@ def _elements(operation: str, predictions: Any, targets: Any) -> list[tuple[Any,
     return pairs
 
 
-def _class(operation: str, z: list[Any], t: list[Any]) -> int:
+def _class(operation: str, z: list[Any], t: list[Any]) -> Any:
     if len(z) < 2 or len(t) != 1:
         raise ValueError(
             f"{operation}: each point must have at least 2 logits and one class, but "
             f"one has {len(z)} and {len(t)}; with one logit use binary_cross_entropy"
         )
-    if t[0] not in range(len(z)):
+    classes = range(len(z))
+    if isinstance(t[0], Value):  # the sum is one comparison, where `in` would be many
+        known = sum([t[0] == j for j in classes])
+    else:
+        known = t[0] in classes
+    if not known:
         raise ValueError(
             f"{operation}: every class must be a whole number from 0 to "
             f"{len(z) - 1}, but one is {t[0]}; number the classes from 0"
         )
-    return int(t[0])
+    return t[0] if isinstance(t[0], Value) else int(t[0])
 
 
 def _plain(numbers: Any) -> Any:
