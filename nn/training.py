@@ -7,7 +7,7 @@
         optimizer.zero_grad(); L.backward(); optimizer.step()
 
 with the data checked before the first step, a progress bar, a record, and a way to stop
-early with the best weights.
+early with the best weights. A long training compiles the part between model and step.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from autograd import Value
 
+from .compiled import SAMPLE, Compiled, Found, pays, predictions
 from .losses import accuracy, binary_cross_entropy, cross_entropy, hinge, mse
 from .optim import Adam
 
@@ -133,6 +134,16 @@ def fit(
     [2.0, 1.0]
 
     Ctrl-C ends training where it is and gives the history of the epochs finished.
+
+    A long training runs compiled where NumPy and llvmlite are installed: one of 20 000
+    points or more, each counted in every epoch, in batches of at least 16. Its numbers
+    agree with those of the loop above to rounding, not in every bit. The model and the
+    loss are then run once for each way that their `if`s go, in place of at each point:
+    plain numbers that they read from elsewhere, and randomness, stay as they were. This
+    needs a loss that is the mean of the losses of single points, and depends on
+    parameters through the model alone. The losses of nn are, and others may be: the
+    first points are computed both ways, and if they differ, the plain loop runs.
+
     Raises TypeError or ValueError for data that are empty, ragged, not finite or do not
     fit each other, the model or the loss, and leaves the weights as they were;
     FloatingPointError for a step that is not finite, before that step is made.
@@ -146,10 +157,13 @@ def fit(
     rng = random.Random(random.getrandbits(64) if seed is None else seed)
     start, history = _weights(model), History()
     try:
-        with tqdm(range(epochs), disable=not progress, unit="epoch") as bar:
+        with (
+            _Training(model, train, loss, steps, epochs, size) as training,
+            tqdm(range(epochs), disable=not progress, unit="epoch") as bar,
+        ):
             for _ in bar:
-                trained = _train(model, _batches(train, size, rng), loss, steps)
-                measured = _measure(model, held_out, loss)[1] if held_out else None
+                trained = training.epoch(_batches(len(train[0]), size, rng))
+                measured = training.measure(held_out) if held_out else None
                 history.record(trained, measured)
                 bar.set_postfix_str(f"loss {trained.loss:.6g}", refresh=False)
                 if measured and best.out_of_patience(measured.loss):
@@ -175,9 +189,16 @@ def predict(model: Callable[[Any], Any], xs: Any) -> list[Any]:
     >>> predict(model, [[0.0, 0.0], [0.0, 0.0]])
     [0.0, 0.0]
 
+    A Module is compiled for 20 000 points or more, on the terms that `fit` names.
     Raises TypeError or ValueError if xs is not a list of rows that the model takes.
     """
-    return [_number(model(x)) for x in _listed("predict", "xs", xs)]
+    rows = _listed("predict", "xs", xs)
+    if pays(len(rows), len(rows)):
+        first = [_number(model(x)) for x in rows[:SAMPLE]]
+        found = predictions(model, rows, first)
+        if found is not None:
+            return found
+    return [_number(model(x)) for x in rows]
 
 
 # ---- one epoch -----------------------------------------------------------------------
@@ -191,31 +212,120 @@ class _Measured:
     accuracy: float | None
 
 
-def _batches(data: Data, size: int, rng: random.Random) -> Iterator[Data]:
-    """The points in batches: in their own order if one holds all, else shuffled."""
-    xs, ys = data
-    order = list(range(len(xs)))
-    if size < len(xs):
+def _batches(points: int, size: int, rng: random.Random) -> Iterator[list[int]]:
+    """The points' numbers in batches: as they are if one holds all, else shuffled."""
+    order = list(range(points))
+    if size < points:
         rng.shuffle(order)
-    for i in range(0, len(order), size):
-        chosen = order[i : i + size]
-        yield [xs[j] for j in chosen], [ys[j] for j in chosen]
+    for i in range(0, points, size):
+        yield order[i : i + size]
 
 
-def _train(
-    model: Model, batches: Iterator[Data], loss: Loss, optimizer: Steps
-) -> _Measured:
-    """One step for each batch; the mean of what was measured before each step."""
-    points, total, right = 0, 0.0, 0.0
-    for batch in batches:
-        y, found = _measure(model, batch, loss)
-        optimizer.zero_grad()
+class _Training:
+    """Steps of an optimizer over batches of points, compiled if that pays.
+
+    The compiled step has the weights while it trains; the model has them again when
+    the training ends, however it does, and whenever it is measured.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        data: Data,
+        loss: Loss,
+        optimizer: Steps,
+        epochs: int,
+        size: int,
+    ) -> None:
+        self.model, self.loss, self.optimizer = model, loss, optimizer
+        self.data, self.epochs, self.size = data, epochs, min(size, len(data[0]))
+        self.compiled: Compiled | None = None
+        self.arrays: Any = None
+
+    def __enter__(self) -> _Training:
+        if pays(self.epochs * len(self.data[0]), self.size):
+            self._compile()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._write_back()
+
+    def epoch(self, batches: Iterator[list[int]]) -> _Measured:
+        """One step for each batch; the mean of what was measured before each step."""
+        points, total, right = 0, 0.0, 0.0
+        for chosen in batches:
+            found = self.step(chosen)
+            points += len(chosen)
+            total += len(chosen) * found.loss
+            right += len(chosen) * (found.accuracy or 0.0)
+        classifies = self.loss in CLASSIFIES
+        return _Measured(total / points, right / points if classifies else None)
+
+    def step(self, chosen: list[int]) -> _Measured:
+        """A step that follows the gradient at some points; what was found before it."""
+        if self.compiled is not None:
+            xs, ys = self.arrays
+            found = self._at(xs[chosen], ys[chosen])
+            if found is not None:
+                self.compiled.step(found.gradient)
+                return self._measured(found)
+        xs, ys = self.data
+        batch = [xs[i] for i in chosen], [ys[i] for i in chosen]
+        y, measured = _measure(self.model, batch, self.loss)
+        self.optimizer.zero_grad()
         y.backward()
-        optimizer.step()
-        points += len(batch[0])
-        total += len(batch[0]) * found.loss
-        right += len(batch[0]) * (found.accuracy or 0.0)
-    return _Measured(total / points, right / points if loss in CLASSIFIES else None)
+        self.optimizer.step()
+        return measured
+
+    def measure(self, data: Data) -> _Measured:
+        """What the model gets wrong on other points."""
+        self._write_back()
+        found = self._at(*data) if self.compiled is not None else None
+        if found is not None:
+            return self._measured(found)
+        return _measure(self.model, data, self.loss)[1]
+
+    def _measured(self, found: Found) -> _Measured:
+        return _Measured(found.loss, found.right if self.loss in CLASSIFIES else None)
+
+    # ---- compiled, as long as that goes well -----------------------------------------
+
+    def _compile(self) -> None:
+        """Compile the step, if it gives what the first points give without."""
+        xs, ys = self.data
+        few = xs[:SAMPLE], ys[:SAMPLE]
+        try:
+            compiled = Compiled(
+                self.model, self.loss, self.optimizer, self.loss in CLASSIFIES
+            )
+            arrays = _arrays(*self.data)
+            agrees = compiled.agrees(
+                *_arrays(*few), lambda model: _measure(model, few, self.loss)[0]
+            )
+        except Exception:  # if it is not for compiling, the first step raises it again
+            return
+        if agrees:
+            self.compiled, self.arrays = compiled, arrays
+
+    def _at(self, xs: Any, ys: Any) -> Found | None:
+        """What the compiled step finds; None, and never again, if it cannot be had."""
+        assert self.compiled is not None
+        try:
+            return self.compiled.at(*_arrays(xs, ys))
+        except Exception:  # if it is not for compiling, the eager step raises it again
+            self._write_back()
+            self.compiled = None
+            return None
+
+    def _write_back(self) -> None:
+        if self.compiled is not None:
+            self.compiled.write_back()
+
+
+def _arrays(xs: Any, ys: Any) -> tuple[Any, Any]:
+    import numpy as np
+
+    return np.asarray(xs, np.float64), np.asarray(ys, np.float64)
 
 
 def _measure(model: Model, data: Data, loss: Loss) -> tuple[Value, _Measured]:
