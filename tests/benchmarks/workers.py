@@ -81,7 +81,7 @@ def python_with(**versions: str) -> Iterator[str]:
 
 def _installed(name: str) -> str:
     try:
-        return importlib.metadata.version(name)
+        return importlib.metadata.version(name).partition("+")[0]  # "2.13.0+cpu"
     except importlib.metadata.PackageNotFoundError:
         return ""
 
