@@ -91,18 +91,15 @@ class Compiled:
 
         eager   the loss over the points for a model
         """
-        import numpy as np
-
         if not set(self.moving) <= set(self.parameters):
             return False
         found = self.at(xs, ys)
         own = value_and_grad(lambda *ws: eager(self._stand_in(*ws)), argnums=(0, 1))
         y, (gradient, _) = own(self.weights, self.rest)
-        largest = abs(gradient).max()
-        return bool(
+        return (
             eager(self.model).data == y
-            and abs(found.loss - y) <= CLOSE * abs(y)
-            and np.all(abs(found.gradient - gradient) <= CLOSE * largest)
+            and _close(found.loss, y)
+            and _close(found.gradient, gradient)
         )
 
     def at(self, xs: Any, ys: Any) -> Found:
@@ -169,12 +166,21 @@ def predictions(model: Any, rows: list[Any], first: list[Any]) -> list[Any] | No
         lanes = vmap(_limited(at_point), in_axes=(None, 0))
         xs, expected = np.asarray(rows, np.float64), np.asarray(first)
         again = np.asarray(lanes(weights, xs[: len(first)]))
-        if not np.all(abs(again - expected) <= CLOSE * abs(expected).max()):
+        if not _close(again, expected):
             return None
         found = lanes(weights, xs)
     except Exception:  # if it is not for compiling, the model raises it again
         return None
     return list(found.tolist() if hasattr(found, "tolist") else found)
+
+
+def _close(found: Any, expected: Any) -> bool:
+    """Whether numbers differ by no more than rounding; those not finite always do."""
+    import numpy as np
+
+    with np.errstate(all="ignore"):
+        differences, largest = np.abs(found - expected), np.max(np.abs(expected))
+        return bool(np.all(differences <= CLOSE * largest))
 
 
 def _with(model: Any, parameters: list[Value], values: list[Any]) -> Any:
@@ -207,5 +213,10 @@ def _as_lists(y: Any) -> Any:
 
 def _steps_on_arrays(optimizer: Any) -> bool:
     """Whether a step of the optimizer is that of nn, which arrays can make as well."""
-    made_by = getattr(getattr(optimizer, "step", None), "__func__", None)
-    return isinstance(optimizer, Optimizer) and made_by is Optimizer.step
+    return isinstance(optimizer, Optimizer) and all(
+        getattr(method, "__func__", None) is own
+        for method, own in (
+            (optimizer.step, Optimizer.step),
+            (optimizer.zero_grad, Optimizer.zero_grad),
+        )
+    )

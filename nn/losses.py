@@ -6,7 +6,7 @@ scores, called logits: the probability is never formed, because near 0 and 1 it 
 have rounded away what the loss is about.
 
 Targets are numbers. Where a loss is traced they are Values, as all arguments are then,
-and the number of a class chooses by `where`, since it is no index.
+and choose by `where`: a class is no index then, and each `if` would double the paths.
 
     p   prediction     z   logit, any number     t   target     n   number of points
 """
@@ -82,6 +82,9 @@ def binary_cross_entropy(logits: Any, targets: Any) -> Any:
 
 
 def _binary_cross_entropy(z: Any, t: Any) -> Any:
+    if isinstance(t, Value):
+        both = t * softplus(-z) + (1 - t) * softplus(z)
+        return where(t == 0, softplus(z), where(t == 1, softplus(-z), both))
     if t == 0:
         return softplus(z)
     if t == 1:

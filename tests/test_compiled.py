@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from autograd import Value, detect_anomaly, dot, jit, tanh
+from autograd import Value, detect_anomaly, dot, jit, tanh, value_and_grad
 from nn import (
     MLP,
     SGD,
@@ -118,7 +118,10 @@ def assert_trains_eagerly(always, monkeypatch, *args, **settings):
         (cross_entropy, CLASSES, 3),
     ],
 )
-def test_losses_of_nn_train_compiled(always, monkeypatch, loss, targets, outputs, adam):
+def test_losses_of_nn_train_on_one_path(
+    always, monkeypatch, loss, targets, outputs, adam
+):
+    monkeypatch.setattr(compiled, "MOST_PATHS", 1)
     assert_compiled_trains_alike(
         always,
         monkeypatch,
@@ -234,6 +237,22 @@ def test_optimizer_of_ones_own_sees_the_values_at_each_step(always, monkeypatch)
     expected = eagerly(monkeypatch, run)
     assert_same(run(), expected)
     assert always.steps == 6
+
+
+def test_optimizer_that_keeps_gradients_goes_on_keeping_them(always, monkeypatch):
+    class Heaping(SGD):
+        def zero_grad(self):
+            pass
+
+    def run():
+        model = MLP(3, [4, 1], "tanh", seed=0)
+        heaping = Heaping(model.parameters(), lr=0.01)
+        fit(model, POINTS, NUMBERS, optimizer=heaping, epochs=4, progress=False)
+        return weights(model)
+
+    expected = eagerly(monkeypatch, run)
+    assert run() == pytest.approx(expected, rel=1e-9)
+    assert always.steps == 4
 
 
 def test_training_goes_on_from_eager_to_compiled_and_back(always, monkeypatch):
@@ -525,16 +544,22 @@ def test_many_predictions_of_rows_that_do_not_fit_raise_as_ever(always):
 # ---- losses that are traced ----------------------------------------------------------
 
 
-def scores(t):
-    return [t * 0.25, 1.0 - t, t * t * 0.125]
-
-
 @pytest.mark.parametrize("c", [0, 1, 2])
 def test_class_chooses_in_a_trace_as_it_does_as_a_number(c):
     z = [0.3, -1.2, 0.8]
     traced = jit(lambda z, c: (cross_entropy(z, c), accuracy([z], [c])))
     traced(z, 0.0)
     assert traced(z, float(c)) == (cross_entropy(z, c), accuracy([z], [c]))
+
+
+@pytest.mark.parametrize("t", [0.0, 0.25, 1.0])
+@pytest.mark.parametrize("z", [-1000.0, -0.5, 0.0, 2.0, inf, -inf])
+def test_target_of_two_classes_chooses_in_a_trace_as_it_does_as_a_number(z, t):
+    traced = jit(value_and_grad(binary_cross_entropy))
+    traced(1.0, 0.5)
+    expected = value_and_grad(binary_cross_entropy)(z, t)
+    assert traced(z, t) == pytest.approx(expected, rel=1e-15, nan_ok=True)
+    assert len(traced.paths) == 1
 
 
 @pytest.mark.parametrize("z", [[1.0, 1.0, 1.0], [0.0, 2.0, 2.0], [-inf, 3.0, 3.0]])
