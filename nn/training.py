@@ -158,12 +158,14 @@ def fit(
     start, history = _weights(model), History()
     try:
         with (
-            _Training(model, train, loss, steps, epochs, size) as training,
+            _Training(model, train, held_out, loss, steps) as training,
             tqdm(range(epochs), disable=not progress, unit="epoch") as bar,
         ):
+            if pays(epochs * len(train[0]), min(size, len(train[0]))):
+                training.compile()
             for _ in bar:
                 trained = training.epoch(_batches(len(train[0]), size, rng))
-                measured = training.measure(held_out) if held_out else None
+                measured = training.measure()
                 history.record(trained, measured)
                 bar.set_postfix_str(f"loss {trained.loss:.6g}", refresh=False)
                 if measured and best.out_of_patience(measured.loss):
@@ -232,19 +234,16 @@ class _Training:
         self,
         model: Model,
         data: Data,
+        held_out: Data | None,
         loss: Loss,
         optimizer: Steps,
-        epochs: int,
-        size: int,
     ) -> None:
         self.model, self.loss, self.optimizer = model, loss, optimizer
-        self.data, self.epochs, self.size = data, epochs, min(size, len(data[0]))
+        self.data, self.held_out = data, held_out
         self.compiled: Compiled | None = None
-        self.arrays: Any = None
+        self.arrays: Any = None  # data and held_out, for what is compiled
 
     def __enter__(self) -> _Training:
-        if pays(self.epochs * len(self.data[0]), self.size):
-            self._compile()
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -264,8 +263,7 @@ class _Training:
     def step(self, chosen: list[int]) -> _Measured:
         """A step that follows the gradient at some points; what was found before it."""
         if self.compiled is not None:
-            xs, ys = self.arrays
-            found = self._at(xs[chosen], ys[chosen])
+            found = self._at(self.arrays[0], chosen)
             if found is not None:
                 self.compiled.step(found.gradient)
                 return self._measured(found)
@@ -277,20 +275,23 @@ class _Training:
         self.optimizer.step()
         return measured
 
-    def measure(self, data: Data) -> _Measured:
-        """What the model gets wrong on other points."""
+    def measure(self) -> _Measured | None:
+        """What the model gets wrong on the points held out."""
+        if self.held_out is None:
+            return None
         self._write_back()
-        found = self._at(*data) if self.compiled is not None else None
-        if found is not None:
-            return self._measured(found)
-        return _measure(self.model, data, self.loss)[1]
+        if self.compiled is not None:
+            found = self._at(self.arrays[1])
+            if found is not None:
+                return self._measured(found)
+        return _measure(self.model, self.held_out, self.loss)[1]
 
     def _measured(self, found: Found) -> _Measured:
         return _Measured(found.loss, found.right if self.loss in CLASSIFIES else None)
 
     # ---- compiled, as long as that goes well -----------------------------------------
 
-    def _compile(self) -> None:
+    def compile(self) -> None:
         """Compile the step, if it gives what the first points give without."""
         xs, ys = self.data
         few = xs[:SAMPLE], ys[:SAMPLE]
@@ -298,20 +299,23 @@ class _Training:
             compiled = Compiled(
                 self.model, self.loss, self.optimizer, self.loss in CLASSIFIES
             )
-            arrays = _arrays(*self.data)
+            arrays = _arrays(self.data), self.held_out and _arrays(self.held_out)
             agrees = compiled.agrees(
-                *_arrays(*few), lambda model: _measure(model, few, self.loss)[0]
+                *_arrays(few), lambda model: _measure(model, few, self.loss)[0]
             )
         except Exception:  # if it is not for compiling, the first step raises it again
             return
         if agrees:
             self.compiled, self.arrays = compiled, arrays
 
-    def _at(self, xs: Any, ys: Any) -> Found | None:
+    def _at(self, points: Any, chosen: list[int] | None = None) -> Found | None:
         """What the compiled step finds; None, and never again, if it cannot be had."""
         assert self.compiled is not None
+        xs, ys = points
+        if chosen is not None and len(chosen) < len(xs):
+            xs, ys = xs[chosen], ys[chosen]
         try:
-            return self.compiled.at(*_arrays(xs, ys))
+            return self.compiled.at(xs, ys)
         except Exception:  # if it is not for compiling, the eager step raises it again
             self._write_back()
             self.compiled = None
@@ -322,9 +326,10 @@ class _Training:
             self.compiled.write_back()
 
 
-def _arrays(xs: Any, ys: Any) -> tuple[Any, Any]:
+def _arrays(data: Data) -> tuple[Any, Any]:
     import numpy as np
 
+    xs, ys = data
     return np.asarray(xs, np.float64), np.asarray(ys, np.float64)
 
 
