@@ -136,7 +136,7 @@ def fit(
     Ctrl-C ends training where it is and gives the history of the epochs finished.
 
     A long training runs compiled where NumPy and llvmlite are installed: one of 20 000
-    points or more, each counted in every epoch, in batches of at least 16. Its numbers
+    points or more, each counted in every epoch, in batches of at least 16. Its steps
     agree with those of the loop above to rounding, not in every bit. The model and the
     loss are then run once for each way that their `if`s go, in place of at each point:
     plain numbers that they read from elsewhere, and randomness, stay as they were. This
