@@ -293,6 +293,23 @@ def _prod(w: Writer, *xs: str) -> str:
     return reduce(lambda x, y: w.op("fmul", x, y), xs, w.constant(1.0))
 
 
+def _logsumexp(w: Writer, *xs: str) -> str:
+    """For lanes: what the sum's rounding lost is carried along (Knuth's two-sum)."""
+    top = reduce(lambda x, y: _maximum(w, x, y), xs)
+    total = lost = w.constant(0.0)
+    for x in xs:
+        term = w.libm("exp", w.op("fsub", x, top))
+        larger = w.op("fadd", total, term)
+        back = w.op("fsub", larger, total)
+        lost_total = w.op("fsub", total, w.op("fsub", larger, back))
+        lost_term = w.op("fsub", term, back)
+        lost = w.op("fadd", lost, w.op("fadd", lost_total, lost_term))
+        total = larger
+    near = w.op("fadd", top, w.libm("log", w.op("fadd", total, lost)))
+    finite = w.compare("olt", w.intrinsic("fabs", top), w.constant(math.inf))
+    return w.select(finite, near, top)
+
+
 def _scaled(factor: float) -> Formula:
     return lambda w, x: w.op("fmul", x, w.constant(factor))
 
@@ -332,6 +349,8 @@ def _lower(w: Writer, row: Primitive, xs: Sequence[str]) -> str:
         return power
     if w.width and own and (kernel := w.kernel(row.name, len(xs))):
         return w.call(f'@"{kernel}"', *xs)
+    if w.width and row is p.logsumexp and xs:
+        return _logsumexp(w, *xs)
     if row in COMPOSED:
         return COMPOSED[row](w, *xs)
     if row.native in LIBM and LIBM[row.native] == len(xs):
@@ -408,6 +427,10 @@ class Target:
 
     def read(self, w: Writer, slot: int) -> str:
         return w.load(w.at("%in", slot))
+
+    def place(self, w: Writer, place: int) -> str:
+        """The address of a number that travels from chunk to chunk."""
+        return w.at("%ws", place * max(w.width, 1))
 
     def write(self, w: Writer, index: int, x: str) -> None:
         w.store(x, w.at("%out", index))
@@ -630,14 +653,13 @@ def _lower_chunk(
     made: dict[int, int],
 ) -> None:
     names: dict[int, str] = {}
-    size = max(w.width, 1)
 
     def value(operand: Operand) -> str:
         if not isinstance(operand, int):
             return w.constant(operand)
         if operand not in names:
             if operand in made:
-                names[operand] = w.load(w.at("%ws", places[operand] * size))
+                names[operand] = w.load(target.place(w, places[operand]))
             else:
                 names[operand] = target.read(w, operand)
         return names[operand]
@@ -655,7 +677,7 @@ def _lower_chunk(
     for done, (slot, row, args) in enumerate(chunk.steps, start=1):
         names[slot] = _lower(w, row, [value(arg) for arg in args])
         if slot in places:
-            w.store(names[slot], w.at("%ws", places[slot] * size))
+            w.store(names[slot], target.place(w, places[slot]))
         check_all(done)
     check_all(len(chunk.steps) + CHUNK)
     for operand, index in endings:

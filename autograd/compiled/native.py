@@ -24,6 +24,7 @@ from llvmlite import binding, ir  # type: ignore[import-untyped]
 
 from .blocks import BLOCK, driver
 from .kernels import vector_function
+from .loops import LoopLanes, Looped, LoopTotal, looped, lower_looped
 from .lower import (
     LIBM,
     WIDTH,
@@ -90,6 +91,11 @@ class Machine(NamedTuple):
         engine.finalize_object()
         return engine
 
+    def is_wide(self) -> bool:
+        """Whether one register holds a vector of lanes, and there are 32 of them."""
+        own = binding.get_host_cpu_features().get("avx512f", False)
+        return own and "-avx512f" not in self.features.split(",")
+
     def multiplies_and_adds(self) -> bool | None:
         """Whether in one step; None if that is for this processor to say."""
         return False if "-fma" in self.features.split(",") else None
@@ -151,7 +157,7 @@ class Compiled:
 
     def __init__(
         self,
-        plans: Sequence[tuple[Plan, Target, int]],
+        plans: Sequence[tuple[Plan | Looped, Target, int]],
         machine: Machine,
         contract: bool,
     ) -> None:
@@ -166,10 +172,14 @@ class Compiled:
                 return None
             return str(function.name)
 
-        self.codes = [
-            lower(plan, target, partial(Writer, width, kernel, called, contract))
-            for plan, target, width in plans
-        ]
+        self.codes = []
+        for plan, target, width in plans:
+            new = partial(Writer, width, kernel, called, contract)
+            if isinstance(plan, Looped):
+                code = lower_looped("lanes", plan, target, new, machine.is_wide())
+            else:
+                code = lower(plan, target, new)
+            self.codes.append(code)
         self.text = _module(self.codes, kernels)
         self._callbacks = [Callback(row, self.raised) for row in called]
         self._engine = machine.compile(
@@ -397,12 +407,27 @@ class _Lanes:
         first = [Ending(s.slot, split.places[s.slot]) for s in split.shared
                  if s.slot in split.places]  # fmt: skip
         endings = [Ending(y, i) for i, y in enumerate(tape.outputs)]
-        own = Plan("lanes", split.own, split.checks, endings)
-        target = (
-            TotalTarget(split.places, bool(tape.guards))
-            if total
-            else LaneTarget(split.places)
-        )
+        plan = Plan("lanes", split.own, split.checks, endings)
+        shared = tape.inputs + len(split.places)
+        loops = looped(plan, split.places, shared, total)
+        own: Plan | Looped = plan
+        if loops is None:
+            target = (
+                TotalTarget(split.places, bool(tape.guards))
+                if total
+                else LaneTarget(split.places)
+            )
+        else:
+            own = loops
+            first += loops.layout.copies
+            shared = loops.layout.next_shared
+            target = (
+                LoopTotal(split.places, bool(tape.guards))
+                if total
+                else LoopLanes(split.places)
+            )
+            if len(loops.items) <= SHORT:
+                machine = machine._replace(care=2)
         self.compiled = Compiled(
             [(Plan("shared", split.shared, [], first), Target(), 0),
              (own, target, WIDTH)],
@@ -410,7 +435,7 @@ class _Lanes:
             contract,
         )  # fmt: skip
         self.sizes = (
-            tape.inputs + len(split.places),
+            shared,
             max(self.compiled.codes[0].places, self.compiled.codes[1].places * WIDTH),
         )
         self.prologue = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_void_p] * 3)(

@@ -1,0 +1,406 @@
+"""Matrix products found again in a straight line of operations.
+
+A network traced at one point is a long line of scalar products and sums. Most of it is
+of two kinds, whatever the program was that wrote it:
+
+    product   z_o = init_o + a_o0·b_0 + a_o1·b_1 + …   for outputs o that share their b:
+              layers on the way forward, and on the way back their transposes
+    outer     Σ over lanes of r_i·c_j, for every i and j: the gradient of weights that
+              all lanes share
+
+Each chain of additions is followed from its first term to its last, once; chains that
+share an operand are put together, and so are outputs that are products of the same two
+lists of numbers. That takes time in proportion to the length of the line. What does not
+fit stays as it is, and the order of every sum is kept, so that no bit changes.
+
+Where a select left a share out of a sum, the sum has the form
+
+    where(none, term, where(left_out, sum, sum + term))
+
+with `none` true as long as every share was left out. Such a sum is one over the terms
+that are there, begun at -0.0, to which any number adds itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable, Sequence
+from dataclasses import dataclass, field
+from math import inf
+from typing import Final, NamedTuple, TypeVar
+
+from .. import primitives as p
+from ..primitives import Primitive
+from .lower import Ending, Plan, Step
+from .tape import Operand
+
+FEWEST: Final = 12  # products that are worth a loop
+
+Operands = tuple[Operand, ...]
+
+TRUTHS: Final = frozenset({
+    p.less, p.less_equal, p.greater, p.greater_equal, p.equal, p.not_equal,
+})  # fmt: skip
+OF_TRUTHS: Final = frozenset({p.maximum, p.minimum, p.mul, p.where})
+
+T = TypeVar("T")
+
+
+class Product(NamedTuple):
+    """z_o = init_o + Σ_r a_or · b_r without the terms that are left out.
+
+    left_out   a slot for each term that is true where the term is left out, or nothing
+    none       true where all terms but the last are, and the sum is the last term; or
+               None if the sum then is init_o
+    after      how many steps must have run
+    """
+
+    outputs: tuple[int, ...]
+    inits: Operands
+    a: tuple[Operands, ...]
+    b: Operands
+    left_out: Operands
+    none: Operand | None
+    after: int
+
+
+class Presence(NamedTuple):
+    """A slot that says, by being true or by not being, that a number is to be added."""
+
+    slot: Operand
+    when: bool
+
+
+class Outer(NamedTuple):
+    """Outputs first + i·down + j·across are the sums over lanes of rows_i · columns_j.
+
+    present   for each row, in which lanes it is added
+    """
+
+    rows: Operands
+    columns: Operands
+    present: tuple[Presence, ...]
+    first: int
+    down: int
+    across: int
+
+
+class Matrices(NamedTuple):
+    """What was found, each outer product with the endings that it stands for."""
+
+    products: list[Product]
+    outers: list[Outer]
+
+
+def find(plan: Plan, shared: Container[int], outers: bool) -> Matrices:
+    """The matrix products in a plan; outer products if its endings are to be summed.
+
+    shared   the slots that are the same in all lanes
+    """
+    line = Line(plan, shared)
+    found = list(_outers(line)) if outers else []
+    return Matrices(_products(line), found)
+
+
+class Line:
+    """A plan, and for each slot where it is made and used."""
+
+    def __init__(self, plan: Plan, shared: Container[int]) -> None:
+        self.plan, self.shared = plan, shared
+        self.made = {step.slot: step for step in plan.steps}
+        self.position = {step.slot: k for k, step in enumerate(plan.steps)}
+        self.uses: dict[int, int] = {}
+        self.first_use: dict[int, float] = {}
+        for k, step in enumerate(plan.steps):
+            for x in step.args:
+                self._use(x, k)
+        for check in plan.checks:
+            self._use(check.guard.slot, check.after)
+        for ending in plan.endings:
+            self._use(ending.operand, inf)
+        self.taken: set[int] = set()  # outputs that an outer product stands for
+
+    def _use(self, x: Operand, k: float) -> None:
+        if type(x) is int:  # slot 1 is not the number 1.0, though they are equal
+            self.uses[x] = self.uses.get(x, 0) + 1
+            self.first_use[x] = min(k, self.first_use.get(x, inf))
+
+    def step(self, x: Operand, row: Primitive, uses: int) -> Operands:
+        """The operands of x if that row made it and it is used so often, else none."""
+        step = self.made.get(x) if type(x) is int else None
+        if step is None or step.row is not row or self.uses.get(x) != uses:
+            return ()
+        return step.args
+
+    def is_own(self, x: Operand) -> bool:
+        """Whether x may be another number in each lane."""
+        return type(x) is int and x not in self.shared
+
+
+# ---- sums over the terms of a chain --------------------------------------------------
+
+
+@dataclass
+class Chain:
+    """A sum of products: see `Product`. `inner` are the slots that it alone uses."""
+
+    slot: int
+    init: Operand
+    terms: list[Operands]
+    inner: list[int] = field(default_factory=list)
+    left_out: list[Operand] = field(default_factory=list)
+    none: Operand | None = None
+    whole: bool = False  # nothing can be added any more
+
+    def add(self, slot: int, term: Operands, inner: Iterable[int]) -> None:
+        self.terms.append(term)
+        self.inner += [self.slot, *inner]
+        self.slot = slot
+
+
+class _Chains:
+    """The chains of a line, by the slot in which each ends so far."""
+
+    def __init__(self, line: Line) -> None:
+        self.line = line
+        self.ends: dict[int, Chain] = {}
+        self.truths: set[int] = set()  # slots that hold 0.0 or 1.0
+        for step in line.plan.steps:
+            self._look(step)
+
+    def _look(self, step: Step) -> None:
+        if step.row is p.add:
+            self._sum(step.slot, *step.args)
+        elif step.row is p.where:
+            self._choice(step.slot, *step.args)
+        elif step.row is p.dot and len(step.args) % 2 == 0:
+            half = len(step.args) // 2
+            terms = [*zip(step.args, step.args[half:])]
+            self.ends[step.slot] = Chain(step.slot, 0.0, terms, whole=True)
+        chosen = step.args[1:] if step.row is p.where else step.args
+        of_truths = step.row in OF_TRUTHS and all(map(self._is_truth, chosen))
+        if step.row in TRUTHS or of_truths:
+            self.truths.add(step.slot)
+
+    def _is_truth(self, x: Operand) -> bool:
+        return x in self.truths if type(x) is int else x in (0.0, 1.0)
+
+    def _sum(self, slot: int, x: Operand, y: Operand) -> None:
+        for total, other in ((x, y), (y, x)):
+            chain = self._open(total, uses=1)
+            term = self.line.step(other, p.mul, uses=1)
+            if chain and term and not chain.left_out:
+                self._extend(chain, slot, term, [int(other)])
+                return
+        self._begin(slot, x, y)
+
+    def _begin(self, slot: int, x: Operand, y: Operand) -> None:
+        first, second = [self.line.step(z, p.mul, uses=1) for z in (x, y)]
+        if first and second:
+            inner = [int(x), int(y)]
+            self.ends[slot] = Chain(slot, -0.0, [first, second], inner)
+        elif first or second:
+            init, term = (y, x) if first else (x, y)
+            self.ends[slot] = Chain(slot, init, [first or second], [int(term)])
+
+    def _choice(self, slot: int, none: Operand, term: Operand, rest: Operand) -> None:
+        """A sum from which terms may be left out; `none` if all were so far."""
+        choice = self.line.step(rest, p.where, uses=1)
+        if not choice or {type(x) for x in (none, *choice)} != {int}:
+            return
+        left_out, total, both = choice
+        product = self.line.step(term, p.mul, uses=2)
+        sums = self.line.step(both, p.add, uses=1)
+        if not product or sums not in ((total, term), (term, total)):
+            return
+        if not self.truths.issuperset((none, left_out)):
+            return
+        inner = [int(term), int(rest), int(both)]
+        chain = self._open(total, uses=2)
+        first = self.line.step(total, p.mul, uses=2)
+        if chain and chain.left_out and self._is_none(chain, none):
+            self._extend(chain, slot, product, inner)
+        elif first:
+            chain = Chain(int(total), -0.0, [first], left_out=[none])
+            chain.add(slot, product, inner)
+            self.ends[slot] = chain
+        else:
+            return
+        chain.left_out.append(left_out)
+        chain.none = none
+
+    def _is_none(self, chain: Chain, none: Operand) -> bool:
+        """Whether it says that all terms of the chain are left out."""
+        step = self.line.made.get(none) if type(none) is int else None
+        both = {chain.none, chain.left_out[-1]}
+        return step is not None and step.row is p.mul and {*step.args} == both
+
+    def _open(self, x: Operand, uses: int) -> Chain | None:
+        chain = self.ends.get(x) if type(x) is int else None
+        if chain is None or chain.whole or self.line.uses.get(x) != uses:
+            return None
+        return chain
+
+    def _extend(
+        self, chain: Chain, slot: int, term: Operands, inner: Sequence[int]
+    ) -> None:
+        del self.ends[chain.slot]
+        chain.add(slot, term, inner)
+        self.ends[slot] = chain
+
+
+# ---- chains that share an operand ----------------------------------------------------
+
+
+def _products(line: Line) -> list[Product]:
+    chains = [c for c in _Chains(line).ends.values() if len(c.terms) > 1]
+    for chain in chains:
+        chain.terms = [_turned(line, *term) for term in chain.terms]
+    found: list[Product] = []
+    for shared in (1, 0):  # the operand by which they are grouped
+        groups: dict[object, list[Chain]] = {}
+        for chain in chains:
+            common = [term[shared] for term in chain.terms]
+            init = chain.init if type(chain.init) is float else -1
+            key = [_key(xs) for xs in (common, chain.left_out, [init])]
+            groups.setdefault((*key, chain.none), []).append(chain)
+        chains = []
+        for group in groups.values():
+            for part in _in_order(line, group):
+                if len(part) > 1 and len(part) * len(part[0].terms) >= FEWEST:
+                    found.append(_product(line, part, shared))
+                else:
+                    chains += part
+    return found
+
+
+def _key(xs: Iterable[Operand]) -> tuple[int | str, ...]:
+    return tuple([x if type(x) is int else float(x).hex() for x in xs])
+
+
+def _turned(line: Line, x: Operand, y: Operand) -> Operands:
+    """What varies first: a shared number, else the one that is used less often."""
+    own_x, own_y = line.is_own(x), line.is_own(y)
+    if own_x == own_y and type(x) is type(y) is int:
+        return (x, y) if line.uses[x] <= line.uses[y] else (y, x)
+    return (x, y) if own_y else (y, x)
+
+
+def _in_order(line: Line, group: list[Chain]) -> Iterable[list[Chain]]:
+    """The chains in parts, each with all operands made before an output is used."""
+    part: list[Chain] = []
+    start, stop = -1, inf
+    for chain in group:
+        made, used = _last_operand(line, chain), line.first_use.get(chain.slot, inf)
+        if part and max(start, made) >= min(stop, used):
+            yield part
+            part, start, stop = [], -1, inf
+        part.append(chain)
+        start, stop = max(start, made), min(stop, used)
+    yield part
+
+
+def _last_operand(line: Line, chain: Chain) -> int:
+    operands = [x for term in chain.terms for x in term]
+    operands += [chain.init, *chain.left_out]
+    if chain.none is not None:
+        operands.append(chain.none)
+    made = [line.position.get(x, -1) for x in operands if type(x) is int]
+    return max(made, default=-1)
+
+
+def _product(line: Line, chains: Sequence[Chain], shared: int) -> Product:
+    first = chains[0]
+    return Product(
+        tuple([chain.slot for chain in chains]),
+        tuple([chain.init for chain in chains]),
+        tuple([tuple([t[1 - shared] for t in chain.terms]) for chain in chains]),
+        tuple([term[shared] for term in first.terms]),
+        tuple(first.left_out),
+        first.none,
+        1 + max(_last_operand(line, chain) for chain in chains),
+    )
+
+
+# ---- outputs that are products -------------------------------------------------------
+
+
+class _Entry(NamedTuple):
+    """An output that is x·y where it is present, else 0.0."""
+
+    which: int
+    x: Operand
+    y: Operand
+    present: Presence
+
+
+def _outers(line: Line) -> Iterable[Outer]:
+    entries = [e for ending in line.plan.endings if (e := _entry(line, ending))]
+    rows: dict[Operand, list[_Entry]] = {}
+    for entry in entries:
+        rows.setdefault(entry.x, []).append(entry)
+        if entry.y != entry.x:
+            rows.setdefault(entry.y, []).append(entry._replace(x=entry.y, y=entry.x))
+    alike: dict[object, list[list[_Entry]]] = {}
+    for row in rows.values():
+        for run in _runs(row, lambda e: e.which, lambda e: e.present):
+            key = tuple([(e.y, e.which - run[0].which) for e in run]), run[0].present[1]
+            alike.setdefault(key, []).append(run)
+    for group in sorted(alike.values(), key=_size, reverse=True):
+        for runs in _runs(group, lambda run: run[0].which, len):
+            if len(runs) > 1 and _size(runs) >= FEWEST and not _taken(line, runs):
+                line.taken.update(e.which for run in runs for e in run)
+                yield _outer(runs)
+
+
+def _size(rows: Sequence[Sequence[_Entry]]) -> int:
+    return len(rows) * len(rows[0])
+
+
+def _taken(line: Line, rows: Sequence[Sequence[_Entry]]) -> bool:
+    return any(e.which in line.taken for row in rows for e in row)
+
+
+def _runs(
+    items: Sequence[T], place: Callable[[T], int], kind: Callable[[T], object]
+) -> Iterable[list[T]]:
+    """The items in runs of one kind whose places are equally far apart."""
+    run: list[T] = []
+    for item in items:
+        if run and (
+            kind(item) != kind(run[0])
+            or len(run) > 1
+            and place(item) - place(run[-1]) != place(run[1]) - place(run[0])
+        ):
+            yield run
+            run = []
+        run.append(item)
+    if run:
+        yield run
+
+
+def _entry(line: Line, ending: Ending) -> _Entry | None:
+    """The output as a product; adding 0.0 to it changes no sum that begins at 0.0."""
+    x, present = ending.operand, Presence(0.0, False)
+    for one, other in (args, args[::-1]) if (args := line.step(x, p.add, 1)) else ():
+        if type(other) is float and other == 0.0:
+            x = one
+    if choice := line.step(x, p.where, uses=1):
+        for term, zero, when in ((choice[1], choice[2], True), (*choice[:0:-1], False)):
+            if type(zero) is float and zero == 0.0:
+                x, present = term, Presence(choice[0], when)
+    factors = line.step(x, p.mul, uses=1)
+    if not factors or {*map(type, factors)} != {int}:
+        return None
+    return _Entry(ending.which, factors[0], factors[1], present)
+
+
+def _outer(rows: Sequence[Sequence[_Entry]]) -> Outer:
+    first = rows[0]
+    return Outer(
+        tuple([row[0].x for row in rows]),
+        tuple([entry.y for entry in first]),
+        tuple([row[0].present for row in rows]),
+        first[0].which,
+        rows[1][0].which - first[0].which,
+        first[1].which - first[0].which if len(first) > 1 else 0,
+    )
