@@ -17,6 +17,7 @@ import struct
 import subprocess
 import sys
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -525,6 +526,53 @@ def test_nodes_are_small_and_unknown_to_the_collector() -> None:
     nodes = [x, x * 2.0, x.sin(), x * x, autograd.dot([x, 2.0], [3.0, x])]
     assert [node.__sizeof__() for node in nodes] == [64, 80, 64, 80, 112]
     assert not any(map(gc.is_tracked, nodes))
+
+
+@needs_c
+def test_memory_of_a_large_graph_is_given_back() -> None:
+    tracemalloc.start()
+    try:
+        x = Value(1.0)
+        nodes = [x * 2.0 for _ in range(500_000)]
+        held, _ = tracemalloc.get_traced_memory()
+        del nodes
+        left, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert left < 20 * 2**20 < held  # up to 16 MiB wait for the next graph
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_nodes_keep_what_they_hold_while_others_come_and_go(seed: int) -> None:
+    source, x = random.Random(seed), Value(1.0)
+    held: list[tuple[Value, float, str | None]] = []
+    for step in range(60):
+        for _ in range(source.choice([10, 300, 3000])):
+            number, width = source.random(), source.choice([1, 2, 3, 5, 17, 40, 90])
+            node = autograd.dot([x] * width, [number / width] * width)
+            node = node if width > 1 else Value(number)
+            label = source.choice([None, None, f"at {step}"])
+            if label:
+                node.label = label
+            held.append((node, node.data, label))
+        source.shuffle(held)
+        del held[: source.choice([0, len(held) // 2, len(held) - 3])]
+        for node, number, label in source.sample(held, 3):
+            assert (node.data, node.label) == (number, label)
+    for node, number, label in held:
+        assert (node.data, node.label) == (number, label)
+
+
+def test_label_does_not_outlive_its_value() -> None:
+    for k in range(100):
+        x = Value(float(k))
+        assert x.label is None
+        x.label = f"x{k}"
+        assert x.label == f"x{k}"
+        x.label = None
+        assert x.label is None
+        x.label = "again"
+        del x
 
 
 def test_training_steps_do_not_grow_memory() -> None:
