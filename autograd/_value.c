@@ -16,6 +16,7 @@
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <structmember.h>
 
@@ -56,7 +57,7 @@ struct Node {
     uint8_t traits; /* FOREIGN, LEFTOVER, NOTED */
     double data, grad;
     union {
-        int64_t made;
+        int64_t made; /* when: each node has a time of its own */
         Node *next; /* of those that are freed */
     };
     Edge edges[]; /* behind them, the row if it is the node's OWN */
@@ -73,7 +74,7 @@ enum {
 };
 
 static PyTypeObject *ValueType, *RowType;
-static int64_t now = 1; /* the clock, see `tick` */
+static int64_t now; /* the clock, see `tick` */
 
 /* What a plain number, or an operand that a select left out, has for a partial: a NaN
    that no arithmetic gives. `set_edge` keeps out the only way to forge it. */
@@ -314,7 +315,7 @@ INLINE Node *new_node(unsigned row, size_t count, int foreign)
     node->state = 0;
     node->traits = in_slab ? IN_SLAB : foreign ? FOREIGN : 0;
     node->grad = 0.0;
-    node->made = now;
+    node->made = ++now;
     return node;
 }
 
@@ -1350,82 +1351,50 @@ static PyObject *value_apply(PyObject *Py_UNUSED(self), PyObject *const *given,
 
 /* ---- the search and the sweep -------------------------------------------------------------- */
 
+/* The nodes that a search has found, each marked. */
 typedef struct {
-    Node *node;
-    Edge *edge; /* those before it have not been looked at: the last goes first */
-} Step;
-
-/* A stack of which a part is in use; it starts in a buffer of its owner. */
-#define STACK(Item, size) \
-    struct { \
-        Item *items; \
-        Item *end; \
-        size_t count; \
-        Item buffer[size]; \
-    }
-
-typedef struct {
-    STACK(Node *, 128) order; /* finished: operands before results */
-    STACK(Step, 64) path;     /* entered and not finished */
+    Node **nodes, **end;
+    size_t count;
+    int64_t first, last; /* when the oldest and the newest of them were made */
+    Node *buffer[128];
 } Search;
-
-#define INIT(stack) \
-    ((stack).items = (stack).buffer, (stack).count = 0, \
-     (stack).end = (stack).buffer + sizeof (stack).buffer / sizeof *(stack).buffer)
-
-#define FREE(stack) \
-    do { \
-        if ((stack).items != (stack).buffer) \
-            PyMem_Free((stack).items); \
-    } while (0)
-
-/* Push an item on a stack whose top is a local variable, or jump to `failed`. */
-#define PUSH(stack, top, ...) \
-    do { \
-        if (top == (stack).end) { \
-            size_t used = (size_t)(top - (stack).items); \
-            void *more = grown((stack).items, (stack).buffer, used, sizeof *top); \
-            if (!more) \
-                goto failed; \
-            (stack).items = more; \
-            (stack).end = (stack).items + 2 * used; \
-            top = (stack).items + used; \
-        } \
-        *top++ = (__VA_ARGS__); \
-    } while (0)
-
-/* The items in twice their room. */
-static void *grown(void *items, void *buffer, size_t used, size_t size)
-{
-    void *larger_one;
-    if (used > SIZE_MAX / 2 / size)
-        return NULL;
-    if (items != buffer)
-        return PyMem_Realloc(items, used * 2 * size);
-    larger_one = PyMem_Malloc(used * 2 * size);
-    if (larger_one)
-        memcpy(larger_one, buffer, used * size);
-    return larger_one;
-}
 
 static void init_search(Search *search)
 {
-    INIT(search->order);
-    INIT(search->path);
+    search->nodes = search->buffer;
+    search->end = search->buffer + sizeof search->buffer / sizeof *search->buffer;
+    search->count = 0;
+    search->first = INT64_MAX;
+    search->last = INT64_MIN;
 }
 
 static void free_search(Search *search)
 {
-    FREE(search->order);
-    FREE(search->path);
+    if (search->nodes != search->buffer)
+        PyMem_Free(search->nodes);
 }
 
 static void unmark(Search *search)
 {
-    for (size_t i = 0; i < search->order.count; i++)
-        search->order.items[i]->state &= (uint8_t)~MARKED;
-    for (size_t i = 0; i < search->path.count; i++)
-        search->path.items[i].node->state &= (uint8_t)~MARKED;
+    for (size_t i = 0; i < search->count; i++)
+        search->nodes[i]->state &= (uint8_t)~MARKED;
+}
+
+/* Twice the room; 0 if there is no memory. */
+static int grow(Search *search)
+{
+    size_t room = (size_t)(search->end - search->nodes);
+    int moves = search->nodes == search->buffer;
+    Node **more = NULL;
+    if (room <= SIZE_MAX / 2 / sizeof *more)
+        more = PyMem_Realloc(moves ? NULL : search->nodes, 2 * room * sizeof *more);
+    if (!more)
+        return 0;
+    if (moves)
+        memcpy(more, search->buffer, sizeof search->buffer);
+    search->nodes = more;
+    search->end = more + 2 * room;
+    return 1;
 }
 
 INLINE int enters(const Node *node, int64_t since)
@@ -1433,50 +1402,99 @@ INLINE int enters(const Node *node, int64_t since)
     return !is_leaf(node) && !(node->state & MARKED) && node->made >= since;
 }
 
-/* Depth first from one root, as `topological` in value.py. Every node of the order stays
-   marked; on failure (no memory) none does. */
+/* Find and mark what one root depends on, of what was not found before: the list is also
+   the queue of what is to be looked at. On failure (no memory) nothing is marked. */
 INLINE int search_from(Search *search, Node *root, int64_t since, int whole)
 {
-    Node *node = root, **order = search->order.items + search->order.count;
-    Step *path = search->path.items;
-    Edge *edge = node->edges + node->count; /* those before it have not been looked at */
+    size_t at = search->count;
+    Node **found = search->nodes + at;
+    int64_t first = search->first;
     if (!enters(root, since))
         return 0;
-    node->state |= MARKED;
-    for (;;) {
-        while (edge > node->edges) {
-            Node *next = (Node *)(--edge)->operand;
-            if (whole ? !is_value(edge->operand) : left_out(edge))
-                continue;
-            if (enters(next, since)) {
-                PUSH(search->path, path, (Step){node, edge});
-                node = next;
-                edge = node->edges + node->count;
-                node->state |= MARKED;
-            }
-        }
-        PUSH(search->order, order, node);
-        if (path == search->path.items)
-            break;
-        node = (--path)->node;
-        edge = path->edge;
+    if (found == search->end) {
+        if (!grow(search))
+            goto failed;
+        found = search->nodes + at;
     }
-    search->order.count = (size_t)(order - search->order.items);
+    root->state |= MARKED;
+    *found++ = root;
+    for (; search->nodes + at < found; at++) {
+        Node *node = search->nodes[at];
+        Edge *edge = node->edges, *end = edge + node->count;
+        if (node->made < first)
+            first = node->made;
+        if (node->made > search->last)
+            search->last = node->made;
+        for (; edge < end; edge++) {
+            Node *operand = (Node *)edge->operand;
+            if (left_out(edge) && !(whole && is_value(edge->operand)))
+                continue;
+            if (!enters(operand, since))
+                continue;
+            if (found == search->end) {
+                search->count = (size_t)(found - search->nodes);
+                if (!grow(search))
+                    goto failed;
+                found = search->nodes + search->count;
+            }
+            operand->state |= MARKED;
+            *found++ = operand;
+        }
+    }
+    search->count = (size_t)(found - search->nodes);
+    search->first = first;
     return 0;
 failed:
-    node->state &= (uint8_t)~MARKED;
-    search->order.count = (size_t)(order - search->order.items);
-    search->path.count = (size_t)(path - search->path.items);
     unmark(search);
     PyErr_NoMemory();
     return -1;
 }
 
+/* What a search has found in the order in which it was made, with gaps. */
+typedef struct {
+    Node **nodes;
+    size_t count;
+    Node *buffer[256];
+} Order;
+
+static int made_before(const void *a, const void *b)
+{
+    int64_t x = (*(Node *const *)a)->made, y = (*(Node *const *)b)->made;
+    return (x > y) - (x < y);
+}
+
+/* Nodes of one graph were mostly made in a row, so each has its place by its time. Where
+   there were many others in between, or memory is short, they are sorted. */
+static void put_in_order(Search *search, Order *order)
+{
+    uint64_t span = search->count ? (uint64_t)(search->last - search->first) + 1 : 0;
+    int dense = span <= 4 * (uint64_t)search->count + 64;
+    order->nodes = order->buffer;
+    order->count = (size_t)span;
+    if (dense && span > sizeof order->buffer / sizeof *order->buffer)
+        order->nodes = PyMem_Calloc((size_t)span, sizeof *order->nodes);
+    else if (dense)
+        memset(order->nodes, 0, (size_t)span * sizeof *order->nodes);
+    if (dense && order->nodes) {
+        for (size_t i = 0; i < search->count; i++)
+            order->nodes[search->nodes[i]->made - search->first] = search->nodes[i];
+    } else {
+        qsort(search->nodes, search->count, sizeof *search->nodes, made_before);
+        order->nodes = search->nodes;
+        order->count = search->count;
+    }
+}
+
+static void free_order(Order *order, Search *search)
+{
+    if (order->nodes != order->buffer && order->nodes != search->nodes)
+        PyMem_Free(order->nodes);
+}
+
 enum { AHEAD = 8 }; /* nodes between the one at hand and the one to be fetched */
 
-/* Read the order backwards: parent's adjoint += partial · node's adjoint. A mark means
-   that no share has come since the search; a node that has it when its turn comes was
-   left out by selects. */
+/* From the latest node to the first: parent's adjoint += partial · node's adjoint. A mark
+   means that the node's adjoint is still that of an earlier sweep. */
 static void sweep(Node *root, Node **order, size_t count)
 {
     root->grad = is_leaf(root) ? root->grad + 1.0 : 1.0;
@@ -1485,10 +1503,8 @@ static void sweep(Node *root, Node **order, size_t count)
         Node *node = order[count];
         if (count >= AHEAD)
             PREFETCH(order[count - AHEAD]);
-        if (node->state & MARKED) {
-            node->state = 0;
+        if (!node)
             continue;
-        }
         double adjoint = node->grad;
         Edge *edge = node->edges, *end = edge + node->count;
         for (; edge < end; edge++) {
@@ -1505,26 +1521,32 @@ static void sweep(Node *root, Node **order, size_t count)
 static PyObject *value_backward(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     Search search;
+    Order order;
     int failed;
     if (watched)
         return by_reference("backward", self, NULL);
     init_search(&search);
-    failed = search_from(&search, (Node *)self, INT64_MIN, 1);
-    if (!failed)
-        sweep((Node *)self, search.order.items, search.order.count);
+    failed = search_from(&search, (Node *)self, INT64_MIN, 0);
+    if (!failed) {
+        put_in_order(&search, &order);
+        sweep((Node *)self, order.nodes, order.count);
+        free_order(&order, &search);
+    }
     free_search(&search);
     if (failed)
         return NULL;
     Py_RETURN_NONE;
 }
 
-static PyObject *list_of(Node **nodes, size_t count)
+static PyObject *list_of(const Order *order, size_t count)
 {
+    Py_ssize_t n = 0;
     PyObject *list = PyList_New((Py_ssize_t)count);
-    for (size_t i = 0; list && i < count; i++) {
-        Py_INCREF((PyObject *)nodes[i]);
-        PyList_SetItem(list, (Py_ssize_t)i, (PyObject *)nodes[i]);
-    }
+    for (size_t i = 0; list && i < order->count; i++)
+        if (order->nodes[i]) {
+            Py_INCREF((PyObject *)order->nodes[i]);
+            PyList_SetItem(list, n++, (PyObject *)order->nodes[i]);
+        }
     return list;
 }
 
@@ -1536,6 +1558,7 @@ static PyObject *topological(PyObject *Py_UNUSED(module), PyObject *roots,
     long long since = 0;
     int whole = 0, failed = 0;
     Search search;
+    Order order;
     PyObject *none = PyTuple_New(0), *list = NULL;
     Py_ssize_t n = PyTuple_Size(roots);
     if (!none)
@@ -1553,11 +1576,13 @@ static PyObject *topological(PyObject *Py_UNUSED(module), PyObject *roots,
             return NULL;
         }
     init_search(&search);
-    for (Py_ssize_t i = n; i-- > 0 && !failed;)
+    for (Py_ssize_t i = 0; i < n && !failed; i++)
         failed = search_from(&search, (Node *)PyTuple_GetItem(roots, i), since, whole);
     if (!failed) {
         unmark(&search);
-        list = list_of(search.order.items, search.order.count);
+        put_in_order(&search, &order);
+        list = list_of(&order, search.count);
+        free_order(&order, &search);
     }
     free_search(&search);
     return list;
@@ -2101,7 +2126,7 @@ static PyGetSetDef value_attributes[] = {
     {NULL, NULL, NULL, NULL, NULL}};
 
 static PyMemberDef value_members[] = {
-    {"_made", T_LONGLONG, offsetof(Node, made), 0, NULL},
+    {"_made", T_LONGLONG, offsetof(Node, made), READONLY, NULL},
     {NULL, 0, 0, 0, NULL}};
 
 static PyType_Slot value_slots[] = {
@@ -2351,7 +2376,7 @@ static PyMethodDef functions[] = {
      "Advance the clock: what is made from now on is newer than all before."},
     {"topological", (PyCFunction)(void (*)(void))topological,
      METH_VARARGS | METH_KEYWORDS,
-     "The computed Values that the roots depend on, operands before results."},
+     "The computed Values that the roots depend on, in the order they were made."},
     {"_reverse", reverse, METH_VARARGS, "The loop of a reverse sweep."},
     {"_mark", mark, METH_VARARGS, "Mark what depends on the inputs, and what is live."},
     {"_node", module_node, METH_VARARGS, "A computed Value of what is known about it."},

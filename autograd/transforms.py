@@ -202,7 +202,7 @@ class _Recording:
     def adjoints(self, ys: Sequence[Any], y_bars: Sequence[Any]) -> dict[Any, Any]:
         """The adjoint of every node that the reverse sweep reaches."""
         bars: dict[Any, Any] = {}
-        order = self._order(ys, whole=True)
+        order = self._order(ys)
         for y, y_bar in zip(ys, y_bars):
             if type(y) is Value:
                 _accumulate(bars, y, y_bar)
@@ -216,7 +216,7 @@ class _Recording:
     def push(self, ys: Sequence[Any], x_dots: Sequence[Any]) -> list[Any]:
         """Forward sweep: the tangent of each result, given those of the inputs."""
         dots: dict[Any, Any] = dict(zip(self.fresh, x_dots))
-        order = self._order(ys, whole=False)
+        order = self._order(ys)
         for node in order:
             for arg, partial in zip(node._args, self._partials(node)):
                 if partial is not None and arg in self._depends:
@@ -226,17 +226,17 @@ class _Recording:
             watcher.see_tangents(dots, order)
         return [self.result(dots.get(y, 0.0)) if type(y) is Value else 0.0 for y in ys]
 
-    def _order(self, ys: Sequence[Any], whole: bool) -> list[Value]:
+    def _order(self, ys: Sequence[Any]) -> list[Value]:
         """What these results are made of and depends on the inputs, operands first."""
-        if whole and len(ys) == 1 and ys[0] is self.out:
+        if len(ys) == 1 and ys[0] is self.out:
             return list(self._depends)  # `_follow` has met them in that order
         roots = [y for y in ys if type(y) is Value]
-        order = topological(*roots, since=self.since, whole=whole)
+        order = topological(*roots, since=self.since)
         return [node for node in order if node in self._depends]
 
     def _follow(self) -> None:
         """Mark what depends on the inputs, and what on Values from outside (live)."""
-        order = topological(*_values(self.out), since=self.since, whole=True)
+        order = topological(*_values(self.out), since=self.since)
         _mark(order, self._depends, self._live, self.since)
 
     def _is_live(self, x: Any) -> bool:

@@ -17,7 +17,9 @@ from __future__ import annotations
 import operator
 import threading
 from collections.abc import Callable
+from itertools import count
 from numbers import Real
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, Final, NoReturn, final
 
 from . import primitives as p
@@ -26,18 +28,14 @@ from .primitives import ARITHMETIC_ERRORS, Primitive, number
 
 UNREACHED: Final = float("0.0")  # a zero of its own: no sweep has touched it
 
-_now = 1  # the clock: it ticks when a transform begins and when a leaf is assigned
-_tick_lock = threading.Lock()
+_clock = count(1)  # each node has a time of its own, as its operands were made before
 watchers: dict[int, Any] = {}  # by thread: who is shown new nodes and adjoints
 
 
 @in_c
 def tick() -> int:
-    """Advance the clock: what is made from now on is newer than all before."""
-    global _now
-    with _tick_lock:
-        _now += 1
-        return _now
+    """The time: what was made before has an earlier one, what comes a later one."""
+    return next(_clock)
 
 
 @in_c
@@ -88,7 +86,7 @@ class Value:
         self._data = number(data, "Value", "data")
         self._grad = UNREACHED
         self._row, self._args, self._partials = None, (), ()
-        self._note, self._made = None, _now
+        self._note, self._made = None, next(_clock)
         if label is not None:
             self.label = label
 
@@ -216,24 +214,20 @@ class Value:
         """
         if watchers:
             _refuse_in_trace(self, "backward()")
-        order = topological(self, whole=True)
+        order = topological(self)
         watcher = watching()
-        kept = {}
-        if watcher:
-            kept = {x: x._grad for node in order for x in (node, *node.parents)}
+        kept = {x: x._grad for node in order for x in node.parents} if watcher else {}
         for node in order:
-            node._grad = UNREACHED
+            node._grad = 0.0
         self._grad = self._grad + 1.0 if self._row is None else 1.0
         for node in reversed(order):
             adjoint = node._grad
-            if adjoint is not UNREACHED:  # else a select has left it out
-                for parent, partial in zip(node._args, node._partials):
-                    if partial is not None:
-                        parent._grad += partial * adjoint  # type: ignore[union-attr]
+            for parent, partial in zip(node._args, node._partials):
+                if partial is not None:
+                    parent._grad += partial * adjoint  # type: ignore[union-attr]
         if watcher:
-            reached = {x: x._grad for x in kept if x.reached}
             try:
-                watcher.see_adjoints(reached, [x for x in order if x in reached])
+                watcher.see_adjoints({x: x._grad for x in [self, *kept]}, order)
             except FloatingPointError:
                 for x, grad in kept.items():
                     x._grad = grad
@@ -344,32 +338,27 @@ class Value:
 def topological(*roots: Value, since: int = 0, whole: bool = False) -> list[Value]:
     """The computed Values that the roots depend on, operands before results.
 
-    Depth first, with a list for a stack: no recursion, so any depth will do. The search
-    does not enter what was made before `since`, nor (unless `whole`) operands that a
-    select left out. Operands are visited last to first: this fixes the order in which
-    adjoints are added, and with it their last bit. Sweeps go through the whole graph,
-    so that the order is the same whatever was selected.
+    That is the order in which they were made, since an operand is there before what is
+    computed from it; so the order in which adjoints are added is fixed as well, and with
+    it their last bit. The search has a list of what is to be looked at: no recursion, so
+    any depth will do. It does not enter what was made before `since`, nor (unless
+    `whole`) operands that a select left out.
 
     >>> x = Value(2.0)
     >>> [node.op for node in topological((x * x).sin())]
     ['mul', 'sin']
     """
-    order: list[Value] = []
-    seen: set[Value] = set()
-    path: list[Value] = []  # entered and not finished
-    todo: list[Any] = [y for y in roots if y._row is not None and y._made >= since]
-    while todo:
-        node = todo.pop()
-        if node is None:  # all operands of the last node on the path are finished
-            order.append(path.pop())
-        elif node not in seen:
-            seen.add(node)
-            path.append(node)
-            todo.append(None)
-            for arg in node.parents if node._row.select and not whole else node._args:
-                if type(arg) is Value and arg._row is not None and arg._made >= since:
-                    todo.append(arg)
-    return order
+    found: list[Any] = [y for y in dict.fromkeys(roots) if y._row is not None]
+    found = [y for y in found if y._made >= since]
+    seen = set(found)
+    for node in found:  # which grows meanwhile
+        for arg in node.parents if node._row.select and not whole else node._args:
+            if type(arg) is Value and arg._row is not None and arg._made >= since:
+                if arg not in seen:
+                    seen.add(arg)
+                    found.append(arg)
+    found.sort(key=attrgetter("_made"))
+    return found
 
 
 def require_current(node: Value, operation: str) -> None:
@@ -396,7 +385,7 @@ def _node(
     node = _new(Value)
     node._data, node._grad = z, UNREACHED
     node._row, node._args, node._partials = row, args, partials
-    node._note, node._made = None, _now
+    node._note, node._made = None, next(_clock)
     if watchers:
         _show(node)
     return node
@@ -646,7 +635,10 @@ def _new_leaf(data: float, label: str | None, grad: float | None) -> Value:
 
 
 def _flat(root: Value) -> tuple[list[Value], list[Record]]:
-    """The leaves under root, and one record per computed Value, operands by index."""
+    """The leaves under root, and one record per computed Value, operands by index.
+
+    In between, the index of a leaf says that it was assigned at that time.
+    """
     order = topological(root, whole=True)
     leaves = {
         arg: None
@@ -655,33 +647,39 @@ def _flat(root: Value) -> tuple[list[Value], list[Record]]:
         if type(arg) is Value and arg._row is None
     }
     index = {node: i for i, node in enumerate([*leaves, *order])}
-    return list(leaves), [
+    records = [
         (
-            node._row,
-            tuple(index[arg] if type(arg) is Value else arg for arg in node._args),
-            node._data,
-            node._partials,
-            node._kept_grad(),
-            node._note,
-            any(
-                type(arg) is Value and arg._assigned > node._made for arg in node._args
+            node._made,
+            (
+                node._row,
+                tuple(index[arg] if type(arg) is Value else arg for arg in node._args),
+                node._data,
+                node._partials,
+                node._kept_grad(),
+                node._note,
             ),
         )
         for node in order
     ]
+    assigned = [(x._assigned, (index[x],)) for x in leaves if x._assigned]
+    both = sorted([*records, *assigned], key=itemgetter(0))
+    return list(leaves), [record for _, record in both]
 
 
 def _new_graph(leaves: list[Value], records: list[Record]) -> Value:
-    """Build what `_flat` took apart; a node older than its leaf stays so."""
+    """Build what `_flat` took apart, assignments included."""
     nodes = list(leaves)
-    for row, args, data, partials, grad, note, stale in records:
+    for record in records:
+        if len(record) == 1:
+            leaf = nodes[record[0]]
+            leaf.data = leaf._data
+            continue
+        row, args, data, partials, grad, note = record
         operands = tuple(nodes[x] if type(x) is int else x for x in args)
         node = _node(row, data, operands, partials)
         node._note = note
         if grad is not None:
             node._grad = grad
-        if stale:
-            node._made = 0  # before every leaf, as the clock starts at 1
         nodes.append(node)
     return nodes[-1]
 

@@ -18,13 +18,13 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from numbers import Real
 from typing import Any, Final
 
 import autograd
-from autograd import Primitive, Value, dot, grad, value_and_grad
+from autograd import Primitive, Value, dot, grad, vjp
 
 from .layers import MLP, Layer, Neuron, _features, _name
 from .losses import mse
@@ -213,12 +213,15 @@ def backprop_table(model: MLP, x: Any, y: Any, loss: Loss = mse) -> BackpropTabl
     features = _inputs("backprop_table", model, x)
     points = _forward(model, features)
     outputs = [point.a for point in points[-1]]
-    found, arriving = _loss_and_slopes(loss, outputs, y)
+    found, arriving, reached = _loss_and_slopes(loss, outputs, y)
     engine = _engine_adjoints(model, features, y, loss)
     layers = []
     scales = [abs(bar) for bar in arriving]
     for number in range(len(points), 0, -1):
-        here = points[number - 1]
+        here = [
+            replace(point, off=point.off or not is_reached)
+            for point, is_reached in zip(points[number - 1], reached)
+        ]
         deltas = [
             0.0 if point.off else bar * point.slope
             for point, bar in zip(here, arriving)
@@ -228,6 +231,7 @@ def backprop_table(model: MLP, x: Any, y: Any, loss: Loss = mse) -> BackpropTabl
         layers.append(LayerRows(number, list(rows)))
         arriving = _transposed_product(here, deltas)
         scales = _transposed_product(here, scales, size=True)
+        reached = [not all(point.off for point in here)] * len(arriving)
     return BackpropTable(found, layers)
 
 
@@ -244,7 +248,7 @@ class _Point:
     z: float
     a: float
     slope: float
-    off: bool  # a choice, such as relu's, left z out: nothing flows back, not even NaN
+    off: bool  # choices, such as relu's, left z out: nothing flows back, not even NaN
 
 
 def _forward(model: MLP, a: Floats) -> list[list[_Point]]:
@@ -275,7 +279,7 @@ def _transposed_product(
 ) -> Floats:
     """Wᵀ δ: what arrives at each activation of the layer before; or |W|ᵀ δ."""
     arriving = [0.0] * len(layer[0].w)
-    for point, delta in zip(layer, deltas):
+    for point, delta in zip(reversed(layer), reversed(deltas)):  # as the sweep adds up
         if not point.off:
             for i, w in enumerate(point.w):
                 arriving[i] += (abs(w) if size else w) * delta
@@ -341,14 +345,22 @@ def _with_parameters(model: MLP, parameters: Any) -> MLP:
     return twin
 
 
-def _loss_and_slopes(loss: Loss, outputs: Floats, y: Any) -> tuple[float, Floats]:
-    """L and ∂L/∂a for each output a."""
+def _loss_and_slopes(
+    loss: Loss, outputs: Floats, y: Any
+) -> tuple[float, Floats, list[bool]]:
+    """L, ∂L/∂a for each output a, and whether the loss let anything flow back to it.
+
+    A choice in the loss, such as hinge's, can leave an output out: an infinite adjoint
+    of L tells that from a slope of 0, which it turns into NaN.
+    """
 
     def of_outputs(a: list[Any]) -> Any:
         return _loss_of(loss, a[0] if len(a) == 1 else a, y)
 
-    found, a_bar = value_and_grad(of_outputs)(outputs)
-    return _float(found), [_float(bar) for bar in a_bar]
+    found, pullback = vjp(of_outputs, outputs)
+    (a_bar,), (flow,) = pullback(1.0), pullback(inf)
+    reached = [_float(bar) != 0.0 for bar in flow]
+    return _float(found), [_float(bar) for bar in a_bar], reached
 
 
 def _loss_of(loss: Loss, predictions: Any, y: Any) -> Any:

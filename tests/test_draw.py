@@ -295,7 +295,7 @@ def test_a_large_net_merges_what_flows_back_over_several_points() -> None:
 def test_draw_takes_several_results() -> None:
     x = Value(1.0, "x")
     drawing = draw([x.sin(), x.cos(), x])
-    assert [card.split()[0] for card in cards(drawing)] == ["x", "cos", "sin"]
+    assert [card.split()[0] for card in cards(drawing)] == ["x", "sin", "cos"]
     assert drawing.title == "Graph of sin, cos, x"
 
 

@@ -76,6 +76,16 @@ def test_recursion_gives_the_engines_adjoints(problem):
     assert backprop_table(*problem).max_difference <= 4 * ULP
 
 
+def test_output_that_the_loss_left_out_gets_no_share_though_it_is_infinite():
+    model = MLP(1, [1, 2], "exp", seed=0)
+    for neuron, weight in zip(model.layers[1].neurons, (1.0, -1.0)):
+        neuron.w[0].data = weight
+    model.layers[0].neurons[0].w[0].data = 1.0
+    table = backprop_table(model, [800.0], [1.0, -1.0], hinge)
+    assert table.max_difference == 0.0
+    assert [row.weights for row in table.layers[0].neurons] == [[0.0], [0.0]]
+
+
 @settings(max_examples=50, deadline=None)
 @given(problems(["tanh", "relu", "sigmoid", "gelu"]))
 def test_engines_columns_are_what_backward_gives(problem):
