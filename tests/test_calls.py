@@ -21,6 +21,8 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 import pytest
+from hypothesis import given, settings
+from test_jit import BINARY, CHOICES, UNARY, points, program, steps
 
 import autograd as ag
 from autograd import Primitive, Value, grad, hessian, jit, value_and_grad, vmap, where
@@ -152,6 +154,20 @@ def test_edges_have_the_bits_of_python_and_of_eager(transform: Any) -> None:
     for x in EDGES:
         agree(compiled, x)
         assert told(compiled(x)) == told(transform(f)(x))
+
+
+def test_path_is_compiled_once_it_is_called_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(calls, "OFTEN", 3)
+    f = jit(kinked)
+    for x in (1.0, 2.0, -0.5):
+        assert f(x) == kinked(x) and f.ready is None
+    f(3.0), f(4.0)
+    assert in_c(f) == 0 and f.ready is not None
+    agree(f, 5.0)
+    f(-0.5)
+    assert f.ready is None and [path.taken for path in f.paths] == [7, 2]
 
 
 def test_array_comes_as_an_array_of_its_own() -> None:
@@ -295,6 +311,16 @@ def test_branches_are_followed_in_c_and_counted() -> None:
         ]
     )
     assert sum(path.ready[False].taken for path in f.paths) >= len(points) - 9
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(steps(UNARY + CHOICES, BINARY, "ubbwi"), points)
+def test_random_programs_have_the_bits_of_python_in_c(plan: Any, at: Any) -> None:
+    for f in (program(plan), value_and_grad(program(plan), (0, 1))):
+        compiled = jit(f)
+        for x, y in [*at, *at]:
+            assert told(compiled(x, y)) == told(by_python(compiled, x, y))
+        assert sum(path.taken for path in compiled.paths) == 4 * len(at)
 
 
 def test_path_and_tape_are_those_of_the_last_call() -> None:

@@ -51,7 +51,9 @@ def jit(f: Callable[..., Any], static_argnums: int | Sequence[int] = ()) -> Comp
     Numbers may come in nested containers; str, bool, None and the arguments named by
     static_argnums select what is compiled. Values that f closes over are read at every
     call. Plain numbers that it closes over, and randomness, stay as they were when f
-    was traced. Raises ValueError beyond 64 paths: write where() for that branch.
+    was traced. A path is generated Python for its first hundred calls, and machine code
+    after them, where llvmlite is installed; a long one is so from the start. The bits
+    are the same. Raises ValueError beyond 64 paths: write where() for that branch.
     """
     if not callable(f):
         raise TypeError(
