@@ -546,7 +546,14 @@ def test_nothing_leaks() -> None:
 
     def step() -> None:
         f(x, 2.0), g(1.0), g(-0.5), g(-3.0), total(w, xs), total(w, lists)
-        lanes(xs), outcome(lambda: lanes(3.0)), node(v, 2), node(-1.0, v), node(v, v)
+        (
+            lanes(xs),
+            lanes(lists),
+            outcome(lambda: lanes(3.0)),
+            node(v, 2),
+            node(-1.0, v),
+            node(v, v),
+        )
         outcome(lambda: f(x, "a" + str(1.0)))
 
     def grown() -> int:
@@ -595,6 +602,7 @@ def test_failed_allocations_are_errors_or_go_unnoticed() -> None:
         lambda: total(2.0, xs),
         lambda: total(2.0, [1.0, 2.0]),
         lambda: lanes(xs),
+        lambda: lanes([1.0, 2.0]),
         lambda: node([v] * 3),
     ]
     for job in jobs:
@@ -765,10 +773,11 @@ LANES: list[Callable[[Any], Any]] = [
 
 
 @pytest.mark.parametrize("f", LANES)
-def test_lanes_of_every_form_come_in_arrays(f: Any) -> None:
+def test_lanes_of_every_form_come_in_arrays_or_lists(f: Any) -> None:
     g = vmap(f)
     for n in (1, 8, 60):
         agree(g, DATA[:n, 1:3])
+        agree(g, DATA[:n, 1:3].tolist())
     first, again = g(DATA[:5, 1:3]), g(DATA[:5, 1:3])
     assert told(first) == told(again)
 
@@ -787,7 +796,7 @@ def test_lanes_that_are_no_arrays_are_left_to_python(f: Any) -> None:
     assert in_c(g) == 0
 
 
-def test_lanes_in_lists_and_on_other_paths_are_left_to_python() -> None:
+def test_lanes_on_other_paths_are_left_to_python() -> None:
     f = vmap(value_and_grad(kinked))
     above, mixed = np.abs(DATA[:300, 0]) + 0.1, DATA[:300, 0]
     agree(f, above)

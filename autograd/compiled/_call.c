@@ -55,7 +55,8 @@ static PyTypeObject *CompiledType, *BatchedType, *ReadyType, *MappedType;
 enum { NUMBER, NUMBERS, STATIC, LIST, TUPLE, NAMED, DICT, ARRAY, ROWS, LANES, KINDS };
 
 /* NUMBERS is a list of them. ROWS is an array, LANES a list, with an item for each lane of
-   a batch: the shape of a row, or the steps of a lane, come with it. */
+   a batch. With an array, and with both in a result, comes the shape of an item; with a
+   list among the arguments, the steps of a lane follow. */
 
 typedef struct {
     int kind;
@@ -123,7 +124,10 @@ static int make_step(Step *step, PyObject *given)
             PyErr_SetString(PyExc_ValueError, "Ready: a step must be (kind, count, object)");
         return -1;
     }
-    return step->kind == ARRAY || step->kind == ROWS ? make_shape(step) : 0;
+    if (step->kind == ARRAY || step->kind == ROWS ||
+        (step->kind == LANES && step->object != Py_None))
+        return make_shape(step);
+    return 0;
 }
 
 /* Read a list of (kind, count, object), in the order of the numbers. */
@@ -400,6 +404,7 @@ typedef struct {
     Py_ssize_t lanes; /* of a batch, whose columns are not there yet */
     Group *group;     /* where to say where they belong */
     int64_t slot;
+    PyObject *const *array; /* the next one of such columns, now that they are there */
     PyObject *node; /* what comes in place of the one number, or NULL */
 } Builder;
 
@@ -477,7 +482,7 @@ static PyObject *lengths(Py_ssize_t lanes, const Step *step)
 }
 
 /* An array with a row for each lane, to be filled afterwards. */
-static PyObject *give_rows(Builder *builder, const Step *step)
+static PyObject *make_rows(Builder *builder, const Step *step)
 {
     PyObject *shape = lengths(builder->lanes, step), *array = NULL;
     Py_buffer view;
@@ -500,6 +505,19 @@ static PyObject *give_rows(Builder *builder, const Step *step)
     return array;
 }
 
+static PyObject *give_rows(Builder *builder, const Step *step)
+{
+    PyObject *array = *builder->array++, *list, *function;
+    if (step->kind == ROWS) {
+        Py_INCREF(array);
+        return array;
+    }
+    function = PyObject_GetAttrString(array, "tolist");
+    list = function ? PyObject_CallFunctionObjArgs(function, NULL) : NULL;
+    Py_XDECREF(function);
+    return list;
+}
+
 static PyObject *give(Builder *builder)
 {
     const Step *step = builder->at++;
@@ -520,6 +538,7 @@ static PyObject *give(Builder *builder)
     case DICT:
         return give_dict(builder, step);
     case ROWS:
+    case LANES:
         return give_rows(builder, step);
     default:
         return give_array(builder, step);
@@ -557,7 +576,7 @@ static Py_ssize_t numbers_in(const Steps *steps)
         Py_ssize_t numbers = step->kind == NUMBER;
         if (step->kind == NUMBERS)
             numbers = step->count;
-        else if (step->kind == ARRAY || step->kind == ROWS) {
+        else if (step->shape) {
             numbers = 1;
             for (Py_ssize_t axis = 0; axis < step->count; axis++)
                 numbers *= step->shape[axis];
@@ -836,6 +855,7 @@ typedef struct {
     Group *ins, *outs;
     Py_buffer *views;
     void **buffers;
+    PyObject **arrays; /* of results */
     Py_ssize_t lanes, blocks;
     double *sums;
     int32_t *failed;
@@ -845,7 +865,8 @@ static int begin_work(Work *work, const Mapped *mapped)
 {
     size_t ins = (size_t)mapped->ins + 1, outs = (size_t)mapped->outs + 1;
     size_t of_ins = sizeof(Group) + sizeof(Py_buffer) + sizeof(void *);
-    char *memory = PyMem_Calloc(1, ins * of_ins + outs * sizeof(Group));
+    size_t of_outs = sizeof(Group) + sizeof(PyObject *);
+    char *memory = PyMem_Calloc(1, ins * of_ins + outs * of_outs);
     if (!memory) {
         PyErr_NoMemory();
         return -1;
@@ -854,6 +875,7 @@ static int begin_work(Work *work, const Mapped *mapped)
     work->outs = work->ins + ins;
     work->views = (Py_buffer *)(work->outs + outs);
     work->buffers = (void **)(work->views + ins);
+    work->arrays = (PyObject **)(work->buffers + ins);
     work->sums = NULL;
     return 0;
 }
@@ -865,6 +887,8 @@ static void end_work(Work *work, const Mapped *mapped)
         if (work->views[i].obj)
             PyBuffer_Release(&work->views[i]);
     }
+    for (Py_ssize_t i = 0; i < mapped->outs; i++)
+        Py_XDECREF(work->arrays[i]);
     PyMem_Free(work->ins);
     PyMem_Free(work->sums);
 }
@@ -1032,12 +1056,14 @@ static PyObject *totals(Mapped *mapped, Work *work)
 
 static PyObject *lanes(Mapped *mapped, Work *work)
 {
-    Builder builder = {
-        .at = mapped->gives.steps, .lanes = work->lanes, .group = work->outs};
-    PyObject *result = give(&builder);
-    if (result && !run_batch(mapped, work))
-        Py_CLEAR(result);
-    return result;
+    Builder maker = {.lanes = work->lanes, .group = work->outs};
+    Builder builder = {.at = mapped->gives.steps, .array = work->arrays};
+    PyObject **array = work->arrays;
+    for (Py_ssize_t i = 0; i < mapped->gives.count; i++)
+        if (mapped->gives.steps[i].shape &&
+            !(*array++ = make_rows(&maker, &mapped->gives.steps[i])))
+            return NULL;
+    return run_batch(mapped, work) ? give(&builder) : NULL;
 }
 
 static PyObject *call_mapped(Mapped *mapped, PyObject *const *args, Py_ssize_t n)

@@ -144,8 +144,7 @@ class Batched:
         out = self._stacked(tree, inputs, n, arrays)
         if tree.closed:  # a branch just traced is the first to use a Value
             return self._one_by_one(args, axes, n)
-        if arrays:
-            self.ready = self._for_c(tree, args, axes, n)
+        self.ready = self._for_c(tree, args, axes, n)
         return out
 
     def _axes(self, args: tuple[Any, ...]) -> Sequence[int | None]:

@@ -91,11 +91,14 @@ def mapped(
     closed: list[Any],
     reduce: str | None,
 ) -> Any:
-    """A batch on one way for C to call, summed or in arrays; None if it cannot.
+    """A batch on one way for C to call, summed or not; None if it cannot.
 
     Each argument is a form, or for a batch the steps to its leaves and those.
     """
-    gives = list(_steps(outputs, taken=False) if reduce else _rows(outputs))
+    batches = [argument for argument in arguments if isinstance(argument, list)]
+    leaves = [leaf for batch in batches for leaf in batch if isinstance(leaf, Batch)]
+    arrays = any(leaf.is_array for leaf in leaves)
+    gives = list(_steps(outputs, taken=False) if reduce else _rows(outputs, arrays))
     takes, ins = _takes(arguments)
     if None in takes or None in gives:
         return None
@@ -114,19 +117,20 @@ def mapped(
     )  # fmt: skip
 
 
-def _rows(form: Form) -> Iterator[Step | None]:
-    """The steps that make arrays of a batch's results, with a row for each lane."""
+def _rows(form: Form, arrays: bool) -> Iterator[Step | None]:
+    """The steps that make arrays or lists of results, with an item for each lane."""
     if isinstance(form, Entries):
         yield KINDS.index("dict"), len(form.keys), form.keys
         for item in form.forms:
-            yield from _rows(item)
+            yield from _rows(item, arrays)
     elif isinstance(form, Items) and form.kind is not list:
         yield _items(form, taken=False)
         for item in form.forms:
-            yield from _rows(item)
+            yield from _rows(item, arrays)
     else:
         shape = _shape(form)
-        yield None if shape is None else (KINDS.index("rows"), len(shape), shape)
+        kind = KINDS.index("rows" if arrays or isinstance(form, Array) else "lanes")
+        yield None if shape is None else (kind, len(shape), shape)
 
 
 def _shape(form: Form) -> tuple[int, ...] | None:
@@ -148,7 +152,7 @@ def _groups(gives: Sequence[Any]) -> list[Group]:
     groups: list[Group] = []
     slot = 0
     for kind, _, shape in gives:
-        if KINDS[kind] == "rows" and prod(shape):
+        if KINDS[kind] in ("rows", "lanes") and prod(shape):
             groups.append((slot, prod(shape), prod(shape) == 1))
             slot += prod(shape)
     return groups
