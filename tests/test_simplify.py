@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import random
+import struct
 from math import inf, nan
 
 import pytest
 
 from autograd import primitives as p
-from autograd.compiled.simplify import simplify
+from autograd.compiled.simplify import HIDING, NAN_FOR_NAN, ODD, SIGNED, simplify
 from autograd.compiled.tape import Guard, Instruction, Operand, Tape
 from autograd.primitives import Primitive
 
@@ -21,7 +22,7 @@ ROWS = [row for row in vars(p).values() if isinstance(row, Primitive)]
 EXACT = [
     p.add, p.sub, p.mul, p.div, p.neg, p.abs, p.where, p.maximum, p.minimum, p.less,
     p.less_equal, p.greater, p.greater_equal, p.equal, p.not_equal, p.identity,
-    p.stop_gradient, p.relu, p.sign, p.dot, p.exp,
+    p.stop_gradient, p.relu, p.sign, p.dot, p.exp, p.pow,
 ]  # fmt: skip
 
 
@@ -93,6 +94,85 @@ def test_a_power_of_two_is_divided_by_exactly() -> None:
         shorter = simplify(tape)
         for x in (rng.gauss(0, 1), 5e-324, -1.5e-310, 1.7e308, 2.0**-1000 / 3):
             assert bits(tape.run([x])) == bits(shorter.run([x])), (x, exponent)
+
+
+def any_float(rng: random.Random) -> float:
+    """A float of any size: every pattern of bits is as likely as every other."""
+    return float(struct.unpack("<d", rng.randbytes(8))[0])
+
+
+def test_trivial_powers_are_those_of_the_library() -> None:
+    rng = random.Random(7)
+    tape = Tape(1, tuple(
+        Instruction(p.pow, args) for args in ((0, 1.0), (0, 0.0), (0, -0.0), (1.0, 0))
+    ), (1, 2, 3, 4))  # fmt: skip
+    for x in (*SPECIAL, *[any_float(rng) for _ in range(20_000)]):
+        same_failure(tape, simplify(tape), (x,))
+
+
+@pytest.mark.parametrize("factors", [
+    (2.0, 100.0), (100.0, 2.0), (2.0, 2.0), (-4.0, 3.0), (3.0, -8.0), (1e300, 2.0),
+    (0.5, 3.0), (2.0, 0.5), (3.0, 0.5), (2.0, 1.1), (3.0, 5.0), (2.0**1000, 2.0**900),
+    (2.0, 1e308), (0.0, 2.0), (2.0, inf), (2.0, nan), (2.0, -0.0), (1.5, 2.0),
+])  # fmt: skip
+def test_products_of_products_keep_every_bit(factors: tuple[float, float]) -> None:
+    rng = random.Random(8)
+    code = Instruction(p.mul, (0, factors[0])), Instruction(p.mul, (factors[1], 1))
+    tape = Tape(1, code, (2,))
+    near = [f * 2.0**-1074 for f in (1, 3, 5, 7, 9, 1001)]
+    for x in (*SPECIAL, *near, *[any_float(rng) for _ in range(1000)]):
+        same_failure(tape, simplify(tape), (x,))
+
+
+KEEPING = [
+    *[(row, (0,)) for row in NAN_FOR_NAN | {p.sin, p.log, p.sqrt, p.tan}],
+    *[(p.pow, (0, y)) for y in (-2.0, -1.0, 0.5, 2.0, 3.0, 1e300, inf, nan)],
+    *[(p.pow, (y, 0)) for y in (-2.0, 0.0, 2.0)], (p.mul, (0, 0)), (p.mul, (0, 1)),
+    *[(row, args) for row in (p.add, p.sub, p.mul, p.div, p.maximum)
+      for c in (0.0, 2.0, inf, nan) for args in ((0, c), (c, 0))],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row, args", KEEPING)
+def test_a_select_that_keeps_nan_keeps_every_bit(
+    row: Primitive, args: tuple[Operand, ...]
+) -> None:
+    rng = random.Random(9)
+    tape = Tape(2, (
+        Instruction(row, args), Instruction(p.equal, (2, 2)),
+        Instruction(p.mul, (2.0, 0)), Instruction(p.where, (3, 4, 2)),
+        Instruction(p.mul, (2, 2)), Instruction(p.where, (3, 1, 6)),
+        Instruction(p.where, (3, 0.0, 2)), Instruction(p.where, (3, 0, 1.0)),
+    ), (5, 7, 8, 9))  # fmt: skip
+    shorter = simplify(tape)
+    for xs in itertools.product([*SPECIAL, any_float(rng)], repeat=2):
+        same_failure(tape, shorter, xs)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_signs_of_zeros_are_kept_where_they_show(seed: int) -> None:
+    """Half of the instructions only add 0.0, as transforms do to what they give."""
+    rng = random.Random(seed)
+    rows = sorted(HIDING | ODD | {*SIGNED, p.atan2, p.copysign}, key=lambda r: r.name)
+    plus = Instruction(p.add, (0, 0.0))
+    for _ in range(200):
+        tape = random_tape(rng, rows, length=8)
+        code = [step for each in tape.code for step in (each, plus)]
+        for k in range(1, len(code), 2):
+            code[k] = Instruction(p.add, (3 + rng.randrange(k), rng.choice([0.0, 1.0])))
+        outputs = tuple(rng.sample(range(3 + len(code)), 3))
+        for last in (tape, Tape(3, tuple(code), outputs), _without_signs(code)):
+            shorter = simplify(last)
+            for _ in range(8):
+                xs = tuple(rng.choice([0.0, -0.0, *SPECIAL]) for _ in range(3))
+                same_failure(last, shorter, xs)
+
+
+def _without_signs(code: list[Instruction]) -> Tape:
+    """Every result plus 0.0, so that no sign of a zero comes out."""
+    count = 3 + len(code)
+    plus = [Instruction(p.add, (slot, 0.0)) for slot in range(3, count)]
+    return Tape(3, (*code, *plus), tuple(range(count, count + len(plus))))
 
 
 def test_guards_of_a_common_beginning_stay_the_same() -> None:

@@ -5,7 +5,12 @@ become by then. It is computed if all of them are constants, replaced by an oper
 cheaper instruction where a rule of this file says so, taken from above if the same was
 computed there, and written down otherwise. A rule holds for every float, -0.0, NaN and
 the infinities included (any NaN equals any NaN); pow, whose last bit is the library's,
-has none. What neither an output nor a guard needs is then left out.
+has one for the exponents 0 and 1 alone. What neither an output nor a guard needs is
+then left out.
+
+Two things are found out beside: which numbers are NaN together, so that a select that
+only keeps NaN falls away, and which zeros hide their sign from every output, so that
+nothing has to be added to rid them of it.
 
 Guards are simplified by what stands before them alone, so two paths of a function keep
 the same guards up to the one where they part.
@@ -14,7 +19,7 @@ the same guards up to the one where they part.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import frexp, inf
+from math import floor, frexp, inf, isfinite
 from typing import Final
 
 from .. import primitives as p
@@ -42,10 +47,17 @@ def simplify(tape: Tape) -> Tape:
     written = _Written(tape.inputs)
     now: list[Operand] = list(range(tape.inputs))  # what each slot of tape has become
     guards = list(reversed(tape.guards))
+    shows: bytearray | None = None
     for k, (row, args) in enumerate(tape.code):
         while guards and guards[-1].after <= k:
             written.check(guards[-1], now[guards.pop().slot])
-        now.append(written.apply(row, tuple([_seen(now, x) for x in args])))
+        seen = tuple([now[x] if type(x) is int else x for x in args])
+        if row is p.add and (zero := _plus_zero(seen)) is not None:
+            shows = shows or _signs_that_show(tape)
+            if not shows[tape.inputs + k]:
+                now.append(zero)
+                continue
+        now.append(written.apply(row, seen))
     while guards:
         written.check(guards[-1], now[guards.pop().slot])
     outputs = tuple([_seen(now, x) for x in tape.outputs])
@@ -80,6 +92,35 @@ def without_dead_code(tape: Tape) -> Tape:
     return Tape(tape.inputs, tuple(code), outputs, tuple(guards))
 
 
+def _plus_zero(args: tuple[Operand, ...]) -> Operand | None:
+    """x of x + 0.0, which is x save for the sign of a zero."""
+    for x, other in (args, args[::-1]):
+        if type(other) is float and other == 0.0:
+            return x
+    return None
+
+
+def _signs_that_show(tape: Tape) -> bytearray:
+    """For each slot, whether an output may depend on the sign of a zero in it."""
+    shows = bytearray(tape.inputs + len(tape.code))
+    for y in tape.outputs:
+        if type(y) is int:
+            shows[y] = True
+    for k in reversed(range(len(tape.code))):
+        row, args = tape.code[k]
+        if row in HIDING:
+            continue
+        if row in ODD:
+            if not shows[tape.inputs + k]:
+                continue
+        elif row in SIGNED:
+            args = SIGNED[row](args, bool(shows[tape.inputs + k]))
+        for x in args:
+            if type(x) is int:
+                shows[x] = True
+    return shows
+
+
 class _Written:
     """What has been written so far, and what is known about it."""
 
@@ -90,19 +131,23 @@ class _Written:
         self._slots: dict[tuple[object, ...], int] = {}  # where it was computed
         self._truths: dict[int, bool] = {}  # of slots that a guard has looked at
         self._never_minus_zero: set[int] = set()
+        self._nan_with: dict[int, int] = {}  # the first slot that is NaN when this is
 
     def apply(self, row: Primitive, args: tuple[Operand, ...]) -> Operand:
         """The slot or constant that holds row(*args)."""
-        rule = RULES.get(row)
-        while not {*map(type, args)} <= {float}:
-            found = rule and rule(self, *args)
+        while True:
+            for x in args:
+                if type(x) is int:
+                    break
+            else:
+                return row.value(*[float(x) for x in args])
+            rule = RULES.get(row)
+            found = rule(self, *args) if rule else None
             if found is None:
                 return self._find_or_write(row, args)
-            if not isinstance(found, Instruction):
-                return found
+            if type(found) is not Instruction:
+                return found  # type: ignore[return-value]
             row, args = found
-            rule = RULES.get(row)
-        return row.value(*[float(x) for x in args])
 
     def check(self, guard: Guard, x: Operand) -> None:
         """Write a guard on x, unless it is known to hold."""
@@ -128,21 +173,29 @@ class _Written:
     def may_be_minus_zero(self, x: Operand) -> bool:
         return _is(x, -0.0) if type(x) is float else x not in self._never_minus_zero
 
+    def nan_with(self, x: Operand) -> int | None:
+        """The first slot known to be NaN exactly when x is; none for a constant."""
+        return self._nan_with.get(x, x) if type(x) is int else None
+
     def _find_or_write(self, row: Primitive, args: tuple[Operand, ...]) -> int:
-        keys = [x.hex() if isinstance(x, float) else x for x in args]
-        if row in COMMUTATIVE:
-            keys.sort(key=str)
-        key = (row, *keys)
+        key: tuple[object, ...] = (row, *args)
+        if float in map(type, args):  # 1.0 is no slot 1, and 0.0 not -0.0
+            key = (row, *[x.hex() if type(x) is float else x for x in args])
+        elif row in COMMUTATIVE and args[0] > args[1]:
+            key = (row, args[1], args[0])
         slot = self._slots.get(key)
         if slot is None:
             slot = self._slots[key] = self._write(row, args)
         return slot
 
     def _write(self, row: Primitive, args: tuple[Operand, ...]) -> int:
+        slot = self.inputs + len(self.code)
         self.code.append(Instruction(row, args))
-        slot = self.inputs + len(self.code) - 1
         if row in NEVER_MINUS_ZERO or self._shows_no_minus_zero(row, args):
             self._never_minus_zero.add(slot)
+        x = args[0] if row in NAN_FOR_NAN else _nan_for_nan(row, args)
+        if type(x) is int:
+            self._nan_with[slot] = self._nan_with.get(x, x)
         return slot
 
     def _shows_no_minus_zero(self, row: Primitive, args: tuple[Operand, ...]) -> bool:
@@ -151,9 +204,41 @@ class _Written:
             return not all(map(self.may_be_minus_zero, args))
         if row is p.sub:
             return not self.may_be_minus_zero(args[0])
-        if row is p.where:
-            return not any(map(self.may_be_minus_zero, args[1:]))
-        return row is p.mul and _same(*args)
+        if row is p.mul:
+            return args[0] == args[1] and _same(*args)
+        return row is p.where and not any(map(self.may_be_minus_zero, args[1:]))
+
+
+def _signed_add(args: tuple[Operand, ...], shown: bool) -> tuple[Operand, ...]:
+    """A constant takes the sign of a zero away, unless it is -0.0."""
+    hidden = any(type(x) is float and not _is(x, -0.0) for x in args)
+    return args if shown and not hidden else ()
+
+
+def _signed_sub(args: tuple[Operand, ...], shown: bool) -> tuple[Operand, ...]:
+    x, y = args
+    hidden = type(x) is float and not _is(x, -0.0)
+    hidden = hidden or type(y) is float and not _is(y, 0.0)
+    return args if shown and not hidden else ()
+
+
+def _signed_pow(args: tuple[Operand, ...], shown: bool) -> tuple[Operand, ...]:
+    """Odd powers of zeros are zeros; of roots and inverses, nothing is said."""
+    x, y = args
+    return (x,) if shown or not (_is_whole(y) and y > 0.0) else ()
+
+
+def _nan_for_nan(row: Primitive, args: tuple[Operand, ...]) -> Operand | None:
+    """The one operand whose NaN decides whether the result is NaN, if there is one."""
+    if row is p.mul and _same(*args):
+        return args[0]
+    if row is p.pow:
+        return args[0] if _is_whole(args[1]) and args[1] != 0.0 else None
+    if row in (p.add, p.sub, p.mul, p.div):
+        for x, y in (args, args[::-1]):
+            if type(y) is float and isfinite(y) and (y != 0.0 or row in (p.add, p.sub)):
+                return x
+    return None
 
 
 def _seen(now: list[Operand], x: Operand) -> Operand:
@@ -163,6 +248,10 @@ def _seen(now: list[Operand], x: Operand) -> Operand:
 def _is(x: Operand, constant: float) -> bool:
     """Whether x is that constant to the last bit; a slot never is."""
     return type(x) is float and x == constant and x.hex() == constant.hex()
+
+
+def _is_whole(x: Operand) -> bool:
+    return type(x) is float and isfinite(x) and x == floor(x)
 
 
 def _same(x: Operand, y: Operand) -> bool:
@@ -199,21 +288,54 @@ def _mul(written: _Written, x: Operand, y: Operand) -> Found:
             return one
         if _is(other, -1.0):
             return Instruction(p.neg, (one,))
-        if type(other) is float and (minus := written.operands(p.neg, one)):
-            return Instruction(p.mul, (*minus, -other))
-    return _without_signs(written, p.mul, x, y)
+        if type(other) is float:
+            if minus := written.operands(p.neg, one):
+                return Instruction(p.mul, (*minus, -other))
+            if product := _scaled_twice(written, one, other):
+                return product
+    return _sign_outside(written, p.mul, x, y)
+
+
+def _scaled_twice(written: _Written, x: Operand, c: float) -> Instruction | None:
+    """(x·b)·c as x·(b·c), where no more than one of the two products was rounded.
+
+    That is so if one of b and c is a power of two, the other a whole number, and none
+    less than 1: then nothing is lost below, and what overflows first would do so later.
+    """
+    for y, b in _each_way(written.operands(p.mul, x)):
+        if type(b) is float and _is_whole(b) and _is_whole(c):
+            exact = frexp(b)[0] in (0.5, -0.5) or frexp(c)[0] in (0.5, -0.5)
+            if exact and b != 0.0 != c and isfinite(b * c):
+                return Instruction(p.mul, (y, b * c))
+    return None
+
+
+def _each_way(args: tuple[Operand, ...]) -> tuple[tuple[Operand, ...], ...]:
+    return (args, args[::-1]) if args else ()
 
 
 def _div(written: _Written, x: Operand, y: Operand) -> Found:
     """x / 2ᵏ is x · 2⁻ᵏ, rounded once, wherever 2⁻ᵏ is a float."""
     if type(y) is float and frexp(y)[0] in (0.5, -0.5) and -inf < 1 / y < inf:
         return Instruction(p.mul, (x, 1 / y))
-    return _without_signs(written, p.div, x, y)
+    return _sign_outside(written, p.div, x, y)
 
 
-def _without_signs(written: _Written, row: Primitive, x: Operand, y: Operand) -> Found:
+def _sign_outside(written: _Written, row: Primitive, x: Operand, y: Operand) -> Found:
+    """(-x)·y as -(x·y), where a sum can take the sign in."""
     minus_x, minus_y = written.operands(p.neg, x), written.operands(p.neg, y)
-    return Instruction(row, minus_x + minus_y) if minus_x and minus_y else None
+    if minus_x and minus_y:
+        return Instruction(row, minus_x + minus_y)
+    if minus_x or minus_y:
+        size = written.apply(row, ((minus_x or (x,))[0], (minus_y or (y,))[0]))
+        return Instruction(p.neg, (size,))
+    return None
+
+
+def _pow(written: _Written, x: Operand, y: Operand) -> Found:
+    if type(y) is float and y == 0.0:
+        return 1.0
+    return 1.0 if _is(x, 1.0) else x if _is(y, 1.0) else None
 
 
 def _neg(written: _Written, x: Operand) -> Found:
@@ -232,7 +354,7 @@ def _where(written: _Written, condition: Operand, x: Operand, y: Operand) -> Fou
     truth = written.truth(condition)
     if truth is not None:
         return x if truth else y
-    if _same(x, y):
+    if _same(x, y) or _keeps_nan(written, condition, x, y):
         return x
     if asked := _asked(written, condition):
         inner, straight = asked
@@ -243,6 +365,15 @@ def _where(written: _Written, condition: Operand, x: Operand, y: Operand) -> Fou
     if other and other[0] == condition:
         return Instruction(p.where, (condition, x, other[2]))
     return None
+
+
+def _keeps_nan(written: _Written, condition: Operand, x: Operand, y: Operand) -> bool:
+    """Whether this asks for NaN in z where x and y are NaN anyway when z is."""
+    for z in written.operands(p.equal, condition)[:1]:
+        if _same(*written.operands(p.equal, condition)):
+            cause = written.nan_with(z)
+            return cause == written.nan_with(x) == written.nan_with(y)
+    return False
 
 
 def _asked(written: _Written, condition: Operand) -> tuple[Operand, bool] | None:
@@ -277,6 +408,7 @@ def _itself(written: _Written, x: Operand) -> Found:
 
 RULES: Final[dict[Primitive, Callable[..., Found]]] = {
     p.add: _add, p.sub: _sub, p.mul: _mul, p.div: _div, p.neg: _neg, p.abs: _abs,
+    p.pow: _pow,
     p.where: _where, p.maximum: _either, p.minimum: _either,
     p.less: _ordered, p.greater: _turned(p.less),
     p.greater_equal: _turned(p.less_equal),
@@ -289,3 +421,34 @@ NEVER_MINUS_ZERO: Final = frozenset({
     p.abs, p.sign, p.relu, p.exp, p.dot, p.less, p.less_equal, p.greater,
     p.greater_equal, p.equal, p.not_equal,
 })  # fmt: skip
+
+# NaN for NaN, and for nothing else
+NAN_FOR_NAN: Final = frozenset({
+    p.neg, p.abs, p.exp, p.exp2, p.expm1, p.sinh, p.cosh, p.tanh, p.asinh, p.atan,
+    p.cbrt, p.erf, p.erfc, p.sigmoid, p.softplus, p.relu, p.sign, p.floor, p.ceil,
+})  # fmt: skip
+
+# the same for 0.0 and -0.0
+HIDING: Final = frozenset({
+    p.abs, p.exp, p.exp2, p.log, p.log2, p.log10, p.cos, p.cosh, p.acos, p.erfc,
+    p.sigmoid, p.softplus, p.relu, p.hypot, p.less, p.less_equal, p.greater,
+    p.greater_equal, p.equal, p.not_equal,
+})  # fmt: skip
+
+# the same for 0.0 and -0.0, save for the sign of a zero that comes out
+ODD: Final = frozenset({
+    p.fma, p.dot, p.prod, p.neg, p.identity, p.stop_gradient,
+    p.sqrt, p.cbrt, p.sin, p.tan, p.asin, p.atan, p.sinh, p.tanh, p.asinh, p.atanh,
+    p.expm1, p.log1p, p.erf, p.floor, p.ceil, p.sign, p.degrees, p.radians,
+    p.maximum, p.minimum, p.clip, p.leaky_relu,
+})  # fmt: skip
+
+# the operands in which it shows, by whether it does in the result
+SIGNED: Final[
+    dict[Primitive, Callable[[tuple[Operand, ...], bool], tuple[Operand, ...]]]
+] = {
+    p.add: _signed_add, p.sub: _signed_sub, p.pow: _signed_pow,
+    p.mul: lambda args, shown: args if shown and not _same(*args) else (),
+    p.div: lambda args, shown: args if shown else args[1:],
+    p.where: lambda args, shown: args[1:] if shown else (),
+}  # fmt: skip
