@@ -200,6 +200,32 @@ def test_lanes_do_not_depend_on_where_a_batch_is_cut(n: int) -> None:
     assert same([x[kept] for x in joined], [x[kept] for x in whole])
 
 
+@pytest.mark.parametrize("k", [3, 11])
+def test_a_tape_in_many_parts_takes_any_layout(k: int) -> None:
+    """Rows, columns, and both mixed with an input that all lanes share."""
+    source = random.Random(k)
+    code = [
+        Instruction(row, tuple(source.choices(range(k + i), k=row.arity)))
+        for i, row in enumerate(source.choices([p.add, p.sin, p.mul], k=3000))
+    ]
+    outputs = tuple(source.sample(range(k + 3000), 13))
+    executable, n = compile(Tape(k, tuple(code), outputs)), 21
+    x = np.random.default_rng(k).normal(size=(n, k))
+    dense = [x[:, j].copy() for j in range(k)]
+    want, _ = run_batch(executable, dense, n)
+    totals = executable.total(dense, n, np.empty(n, np.int32))
+    rows = [x[:, j] for j in range(k)]
+    for columns in (rows, [*rows[:2], *dense[2:]], [dense[0], *rows[1:]]):
+        table, failed = np.empty((n, 13)), np.empty(n, np.int32)
+        executable.batch(columns, n, [table[:, j] for j in range(13)], failed)
+        assert same(want, [table[:, j].copy() for j in range(13)])
+        assert executable.total(columns, n, failed) == totals
+    columns = [2.5, *rows[1:]]
+    shared, _ = run_batch(executable, columns, n)
+    filled, _ = run_batch(executable, [np.full(n, 2.5), *rows[1:]], n)
+    np.testing.assert_allclose(shared, filled, rtol=1e-9)
+
+
 @pytest.mark.parametrize("k", [1, 2, 7, 8, 9, 10, 17, 64])
 @pytest.mark.parametrize("n", [1, 9, BLOCK, 3 * BLOCK + 5])
 def test_any_stride_gives_the_same_lanes(k: int, n: int) -> None:

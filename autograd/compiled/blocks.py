@@ -1,26 +1,24 @@
-"""The loop over a batch, as LLVM code: block by block, whatever the strides.
+"""The loop over a batch, as LLVM code: vector by vector, and the lanes left at the end.
 
-The code of a tape wants lanes side by side. So each block of lanes is first packed into
-columns (rows of memory are transposed eight by eight, in registers), the tape's code
-runs on the block while it is in the fastest cache, and the results are unpacked. A
-column that lies side by side anyway is used where it is, unless it ends within the
-block: then it is packed and filled up with copies of its last lane, so that all lanes
-run through the same code however a batch is cut.
+The code of a tape takes eight lanes at once, straight from the arrays and back into
+them (see `rows.py`). The lanes that do not fill a vector are copied into a buffer, the
+last of them as often as it takes, and run through the same code, so that a lane has the
+same bits however a batch is cut.
 
-    group    neighbouring columns with one stride: slot, count, address, stride
+    group    neighbouring columns with one stride: count, address, stride
     block    BLOCK lanes; sums of outputs are kept for each, so that they add up the
              same when a batch is cut between blocks
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from llvmlite import ir  # type: ignore[import-untyped]
 
-from .lower import WIDTH
+from .rows import WIDTH
 
 BLOCK: Final = 128  # lanes
 
@@ -28,8 +26,8 @@ I32, I64, F64 = ir.IntType(32), ir.IntType(64), ir.DoubleType()
 PTR, VOID = ir.PointerType(), ir.VoidType()
 LANES, FLAGS = ir.VectorType(F64, WIDTH), ir.VectorType(I32, WIDTH)
 
-# (in, out, failed, shared, workspace, lanes): the code of a tape on one block
-BODY: Final = ir.FunctionType(VOID, [PTR] * 5 + [I64])
+# (in, out, failed, shared, workspace, first, last): the code of a tape on some lanes
+BODY: Final = ir.FunctionType(VOID, [PTR] * 5 + [I64] * 2)
 
 
 class Code:
@@ -83,181 +81,117 @@ def whole(x: int) -> Any:
 
 
 def driver() -> str:
-    """The module of `batch` and `total`: see `_drive` for their parameters."""
+    """The module of `batch` and `total`: see there for their parameters."""
     module = ir.Module("blocks")
-    pack, unpack = _pack(module), _unpack(module)
-    _drive(module, pack, unpack, total=False)
-    _drive(module, pack, unpack, total=True)
+    _batch(module)
+    _total(module)
     return str(module)
 
 
-# ---- between rows and columns --------------------------------------------------------
+def _batch(module: Any) -> None:
+    """Define `batch`: the body on n lanes.
 
-
-def _transposed(b: Any, rows: list[Any]) -> list[Any]:
-    """Eight vectors of eight, rows for columns: halves, then quarters, then pairs."""
-    for half in (4, 2, 1):
-        high = [bool(lane & half) for lane in range(WIDTH)]
-        upper = [i - half + WIDTH if h else i for i, h in enumerate(high)]
-        lower = [i + WIDTH if h else i + half for i, h in enumerate(high)]
-        rows = [
-            b.shuffle_vector(rows[i - half], rows[i], _mask(lower))
-            if h
-            else b.shuffle_vector(rows[i], rows[i + half], _mask(upper))
-            for i, h in enumerate(high)
-        ]
-    return rows
-
-
-def _mask(lanes: list[int]) -> Any:
-    return ir.Constant(ir.VectorType(I32, len(lanes)), lanes)
-
-
-def _pack(module: Any) -> Any:
-    """pack(source, stride, columns, lanes, to): a block of rows into columns."""
-    code = Code(module, "pack", [PTR, I64, I64, I64, PTR])
-    source, stride, columns, lanes, to = code.args
-    b = code.b
-    last = b.sub(lanes, whole(1))
-
-    def column(j: Any, lane: Any) -> Any:
-        return code.at(to, b.add(b.mul(j, whole(BLOCK)), lane))
-
-    wide = b.icmp_signed(">=", columns, whole(WIDTH))
-    with code.loop(whole(0), lanes, WIDTH) as lane:
-        filled = [code.least(b.add(lane, whole(i)), last) for i in range(WIDTH)]
-        rows = [code.byte(source, b.mul(i, stride)) for i in filled]
-        with b.if_else(wide) as (many, few):
-            with many, code.loop(whole(0), columns, WIDTH) as start:
-                j = code.least(start, b.sub(columns, whole(WIDTH)))
-                loaded = [code.load(code.at(row, j), LANES) for row in rows]
-                for i, x in enumerate(_transposed(b, loaded)):
-                    code.store(x, column(b.add(j, whole(i)), lane))
-            with few, code.loop(whole(0), columns) as j:
-                for i, row in enumerate(rows):
-                    x = code.load(code.at(row, j), F64)
-                    code.store(x, column(j, b.add(lane, whole(i))))
-    b.ret_void()
-    return code.function
-
-
-def _unpack(module: Any) -> Any:
-    """unpack(source, stride, columns, lanes, to): a block of columns into rows."""
-    code = Code(module, "unpack", [PTR, I64, I64, I64, PTR])
-    source, stride, columns, lanes, to = code.args
-    b = code.b
-
-    def row(lane: Any) -> Any:
-        return code.byte(to, b.mul(lane, stride))
-
-    def column(j: Any, lane: Any) -> Any:
-        return code.at(source, b.add(b.mul(j, whole(BLOCK)), lane))
-
-    narrow = b.icmp_signed("<", columns, whole(WIDTH))
-    full = b.select(narrow, whole(0), b.and_(lanes, whole(-WIDTH)))
-    with (
-        code.loop(whole(0), full, WIDTH) as lane,
-        code.loop(whole(0), columns, WIDTH) as start,
-    ):
-        j = code.least(start, b.sub(columns, whole(WIDTH)))
-        places = [column(b.add(j, whole(i)), lane) for i in range(WIDTH)]
-        loaded = [code.load(place, LANES) for place in places]
-        for i, x in enumerate(_transposed(b, loaded)):
-            code.store(x, code.at(row(b.add(lane, whole(i))), j))
-    with code.loop(full, lanes) as lane, code.loop(whole(0), columns) as j:
-        code.store(code.load(column(j, lane), F64), code.at(row(lane), j))
-    b.ret_void()
-    return code.function
-
-
-# ---- block after block ---------------------------------------------------------------
-
-
-def _drive(module: Any, pack: Any, unpack: Any, total: bool) -> None:
-    """Define `batch` or `total`: the body on every block of n lanes.
-
-    ins, outs   groups, four numbers for each; their counts
-    in_table    room for the addresses of a block's columns, which the body reads
-    in_buffer   room for BLOCK lanes of each slot; out_buffer the same of each output
-    out         such a table; of a total, room for a vector of sums for each output
-    flags       room for the failed guards of a block
-    sums        of a total: gets the sum of each output over each block
+    ins, outs   groups, three numbers for each; their counts
+    failed      gets the guard that fails for each lane, or -1
+    tail_ins    groups that have room for a vector; tail_outs likewise, and flags
     """
-    kinds = [I64] * 3 + [BODY.as_pointer()] + [PTR] * (9 if total else 10)
-    code = Code(module, "total" if total else "batch", kinds)
-    b, (n, in_count, outputs, *places) = code.b, code.args
-    body, ins, in_table, in_buffer, out, flags, failed, shared, ws, *rest = places
+    code = Code(module, "batch", [I64] * 3 + [BODY.as_pointer()] + [PTR] * 8)
+    n, in_count, out_count, body, ins, outs, failed, *rooms = code.args
+    shared, ws, tail_ins, tail_outs, flags = rooms
+    b = code.b
+    _fill_flags(code, failed, n)
+    full = b.and_(n, whole(-WIDTH))
+    rest = b.sub(n, full)
+    with b.if_then(b.icmp_signed(">", full, whole(0))):
+        b.call(body, [ins, outs, failed, shared, ws, whole(0), full])
+    with b.if_then(b.icmp_signed(">", rest, whole(0))):
+        _copy_in(code, ins, in_count, tail_ins, full, rest)
+        code.store(ir.Constant(FLAGS, [-1] * WIDTH), flags)
+        b.call(body, [tail_ins, tail_outs, flags, shared, ws, whole(0), rest])
+        _copy_out(code, outs, out_count, tail_outs, full, rest)
+        _copy_flags(code, flags, failed, full, rest)
+    b.ret_void()
+
+
+def _total(module: Any) -> None:
+    """Define `total`: the sums of the body's outputs over each block of n lanes.
+
+    sums        gets the sum of each output over each block
+    vectors     room for a vector of sums for each output; the others as for `batch`
+    """
+    code = Code(module, "total", [I64] * 3 + [BODY.as_pointer()] + [PTR] * 8)
+    n, in_count, outputs, body, ins, vectors, failed, *rooms = code.args
+    shared, ws, tail_ins, flags, sums = rooms
+    b = code.b
+    _fill_flags(code, failed, n)
     with code.loop(whole(0), n, BLOCK) as at:
         lanes = code.least(whole(BLOCK), b.sub(n, at))
-        inputs = Block(code, at, lanes, in_table, in_buffer)
-        inputs.each(ins, in_count, lambda *group: inputs.pack(pack, *group))
-        with code.loop(whole(0), lanes, WIDTH) as i:
-            code.store(ir.Constant(FLAGS, [-1] * WIDTH), code.at(flags, i, I32))
-        if total:
-            with code.loop(whole(0), outputs) as i:
-                code.store(ir.Constant(LANES, [0.0] * WIDTH), code.at(out, i, LANES))
-            b.call(body, [in_table, out, flags, shared, ws, lanes])
-            _reduce(code, out, outputs, b.sdiv(at, whole(BLOCK)), rest[0])
-        else:
-            results = Block(code, at, lanes, out, rest[1])
-            results.each(rest[0], outputs, results.place)
-            b.call(body, [in_table, out, flags, shared, ws, lanes])
-            unpacked = lambda *group: results.unpack(unpack, *group)  # noqa: E731
-            results.each(rest[0], outputs, unpacked)
-        with code.loop(whole(0), lanes) as i:
-            code.store(code.item(flags, i, I32), code.at(failed, b.add(at, i), I32))
+        full = b.add(at, b.and_(lanes, whole(-WIDTH)))
+        rest = b.sub(b.add(at, lanes), full)
+        with code.loop(whole(0), outputs) as i:
+            code.store(ir.Constant(LANES, [0.0] * WIDTH), code.at(vectors, i, LANES))
+        with b.if_then(b.icmp_signed(">", full, at)):
+            b.call(body, [ins, vectors, failed, shared, ws, at, full])
+        with b.if_then(b.icmp_signed(">", rest, whole(0))):
+            _copy_in(code, ins, in_count, tail_ins, full, rest)
+            code.store(ir.Constant(FLAGS, [-1] * WIDTH), flags)
+            b.call(body, [tail_ins, vectors, flags, shared, ws, whole(0), rest])
+            _copy_flags(code, flags, failed, full, rest)
+        _reduce(code, vectors, outputs, b.sdiv(at, whole(BLOCK)), sums)
     b.ret_void()
 
 
-class Block(NamedTuple):
-    """Where a block's columns are: `table` has their addresses, `buffer` room."""
+# ---- the lanes at the end ------------------------------------------------------------
 
-    code: Code
-    at: Any
-    lanes: Any
-    table: Any
-    buffer: Any
 
-    def each(self, groups: Any, count: Any, do: Callable[..., object]) -> None:
-        """Call do(slot, count, address in this block, stride) for each group."""
-        code, b = self.code, self.code.b
-        with code.loop(whole(0), count) as g:
-            fields = [b.add(b.mul(g, whole(4)), whole(i)) for i in range(4)]
-            slot, columns, address, stride = [code.item(groups, i) for i in fields]
-            start = b.add(address, b.mul(self.at, stride))
-            do(slot, columns, b.inttoptr(start, PTR), stride)
+def _group(code: Code, groups: Any, g: Any) -> tuple[Any, Any, Any]:
+    """The count, address and stride of a group."""
+    first = code.b.mul(g, whole(3))
+    count, address, stride = [
+        code.item(groups, code.b.add(first, whole(i))) for i in range(3)
+    ]
+    return count, code.b.inttoptr(address, PTR), stride
 
-    def pack(self, pack: Any, slot: Any, count: Any, source: Any, stride: Any) -> None:
-        """Put the columns into the buffer, unless the only one can stay."""
-        stays = self.place(slot, count, source, stride)
-        with self.code.b.if_then(self.code.b.not_(stays)):
-            room = self._room(slot)
-            self.code.b.call(pack, [source, stride, count, self.lanes, room])
 
-    def unpack(self, unpack: Any, slot: Any, count: Any, to: Any, stride: Any) -> None:
-        """Take the columns out of the buffer, unless the only one is in its place."""
-        with self.code.b.if_then(self.code.b.not_(self._stays(count, stride))):
-            room = self._room(slot)
-            self.code.b.call(unpack, [room, stride, count, self.lanes, to])
+def _copy_in(code: Code, ins: Any, count: Any, tails: Any, at: Any, rest: Any) -> None:
+    """Copy the rows from `at` on, the last one once and again."""
+    b = code.b
+    with code.loop(whole(0), count) as g, code.loop(whole(0), whole(WIDTH)) as i:
+        columns, source, stride = _group(code, ins, g)
+        _, to, _ = _group(code, tails, g)
+        lane = b.add(at, code.least(i, b.sub(rest, whole(1))))
+        row = code.byte(source, b.mul(lane, stride))
+        with code.loop(whole(0), columns) as j:
+            place = code.at(to, b.add(b.mul(i, columns), j))
+            code.store(code.item(row, j, F64), place)
 
-    def place(self, slot: Any, count: Any, source: Any, stride: Any) -> Any:
-        """Say in the table where the columns are; whether the only one stays."""
-        stays = self._stays(count, stride)
-        with self.code.loop(whole(0), count) as j:
-            column = self.code.b.add(slot, j)
-            address = self.code.b.select(stays, source, self._room(column))
-            self.code.store(address, self.code.at(self.table, column, PTR))
-        return stays
 
-    def _stays(self, count: Any, stride: Any) -> Any:
-        b = self.code.b
-        alone = b.icmp_signed("==", count, whole(1))
-        dense = b.icmp_signed("==", stride, whole(8))
-        full = b.icmp_signed("==", self.lanes, whole(BLOCK))
-        return b.and_(full, b.and_(alone, dense))
+def _copy_out(
+    code: Code, outs: Any, count: Any, tails: Any, at: Any, rest: Any
+) -> None:
+    """Copy rows back to where they belong."""
+    b = code.b
+    with code.loop(whole(0), count) as g, code.loop(whole(0), rest) as i:
+        columns, to, stride = _group(code, outs, g)
+        _, source, _ = _group(code, tails, g)
+        row = code.byte(to, b.mul(b.add(at, i), stride))
+        with code.loop(whole(0), columns) as j:
+            x = code.item(source, b.add(b.mul(i, columns), j), F64)
+            code.store(x, code.at(row, j))
 
-    def _room(self, slot: Any) -> Any:
-        return self.code.at(self.buffer, self.code.b.mul(slot, whole(BLOCK)))
+
+def _fill_flags(code: Code, failed: Any, n: Any) -> None:
+    none, full = ir.Constant(FLAGS, [-1] * WIDTH), code.b.and_(n, whole(-WIDTH))
+    with code.loop(whole(0), full, WIDTH) as i:
+        code.store(none, code.at(failed, i, I32))
+    with code.loop(full, n) as i:
+        code.store(ir.Constant(I32, -1), code.at(failed, i, I32))
+
+
+def _copy_flags(code: Code, flags: Any, failed: Any, at: Any, rest: Any) -> None:
+    with code.loop(whole(0), rest) as i:
+        place = code.at(failed, code.b.add(at, i), I32)
+        code.store(code.item(flags, i, I32), place)
 
 
 def _reduce(code: Code, out: Any, outputs: Any, block: Any, sums: Any) -> None:

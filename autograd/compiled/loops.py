@@ -23,7 +23,6 @@ from .. import primitives as p
 from .blocks import BLOCK
 from .lower import (
     CHUNK,
-    WIDTH,
     Check,
     Code,
     Ending,
@@ -36,6 +35,7 @@ from .lower import (
     _places,
 )
 from .matrices import Outer, Presence, Product, find
+from .rows import WIDTH
 from .tape import Operand
 
 UNROLLED: Final = 32  # products of a tile that are written out one by one
@@ -378,13 +378,14 @@ class LoopTarget(LaneTarget):
 
     def whole(self, name: str, chunks: int) -> str:
         """Then come the outer products, for all lanes together."""
-        parameters = self.parameters.replace("%at", "0")
-        calls = [
+        parameters = self.parameters.replace("%at", "0").replace("%lanes", "%count")
+        lines = ["  %count = sub i64 %lanes, %first\n"]
+        lines += [
             f"  call void @{name}.{chunks + k}({parameters})\n"
             for k in range(len(self.looped.outers))
         ]
         text = super().whole(name, chunks)
-        return text.replace("  ret void\n", "".join(calls) + "  ret void\n")
+        return text.replace("  ret void\n", "".join(lines) + "  ret void\n")
 
 
 class LoopLanes(LoopTarget):
@@ -527,7 +528,9 @@ class _LoopWriter:
         ]
         return results
 
-    def tiles(self, count: int, tile: int, body: Callable[[str | None, int], None]) -> None:
+    def tiles(
+        self, count: int, tile: int, body: Callable[[str | None, int], None]
+    ) -> None:
         """Call body with the start and the size of each tile, the last one smaller."""
         rest = count % tile
         if count // tile == 1:

@@ -16,15 +16,15 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
 from typing import Final, NamedTuple
 
 from .. import primitives as p
 from ..primitives import SQRT_HALF, Primitive
+from .rows import WIDTH, Block, Group, Rows
 from .tape import Guard, Operand
 
-WIDTH: Final = 8  # lanes of a vector, on every processor: LLVM splits it where it must
 CHUNK: Final = 700  # instructions: small enough for LLVM, large enough for registers
 
 LIBM: Final = {
@@ -432,8 +432,16 @@ class Target:
         """The address of a number that travels from chunk to chunk."""
         return w.at("%ws", place * max(w.width, 1))
 
+    def costly(self, slot: int) -> bool:
+        """Whether an input is read once, then kept in the workspace."""
+        return False
+
     def write(self, w: Writer, index: int, x: str) -> None:
         w.store(x, w.at("%out", index))
+
+    def together(self, index: int) -> Iterable[int]:
+        """The outputs that are written in one go, this one among them."""
+        return (index,)
 
     def check(self, w: Writer, index: int, wrong: str) -> None:
         """Leave with the index of the guard."""
@@ -464,7 +472,7 @@ class Target:
 
 
 class LaneTarget(Target):
-    """Lanes at `%at` of the columns whose addresses are in `%in`; outputs likewise.
+    """Lanes `%at` and following of the columns in tables `%in` and `%out`: see `Rows`.
 
     `shared` gives the place of what all lanes share in the array `%shared`.
     """
@@ -474,24 +482,43 @@ class LaneTarget(Target):
     )
     result = "void"
 
-    def __init__(self, shared: dict[int, int]) -> None:
+    def __init__(
+        self, shared: dict[int, int], ins: Sequence[Group], outs: Sequence[Group]
+    ) -> None:
         self.shared = shared
+        self.ins, self.outs = Rows("%in", ins), Rows("%out", outs)
+        self.loaded: dict[int, str] = {}
+        self.due: dict[int, str] = {}
         self.failed = ""
 
     def start(self, w: Writer) -> None:
-        self.failed = ""
+        self.ins.start()
+        self.outs.start()
+        self.loaded, self.due, self.failed = {}, {}, ""
 
     def read(self, w: Writer, slot: int) -> str:
         if slot in self.shared:
             return w.shared(self.shared[slot])
-        return w.load(self._place(w, "%in", slot))
+        if slot not in self.loaded:
+            block, _ = self.ins.blocks[slot]
+            first = self.ins.groups[block.group].slot + block.start
+            self.loaded.update(enumerate(self.ins.load(w, block), start=first))
+        return self.loaded[slot]
+
+    def costly(self, slot: int) -> bool:
+        block = self.ins.blocks.get(slot)
+        return block is not None and not self.ins.groups[block[0].group].dense
 
     def write(self, w: Writer, index: int, x: str) -> None:
-        w.store(x, self._place(w, "%out", index))
+        self.due[index] = x
+        block, _ = self.outs.blocks[index]
+        together = self.together(index)
+        if self.due.keys() >= {*together}:
+            self.outs.store(w, block, [self.due.pop(i) for i in together])
 
-    def _place(self, w: Writer, table: str, index: int) -> str:
-        column = w.load(w.at(table, index, "ptr"), "ptr")
-        return w.line(f"getelementptr double, ptr {column}, i64 %at")
+    def together(self, index: int) -> Iterable[int]:
+        block, place = self.outs.blocks[index]
+        return range(index - place, index - place + block.size)
 
     def _load_failed(self, w: Writer) -> str:
         if not self.failed:
@@ -515,19 +542,24 @@ class LaneTarget(Target):
         w.lines.append(f"  store {kind} {self.failed}, ptr {place}, align 4")
 
     def end(self, w: Writer) -> None:
+        """Write the outputs whose neighbours belong to other chunks, and return."""
+        for index, x in self.due.items():
+            block, place = self.outs.blocks[index]
+            alone = Block(block.group, block.start + place, 1)
+            self.outs.store(w, alone, [x])
         w.lines.append("  ret void")
 
     def whole(self, name: str, chunks: int) -> str:
         """The function that runs all chunks on one vector of lanes after the other."""
         width = WIDTH
         calls = [f"  call void @{name}.{k}({self.parameters})" for k in range(chunks)]
-        parameters = self.parameters.replace(", i64 %at", "")
+        parameters = self.parameters.replace("%at", "%first")
         return "\n".join(
             [
                 f"define void @{name}({parameters}) {{",
                 "  br label %vector",
                 "vector:",
-                "  %at = phi i64 [0, %0], [%next, %vector]",
+                "  %at = phi i64 [%first, %0], [%next, %vector]",
                 *calls,
                 f"  %next = add i64 %at, {width}",
                 "  %more = icmp slt i64 %next, %lanes",
@@ -545,8 +577,10 @@ class TotalTarget(LaneTarget):
     Lanes that failed, or are no points but fill up the last vector, add nothing.
     """
 
-    def __init__(self, shared: dict[int, int], guarded: bool) -> None:
-        super().__init__(shared)
+    def __init__(
+        self, shared: dict[int, int], ins: Sequence[Group], guarded: bool
+    ) -> None:
+        super().__init__(shared, ins, ())
         self.late = guarded
         self.live = ""
 
@@ -560,6 +594,9 @@ class TotalTarget(LaneTarget):
         place = w.at("%out", index * w.width)
         counted = w.select(self.live, x, w.constant(0.0))
         w.store(w.line(f"fadd {w.kind} {w.load(place)}, {counted}"), place)
+
+    def together(self, index: int) -> Iterable[int]:
+        return (index,)
 
     def _live(self, w: Writer) -> str:
         kind, width = f"<{w.width} x i64>", w.width
@@ -583,15 +620,17 @@ def lower(plan: Plan, target: Target, new: Callable[[], Writer]) -> Code:
     chunks = _chunked(plan)
     last = len(chunks) - 1
     made = {s.slot: k for k, chunk in enumerate(chunks) for s in chunk.steps}
-    due: list[list[Ending]] = [[] for _ in chunks]
-    for ending in plan.endings:
-        early = isinstance(ending.operand, int) and not target.late
-        due[made.get(ending.operand, last) if early else last].append(ending)  # type: ignore[arg-type]
+    due = _due(plan.endings, target, made, last)
+    if last:
+        for k, chunk in enumerate(chunks):
+            for slot in _read_in(chunk, due[k]):
+                if slot not in made and target.costly(slot):
+                    made[slot] = k
     places, size = _places(made, chunks, due)
     texts, declared = [], set()
     for k, chunk in enumerate(chunks):
         w = new()
-        _lower_chunk(w, target, chunk, due[k], places, made)
+        _lower_chunk(w, target, chunk, due[k], places, made, k)
         texts.append(
             f"define internal {target.result} @{plan.name}.{k}({target.parameters}) "
             "#0 {\n" + "\n".join(w.lines) + "\n}"
@@ -599,6 +638,34 @@ def lower(plan: Plan, target: Target, new: Callable[[], Writer]) -> Code:
         declared |= w.declared
     texts.append(target.whole(plan.name, len(chunks)))
     return Code("\n".join(texts), declared, size)
+
+
+def _due(
+    endings: Sequence[Ending], target: Target, made: dict[int, int], last: int
+) -> list[list[Ending]]:
+    """The outputs that each chunk writes: as soon as all that go together are there."""
+    chunk_of = {
+        ending.which: last
+        if target.late
+        else 0
+        if isinstance(ending.operand, float)
+        else made.get(ending.operand, 0)
+        for ending in endings
+    }
+    due: list[list[Ending]] = [[] for _ in range(last + 1)]
+    for ending in endings:
+        due[max(chunk_of[i] for i in target.together(ending.which))].append(ending)
+    return due
+
+
+def _read_in(chunk: Plan, endings: Sequence[Ending]) -> Iterator[int]:
+    """The slots that a chunk reads."""
+    for step in chunk.steps:
+        for arg in step.args:
+            if type(arg) is int:
+                yield arg
+    yield from [check.guard.slot for check in chunk.checks]
+    yield from [e.operand for e in endings if type(e.operand) is int]
 
 
 def _chunked(plan: Plan) -> list[Plan]:
@@ -625,10 +692,7 @@ def _places(
     """A place in the workspace for each number that a later chunk reads."""
     last: dict[int, int] = {}
     for k, chunk in enumerate(chunks):
-        for step in chunk.steps:
-            last.update((arg, k) for arg in step.args if isinstance(arg, int))
-        last.update((check.guard.slot, k) for check in chunk.checks)
-        last.update((e.operand, k) for e in due[k] if isinstance(e.operand, int))
+        last.update(dict.fromkeys(_read_in(chunk, due[k]), k))
     starts: list[list[int]] = [[] for _ in chunks]
     ends: list[list[int]] = [[] for _ in chunks]
     for slot, end in last.items():
@@ -651,6 +715,7 @@ def _lower_chunk(
     endings: Sequence[Ending],
     places: dict[int, int],
     made: dict[int, int],
+    here: int | None = None,
 ) -> None:
     names: dict[int, str] = {}
 
@@ -658,10 +723,12 @@ def _lower_chunk(
         if not isinstance(operand, int):
             return w.constant(operand)
         if operand not in names:
-            if operand in made:
+            if made.get(operand, here) != here:
                 names[operand] = w.load(target.place(w, places[operand]))
             else:
                 names[operand] = target.read(w, operand)
+                if operand in places:
+                    w.store(names[operand], target.place(w, places[operand]))
         return names[operand]
 
     def check_all(after: int) -> None:

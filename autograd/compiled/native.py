@@ -24,10 +24,9 @@ from llvmlite import binding, ir  # type: ignore[import-untyped]
 
 from .blocks import BLOCK, driver
 from .kernels import vector_function
-from .loops import LoopLanes, Looped, LoopTotal, looped, lower_looped
+from .loops import Looped, LoopLanes, LoopTotal, looped, lower_looped
 from .lower import (
     LIBM,
-    WIDTH,
     Check,
     Code,
     Ending,
@@ -40,6 +39,7 @@ from .lower import (
     Writer,
     lower,
 )
+from .rows import WIDTH, Group, address_of, find_groups
 from .source import combine
 from .tape import Tape
 
@@ -117,13 +117,11 @@ def _know_libm() -> None:
 def _driver(features: str) -> tuple[Any, Callable[..., None], Callable[..., None]]:
     """The loops of `blocks.py`, compiled once: the engine, `batch` and `total`."""
     engine = Machine(features, 2).compile(driver(), {})
-    signature = [ctypes.c_int64] * 3 + [ctypes.c_void_p] * 10
-    total = ctypes.CFUNCTYPE(None, *signature)
-    batch = ctypes.CFUNCTYPE(None, *signature, ctypes.c_void_p)
+    kind = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 3, *[ctypes.c_void_p] * 9)
     return (
         engine,
-        batch(engine.get_function_address("batch")),
-        total(engine.get_function_address("total")),
+        kind(engine.get_function_address("batch")),
+        kind(engine.get_function_address("total")),
     )
 
 
@@ -290,7 +288,7 @@ class Native:
         self._lock = threading.Lock()
         self._rooms = threading.local()
         self._scalar: Compiled | None = None
-        self._lanes: dict[tuple[bool, tuple[bool, ...]], _Lanes] = {}
+        self._lanes: dict[Layout, _Lanes] = {}
 
     # ---- one point -------------------------------------------------------------------
 
@@ -348,13 +346,17 @@ class Native:
     ) -> None:
         """Write each output of each lane into its array, and `failed`."""
         if n:
-            self._for(columns, total=False).batch(columns, n, outs, failed)
+            ins, results = find_groups(columns), find_groups(outs)
+            lanes = self._for(Layout(ins.groups, results.groups))
+            lanes.batch(columns, n, ins.table, results.table, failed)
 
     def block_totals(self, columns: Sequence[Any], n: int, failed: Any) -> Any:
         """What `total` adds up: the sum of each output over each block of lanes."""
         sums = np.zeros((max(-(-n // BLOCK), 1), len(self.tape.outputs)))
         if n:
-            self._for(columns, total=True).total(columns, n, failed, sums)
+            ins = find_groups(columns)
+            lanes = self._for(Layout(ins.groups, None))
+            lanes.total(columns, n, ins.table, failed, sums)
         return sums
 
     def total(self, columns: Sequence[Any], n: int, failed: Any) -> list[float]:
@@ -366,20 +368,31 @@ class Native:
 
         A group has a slot (or an output), so many columns, and may be dense.
         """
-        own = {slot + i for slot, count, _ in ins for i in range(count)}
-        columns = [np.empty(0) if i in own else 0.0 for i in range(self.tape.inputs)]
-        lanes = self._for(columns, total=outs is None)
-        return lanes.loop(len(ins), None if outs is None else len(outs))
+        groups = tuple([Group(*group) for group in ins])
+        results = None if outs is None else tuple([Group(*group) for group in outs])
+        return self._for(Layout(groups, results)).loop()
 
-    def _for(self, columns: Sequence[Any], total: bool) -> _Lanes:
-        is_shared = tuple(not isinstance(column, np.ndarray) for column in columns)
+    def _for(self, layout: Layout) -> _Lanes:
         with self._lock:
-            key = total, is_shared
-            if key not in self._lanes:
-                self._lanes[key] = _Lanes(
-                    self.tape, is_shared, total, self._machine, self._contract
+            if layout not in self._lanes:
+                self._lanes[layout] = _Lanes(
+                    self.tape, layout, self._machine, self._contract
                 )
-            return self._lanes[key]
+            return self._lanes[layout]
+
+
+class Layout(NamedTuple):
+    """How a batch lies in memory, for which its code is made; no outputs for sums.
+
+    An input that is in no group is shared by all lanes.
+    """
+
+    ins: tuple[Group, ...]
+    outs: tuple[Group, ...] | None
+
+    def is_shared(self, inputs: int) -> tuple[bool, ...]:
+        own = {i for g in self.ins for i in range(g.slot, g.slot + g.size)}
+        return tuple([i not in own for i in range(inputs)])
 
 
 def _scalar_plan(tape: Tape) -> Plan:
@@ -392,39 +405,35 @@ def _scalar_plan(tape: Tape) -> Plan:
 
 
 class _Lanes:
-    """The code of a batch for one choice of shared inputs, and its rooms by thread."""
+    """The code of a batch for one layout of it, and its rooms by thread."""
 
     def __init__(
-        self,
-        tape: Tape,
-        is_shared: Sequence[bool],
-        total: bool,
-        machine: Machine,
-        contract: bool,
+        self, tape: Tape, layout: Layout, machine: Machine, contract: bool
     ) -> None:
-        self.tape, self.is_shared = tape, is_shared
-        split = _split(tape, is_shared)
+        self.tape, self.layout = tape, layout
+        self.is_shared = layout.is_shared(tape.inputs)
+        split = _split(tape, self.is_shared)
         first = [Ending(s.slot, split.places[s.slot]) for s in split.shared
                  if s.slot in split.places]  # fmt: skip
         endings = [Ending(y, i) for i, y in enumerate(tape.outputs)]
         plan = Plan("lanes", split.own, split.checks, endings)
         shared = tape.inputs + len(split.places)
-        loops = looped(plan, split.places, shared, total)
+        loops = looped(plan, split.places, shared, layout.outs is None)
         own: Plan | Looped = plan
         if loops is None:
             target = (
-                TotalTarget(split.places, bool(tape.guards))
-                if total
-                else LaneTarget(split.places)
+                TotalTarget(split.places, layout.ins, bool(tape.guards))
+                if layout.outs is None
+                else LaneTarget(split.places, layout.ins, layout.outs)
             )
         else:
             own = loops
             first += loops.layout.copies
             shared = loops.layout.next_shared
             target = (
-                LoopTotal(split.places, bool(tape.guards))
-                if total
-                else LoopLanes(split.places)
+                LoopTotal(split.places, layout.ins, bool(tape.guards))
+                if layout.outs is None
+                else LoopLanes(split.places, layout.ins, layout.outs)
             )
             if len(loops.items) <= SHORT:
                 machine = machine._replace(care=2)
@@ -448,103 +457,95 @@ class _Lanes:
     def room(self) -> _Room:
         """This thread's workspace."""
         if not hasattr(self._rooms, "room"):
-            self._rooms.room = _Room(self.tape, *self.sizes)
+            self._rooms.room = _Room(self.tape, self.layout, *self.sizes)
         room: _Room = self._rooms.room
         return room
 
     def batch(
-        self, columns: Sequence[Any], n: int, outs: Sequence[Any], failed: Any
+        self, columns: Sequence[Any], n: int, ins: Any, outs: Any, failed: Any
     ) -> None:
-        room = self.room()
-        ins = _groups(columns)
-        self._begin(room, columns)
-        results = _groups(outs)
+        room = self._begin(columns, ins)
+        room.outs[:] = outs
         self._batch(
-            n, len(ins), len(results), self.body, _address(ins), *room.inputs,
-            room.out_table, room.flags, _address(failed), *room.common,
-            _address(results), room.out_buffer,
+            n, len(ins) // 3, len(outs) // 3, self.body, room.addresses[0],
+            room.addresses[1], address_of(failed), *room.common, *room.tails,
+            room.flags,
         )  # fmt: skip
         self.compiled.check()
 
-    def total(self, columns: Sequence[Any], n: int, failed: Any, sums: Any) -> None:
-        room = self.room()
-        ins = _groups(columns)
-        self._begin(room, columns)
+    def total(
+        self, columns: Sequence[Any], n: int, ins: Any, failed: Any, sums: Any
+    ) -> None:
+        room = self._begin(columns, ins)
         self._total(
-            n, len(ins), len(self.tape.outputs), self.body, _address(ins),
-            *room.inputs, room.out_buffer, room.flags, _address(failed),
-            *room.common, _address(sums),
+            n, len(ins) // 3, len(self.tape.outputs), self.body, room.addresses[0],
+            room.vectors, address_of(failed), *room.common, room.tails[0],
+            room.flags, address_of(sums),
         )  # fmt: skip
         self.compiled.check()
 
-    def loop(self, ins: int, outs: int | None) -> Loop | None:
+    def loop(self) -> Loop | None:
         """`batch` or `total` for C to call; None if it calls Python back."""
         if self.compiled.calls_back:
             return None
+        sums = self.layout.outs is None
 
         def room() -> Any:
-            own = _Room(self.tape, *self.sizes)
-            first: list[int | str] = [
-                "n",
-                ins,
-                len(self.tape.outputs) if outs is None else outs,
-            ]
-            first += [self.body, "ins", *own.inputs]
-            if outs is None:
-                first += [own.out_buffer, own.flags, "failed", *own.common, "sums"]
+            own = _Room(self.tape, self.layout, *self.sizes)
+            arguments: list[int | str] = ["n", len(self.layout.ins)]
+            if sums:
+                arguments += [len(self.tape.outputs), self.body, "ins", own.vectors]
+                arguments += ["failed", *own.common, own.tails[0], own.flags, "sums"]
             else:
-                first += [own.out_table, own.flags, "failed", *own.common]
-                first += ["outs", own.out_buffer]
-            return own, *own.common, first
+                arguments += [len(self.layout.outs or ()), self.body, "ins", "outs"]
+                arguments += ["failed", *own.common, *own.tails, own.flags]
+            return own, *own.common, arguments
 
         prologue = self.compiled.address("shared")
-        loop: Any = self._total if outs is None else self._batch
+        loop: Any = self._total if sums else self._batch
         address = ctypes.cast(loop, ctypes.c_void_p).value or 0
-        return Loop(prologue, address, room, BLOCK if outs is None else 0, 4)
+        return Loop(prologue, address, room, BLOCK if sums else 0, 3)
 
-    def _begin(self, room: _Room, columns: Sequence[Any]) -> None:
-        """Compute what all lanes share."""
+    def _begin(self, columns: Sequence[Any], ins: Any) -> _Room:
+        """Compute what all lanes share, and say where the inputs are."""
+        room = self.room()
+        room.ins[:] = ins
         room.shared[: len(columns)] = [
             column if shared else 0.0 for column, shared in zip(columns, self.is_shared)
         ]
         self.prologue(room.common[0], *room.common)
+        return room
 
 
 class _Room:
-    """Memory for one thread: tables and buffers of a block, and what lanes share."""
+    """Memory for one thread: tables, a vector of each input and output, what is shared.
 
-    def __init__(self, tape: Tape, shared: int, workspace: int) -> None:
-        outputs = len(tape.outputs)
+    The workspace has a vector for each number that goes from one part of the code to
+    another, at most for each instruction.
+    """
+
+    def __init__(self, tape: Tape, layout: Layout, shared: int, workspace: int) -> None:
         self.shared = np.empty(shared + 1)
-        sizes = (
-            tape.inputs, tape.inputs * BLOCK, outputs, outputs * BLOCK, BLOCK, workspace
-        )  # fmt: skip
+        groups = layout.ins, layout.outs or ()
+        self.ins, self.outs = tables = [np.empty(3 * len(g), np.int64) for g in groups]
+        self.addresses = [address_of(table) for table in tables]
+        sizes = tape.inputs * WIDTH, len(tape.outputs) * WIDTH, WIDTH, workspace
         self._arrays = [np.empty(size + WIDTH) for size in sizes]
-        in_table, in_buffer, out_table, out_buffer, flags, ws = [
-            -(-_address(array) // 64) * 64
+        in_rows, out_rows, flags, ws = [
+            -(-address_of(array) // 64) * 64
             for array in self._arrays  # a cache line
         ]
-        self.inputs = in_table, in_buffer
-        self.out_table, self.out_buffer, self.flags = out_table, out_buffer, flags
-        self.common = _address(self.shared), ws
+        tails = [_tail(g, rows) for g, rows in zip(groups, (in_rows, out_rows))]
+        self._arrays += tails
+        self.tails = [address_of(tail) for tail in tails]
+        self.vectors, self.flags = out_rows, flags
+        self.common = address_of(self.shared), ws
 
 
-def _address(array: Any) -> int:
-    return int(array.__array_interface__["data"][0])
-
-
-def _groups(columns: Sequence[Any]) -> Any:
-    """Neighbouring columns with one stride, as `blocks.py` wants them."""
-    groups: list[list[int]] = []
-    for slot, column in enumerate(columns):
-        if not isinstance(column, np.ndarray):
-            continue
-        address, stride = _address(column), column.strides[0]
-        if groups:
-            first, count, start, last_stride = groups[-1]
-            next_to = slot == first + count and address == start + 8 * count
-            if next_to and stride == last_stride and stride != 8:
-                groups[-1][1] += 1
-                continue
-        groups.append([slot, 1, address, stride])
-    return np.array(groups, dtype=np.int64).reshape(len(groups), 4)
+def _tail(groups: Sequence[Group], rows: int) -> Any:
+    """A table of groups, one after the other in the room for a vector of rows."""
+    table: list[int] = []
+    for group in groups:
+        table += (group.size, rows, 8 * group.size)
+        rows += 8 * WIDTH * group.size
+    return np.array(table, np.int64)
