@@ -185,6 +185,34 @@ def test_a_row_in_a_batch_is_within_4_ulp_of_the_row_itself(row: Primitive) -> N
         assert bits(y) == bits(z) or close, (xs, y, z)
 
 
+@pytest.mark.parametrize("features", ["", "-fma,-avx512f,-avx2"])
+def test_a_sine_and_its_cosine_have_the_bits_of_each_alone(features: str) -> None:
+    source = random.Random(4)
+    sizes = (1e-300, 1.0, 1e5, 1e8, 1e300)
+    xs = [*SPECIAL, *[source.gauss(0.0, s) for s in sizes for _ in range(200)]]
+    source.shuffle(xs)
+    code = Instruction(p.sin, (0,)), Instruction(p.cos, (0,))
+    both = compile(Tape(1, code, (1, 2)), features=features)
+    found, _ = run_batch(both, [np.array(xs)], len(xs))
+    for step, together in zip(code, found, strict=True):
+        alone = compile(Tape(1, (step,), (1,)), features=features)
+        (z,), _ = run_batch(alone, [np.array(xs)], len(xs))
+        assert [*map(bits, z)] == [*map(bits, together)]
+
+
+def test_a_square_and_a_product_by_itself_are_one_in_a_batch() -> None:
+    code = (
+        Instruction(p.pow, (1, 2.0)), Instruction(p.mul, (1, 1)),
+        Instruction(p.mul, (1, 1.0)), Instruction(p.mul, (1.0, 1)),
+    )  # fmt: skip
+    xs = np.array([*SPECIAL, 3.7, -1e-200])
+    found, _ = run_batch(compile(Tape(2, code, (2, 3, 4, 5))), [xs, xs], len(xs))
+    square = np.array([x * x for x in xs.tolist()])
+    want = [square, square, xs, xs]
+    for z, y in zip(found, want, strict=True):
+        assert [*map(bits, z)] == [*map(bits, y)]
+
+
 @pytest.mark.parametrize("n", range(18))
 def test_lanes_do_not_depend_on_where_a_batch_is_cut(n: int) -> None:
     tape = random_tape(3, rows=[p.sin, p.exp, p.mul, p.add, p.tanh, p.mod], guards=1)

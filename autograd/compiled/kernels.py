@@ -79,6 +79,26 @@ def vector_function(
     return function
 
 
+def sine_and_cosine_function(
+    module: Any, width: int, *, fma: bool | None = None
+) -> Any:
+    """Like `vector_function`, for a sine and a cosine of one number at once."""
+    defined = module.globals.get(f"sincos.v{width}")
+    if defined:
+        return defined
+    frame_fma = _machine_has_fma() if fma is None else fma
+    kind = ir.VectorType(FLOAT, width)
+    signature = ir.FunctionType(ir.LiteralStructType([kind, kind]), [kind])
+    function = _empty_function(module, f"sincos.v{width}", signature)
+    code = ir.IRBuilder(function.append_basic_block())
+    pair = sine_and_cosine(Lanes(Frame(code, width, frame_fma), function.args[0]))
+    result = ir.Constant(signature.return_type, ir.Undefined)
+    for i, z in enumerate(pair):
+        result = code.insert_value(result, z.value, i)
+    code.ret(result)
+    return function
+
+
 @cache
 def _machine_has_fma() -> bool:
     """Whether this processor multiplies and adds in one step; only x86 may not."""
@@ -502,22 +522,53 @@ def tan(x: Lanes) -> Lanes:
     return sin(x) / cos(x)
 
 
+def sine_and_cosine(x: Lanes) -> tuple[Lanes, Lanes]:
+    """sin x and cos x, the bits of each by itself: one reduction serves both."""
+    huge = _is_huge(x)
+    r, last = _without_quarters(x)
+    sine, cosine = _sine(r), _cosine(r)
+    pair = _by_quadrant(last, sine, cosine), _by_quadrant(last + 1, sine, cosine)
+    by_name = zip(pair, ("sin", "cos"), strict=True)
+    first, second = [repaired(z, huge, _call(name, x)) for z, name in by_name]
+    return first, second
+
+
+def _call(name: str, x: Lanes) -> Callable[[], Lanes]:
+    """A call of a kernel, which is not built in."""
+    frame = x.frame
+    function = vector_function(frame.code.module, name, frame.width, fma=frame.fma)
+    return lambda: Lanes(frame, frame.code.call(function, [x.value]))
+
+
 def _sine_after(x: Lanes, quarters: int) -> Lanes:
-    """sin(x + quarters·π/2): x is brought to |r| ≤ π/4 by taking off n quarter turns.
+    """sin(x + quarters·π/2)."""
+    huge = _is_huge(x)
+    turned = _huge_turned(x.frame, quarters)
+    r, last = _without_quarters(repaired(x, huge, lambda: lane_by_lane(turned, x)))
+    if quarters:
+        last = choose(huge, last, last + quarters)
+    return _by_quadrant(last, _sine(r), _cosine(r))
+
+
+def _is_huge(x: Lanes) -> Lanes:
+    return (abs(x) > 1e5) & (abs(x) < inf)
+
+
+def _without_quarters(x: Lanes) -> tuple[Lanes, Lanes]:
+    """x brought to |r| ≤ π/4 by taking off n quarter turns: r, and n in the last bits.
 
     π comes in three parts (W. J. Cody and W. Waite, 1980), exact enough up to 2¹⁵π.
     """
-    huge = (abs(x) > 1e5) & (abs(x) < inf)
-    turned = _huge_turned(x.frame, quarters)
-    r = repaired(x, huge, lambda: lane_by_lane(turned, x))
-    t = fma(r, 2.0 / PI, WHOLE_SHIFT)
+    r, t = x, fma(x, 2.0 / PI, WHOLE_SHIFT)
     n = t - WHOLE_SHIFT
     for part in PI_PARTS:
         r = fma(n, -0.5 * part, r)
-    last = bits(t)
-    if quarters:
-        last = choose(huge, last, last + quarters)
-    z = choose(odd(last), _cosine(r), _sine(r))
+    return r, bits(t)
+
+
+def _by_quadrant(last: Lanes, sine: Lanes, cosine: Lanes) -> Lanes:
+    """The sine of r and so many quarter turns, from that of r and its cosine."""
+    z = choose(odd(last), cosine, sine)
     return from_bits(bits(z) ^ ((last & 2) << 62))
 
 

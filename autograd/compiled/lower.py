@@ -67,6 +67,7 @@ class Writer:
         self.declared: set[str] = set()
         self.broadcast: dict[int, str] = {}
         self.constants: dict[str, str] = {}
+        self.pairs: dict[str, dict[Primitive, str]] = {}
         self.count = 0
 
     def line(self, text: str) -> str:
@@ -106,6 +107,16 @@ class Writer:
     def call(self, function: str, *xs: str) -> str:
         operands = ", ".join(f"{self.kind} {x}" for x in xs)
         return self.line(f"call {self.kind} {function}({operands})")
+
+    def sine_and_cosine(self, x: str) -> dict[Primitive, str]:
+        """Both at once, for lanes."""
+        if x not in self.pairs:
+            kind = f"{{{self.kind}, {self.kind}}}"
+            kernel = self.kernel("sincos", 1)
+            both = self.line(f'call {kind} @"{kernel}"({self.kind} {x})')
+            parts = [self.line(f"extractvalue {kind} {both}, {i}") for i in range(2)]
+            self.pairs[x] = dict(zip((p.sin, p.cos), parts))
+        return self.pairs[x]
 
     def libm(self, name: str, *xs: str) -> str:
         """A vector kernel if there is one, else libm, for each lane in turn."""
@@ -708,6 +719,15 @@ def _places(
     return places, 1 + max(places.values(), default=-1)
 
 
+def _with_sine_and_cosine(chunk: Plan) -> set[Operand]:
+    """The operands that both a sine and a cosine are taken of."""
+    sines, cosines = [
+        {step.args[0] for step in chunk.steps if step.row is row}
+        for row in (p.sin, p.cos)
+    ]
+    return sines & cosines
+
+
 def _lower_chunk(
     w: Writer,
     target: Target,
@@ -741,8 +761,12 @@ def _lower_chunk(
     target.start(w)
     checks = list(reversed(chunk.checks))
     check_all(0)
+    paired = _with_sine_and_cosine(chunk) if w.width else set()
     for done, (slot, row, args) in enumerate(chunk.steps, start=1):
-        names[slot] = _lower(w, row, [value(arg) for arg in args])
+        if row in (p.sin, p.cos) and args[0] in paired:
+            names[slot] = w.sine_and_cosine(value(args[0]))[row]
+        else:
+            names[slot] = _lower(w, row, [value(arg) for arg in args])
         if slot in places:
             w.store(names[slot], target.place(w, places[slot]))
         check_all(done)

@@ -22,8 +22,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from llvmlite import binding, ir  # type: ignore[import-untyped]
 
+from .. import primitives as p
 from .blocks import BLOCK, driver
-from .kernels import vector_function
+from .kernels import sine_and_cosine_function, vector_function
 from .loops import Looped, LoopLanes, LoopTotal, looped, lower_looped
 from .lower import (
     LIBM,
@@ -41,7 +42,7 @@ from .lower import (
 )
 from .rows import WIDTH, Group, address_of, find_groups
 from .source import combine
-from .tape import Tape
+from .tape import Operand, Tape
 
 Groups = Sequence[tuple[int, int, bool]]
 SHORT: Final = 3000  # instructions: what is longer is compiled in haste
@@ -165,6 +166,8 @@ class Compiled:
 
         def kernel(name: str, operands: int) -> str | None:
             fma = machine.multiplies_and_adds()
+            if name == "sincos":
+                return str(sine_and_cosine_function(kernels, WIDTH, fma=fma).name)
             function = vector_function(kernels, name, WIDTH, fma=fma)
             if function is None or len(function.args) != operands:
                 return None
@@ -229,6 +232,7 @@ def _split(tape: Tape, is_shared: Sequence[bool]) -> Split:
     common = set(known)
     shared: list[Step] = []
     own: list[Step] = []
+    squares: dict[Operand, int] = {}
     owned = [0]  # how many steps are the lanes' own, after each instruction
     for k, (row, args) in enumerate(tape.code):
         step = Step(tape.inputs + k, row, args)
@@ -236,7 +240,7 @@ def _split(tape: Tape, is_shared: Sequence[bool]) -> Split:
             shared.append(step)
             common.add(step.slot)
         else:
-            own.append(step)
+            own.append(_square_once(step, squares))
         owned.append(len(own))
     checks = [
         Check(owned[guard.after], i, guard) for i, guard in enumerate(tape.guards)
@@ -274,6 +278,21 @@ class Loop(NamedTuple):
     room: Callable[[], Any]  # its owner, shared numbers, workspace, arguments
     block: int  # lanes that are summed together; 0 where none are
     fields: int  # of a group: the last ones of slot, count, address and stride
+
+
+def _square_once(step: Step, squares: dict[Operand, int]) -> Step:
+    """x·x for x ** 2, as vectors have it; the same as before, if it is known."""
+    slot, row, args = step
+    if row is not p.mul and row is not p.pow:
+        return step
+    if row is p.pow and type(args[1]) is float and args[1] == 2.0:
+        row, args = p.mul, (args[0], args[0])
+    x = args[0]
+    if row is not p.mul or type(x) is not int or x != args[1] or type(args[1]) is float:
+        return step
+    if squares.setdefault(x, slot) != slot:
+        return Step(slot, p.identity, (squares[x],))
+    return Step(slot, row, args)
 
 
 class Native:
