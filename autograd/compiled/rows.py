@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import numpy as np
+
 if TYPE_CHECKING:
     from .lower import Writer
 
@@ -201,23 +203,22 @@ class Found(NamedTuple):
 
 def find_groups(columns: Sequence[Any]) -> Found:
     """Columns next to each other in groups; what is no array is left out."""
-    groups: list[Group] = []
-    table: list[int] = []
+    found: list[list[int]] = []
+    after = -1  # the address of a column that would go on with the group
     for slot, column in enumerate(columns):
-        strides = getattr(column, "strides", None)
-        if strides is None:
+        if not isinstance(column, np.ndarray):
             continue
-        address, stride = address_of(column), strides[0]
-        if groups:
-            first, size, dense = groups[-1]
-            next_to = slot == first + size and address == table[-2] + 8 * size
-            if next_to and stride == table[-1] and not dense:
-                groups[-1] = Group(first, size + 1, False)
-                table[-3] += 1
+        address, stride = column.__array_interface__["data"][0], column.strides[0]
+        if address == after:
+            last = found[-1]
+            if stride == last[3] and slot == last[0] + last[1]:
+                last[1] += 1
+                after += 8
                 continue
-        groups.append(Group(slot, 1, stride == 8))
-        table += (1, address, stride)
-    return Found(tuple(groups), table)
+        found.append([slot, 1, address, stride])
+        after = -1 if stride == 8 else address + 8
+    groups = [Group(slot, size, stride == 8) for slot, size, _, stride in found]
+    return Found(tuple(groups), [x for group in found for x in group[1:]])
 
 
 def address_of(array: Any) -> int:
