@@ -18,7 +18,7 @@ the same guards up to the one where they part.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import floor, frexp, inf, isfinite
 from typing import Final
 
@@ -67,29 +67,38 @@ def simplify(tape: Tape) -> Tape:
 
 def without_dead_code(tape: Tape) -> Tape:
     """The tape without the instructions that neither outputs nor guards depend on."""
-    live = [False] * (tape.inputs + len(tape.code))
+    inputs, old = tape.inputs, tape.code
+    live = bytearray(inputs + len(old))
     for x in (*tape.outputs, *[guard.slot for guard in tape.guards]):
         if type(x) is int:
             live[x] = True
-    for k in reversed(range(len(tape.code))):
-        if live[tape.inputs + k]:
-            for x in tape.code[k].args:
+    for k in range(len(old) - 1, -1, -1):
+        if live[inputs + k]:
+            for x in old[k][1]:
                 if type(x) is int:
                     live[x] = True
-    now: list[Operand] = list(range(tape.inputs))
+    if all(live[inputs:]):
+        return tape
+    now: list[Operand] = list(range(inputs))
     code: list[Instruction] = []
-    kept = [0]  # of the first k instructions
-    for k, (row, args) in enumerate(tape.code):
-        now.append(tape.inputs + len(code))
-        if live[tape.inputs + k]:
-            code.append(Instruction(row, tuple([_seen(now, x) for x in args])))
-        kept.append(len(code))
+    for k, (row, args) in enumerate(old, start=inputs):
+        now.append(inputs + len(code))
+        if live[k]:
+            code.append(_instruction(row, [_seen(now, x) for x in args]))
+    now.append(inputs + len(code))
     guards = [
-        guard._replace(after=kept[guard.after], slot=int(now[guard.slot]))
+        guard._replace(
+            after=int(now[inputs + guard.after]) - inputs, slot=int(now[guard.slot])
+        )
         for guard in tape.guards
     ]
     outputs = tuple([_seen(now, x) for x in tape.outputs])
-    return Tape(tape.inputs, tuple(code), outputs, tuple(guards))
+    return Tape(inputs, tuple(code), outputs, tuple(guards))
+
+
+def _instruction(row: Primitive, args: Iterable[Operand]) -> Instruction:
+    """Instruction(row, tuple(args)) in half the time."""
+    return tuple.__new__(Instruction, (row, tuple(args)))
 
 
 def _plus_zero(args: tuple[Operand, ...]) -> Operand | None:
@@ -129,18 +138,14 @@ class _Written:
         self.code: list[Instruction] = []
         self.guards: list[Guard] = []
         self._slots: dict[tuple[object, ...], int] = {}  # where it was computed
+        self.minus: dict[Operand, Operand] = {}  # -x for each slot x that is a negation
         self._truths: dict[int, bool] = {}  # of slots that a guard has looked at
         self._never_minus_zero: set[int] = set()
         self._nan_with: dict[int, int] = {}  # the first slot that is NaN when this is
 
     def apply(self, row: Primitive, args: tuple[Operand, ...]) -> Operand:
         """The slot or constant that holds row(*args)."""
-        while True:
-            for x in args:
-                if type(x) is int:
-                    break
-            else:
-                return row.value(*[float(x) for x in args])
+        while int in map(type, args):
             rule = RULES.get(row)
             found = rule(self, *args) if rule else None
             if found is None:
@@ -148,6 +153,7 @@ class _Written:
             if type(found) is not Instruction:
                 return found  # type: ignore[return-value]
             row, args = found
+        return row.value(*[float(x) for x in args])
 
     def check(self, guard: Guard, x: Operand) -> None:
         """Write a guard on x, unless it is known to hold."""
@@ -178,11 +184,11 @@ class _Written:
         return self._nan_with.get(x, x) if type(x) is int else None
 
     def _find_or_write(self, row: Primitive, args: tuple[Operand, ...]) -> int:
-        key: tuple[object, ...] = (row, *args)
+        key: tuple[object, ...] = (row, args)
         if float in map(type, args):  # 1.0 is no slot 1, and 0.0 not -0.0
             key = (row, *[x.hex() if type(x) is float else x for x in args])
         elif row in COMMUTATIVE and args[0] > args[1]:
-            key = (row, args[1], args[0])
+            key = (row, args[::-1])
         slot = self._slots.get(key)
         if slot is None:
             slot = self._slots[key] = self._write(row, args)
@@ -190,23 +196,43 @@ class _Written:
 
     def _write(self, row: Primitive, args: tuple[Operand, ...]) -> int:
         slot = self.inputs + len(self.code)
-        self.code.append(Instruction(row, args))
-        if row in NEVER_MINUS_ZERO or self._shows_no_minus_zero(row, args):
+        self.code.append(_instruction(row, args))
+        if row in ARITHMETIC:
+            self._note_arithmetic(slot, row, *args)
+        elif row is p.where and not any(map(self.may_be_minus_zero, args[1:])):
             self._never_minus_zero.add(slot)
-        x = args[0] if row in NAN_FOR_NAN else _nan_for_nan(row, args)
-        if type(x) is int:
-            self._nan_with[slot] = self._nan_with.get(x, x)
+        elif row is p.neg:
+            self.minus[slot] = args[0]
+        elif row in NEVER_MINUS_ZERO:
+            self._never_minus_zero.add(slot)
+        if row in NAN_FOR_NAN:
+            self._note_nan(slot, args[0])
         return slot
 
-    def _shows_no_minus_zero(self, row: Primitive, args: tuple[Operand, ...]) -> bool:
-        """A sum is -0.0 only if both terms are, a difference only as -0.0 - 0.0."""
+    def _note_nan(self, slot: int, cause: Operand) -> None:
+        if type(cause) is int:
+            self._nan_with[slot] = self._nan_with.get(cause, cause)
+
+    def _note_arithmetic(
+        self, slot: int, row: Primitive, x: Operand, y: Operand
+    ) -> None:
+        """When a result is NaN, if one operand decides, and whether it may be -0.0.
+
+        A sum is -0.0 only if both terms are, a difference only as -0.0 - 0.0.
+        """
         if row is p.add:
-            return not all(map(self.may_be_minus_zero, args))
-        if row is p.sub:
-            return not self.may_be_minus_zero(args[0])
-        if row is p.mul:
-            return args[0] == args[1] and _same(*args)
-        return row is p.where and not any(map(self.may_be_minus_zero, args[1:]))
+            positive = not (self.may_be_minus_zero(x) and self.may_be_minus_zero(y))
+        elif row is p.sub:
+            positive = not self.may_be_minus_zero(x)
+        else:
+            positive = row is p.mul and type(x) is type(y) is int and x == y
+            if positive:
+                self._note_nan(slot, x)
+        if positive:
+            self._never_minus_zero.add(slot)
+        for cause, c in ((x, y), (y, x)):
+            if type(c) is float and _decides(row, c) and (row is not p.pow or c is y):
+                self._note_nan(slot, cause)
 
 
 def _signed_add(args: tuple[Operand, ...], shown: bool) -> tuple[Operand, ...]:
@@ -228,17 +254,11 @@ def _signed_pow(args: tuple[Operand, ...], shown: bool) -> tuple[Operand, ...]:
     return (x,) if shown or not (_is_whole(y) and y > 0.0) else ()
 
 
-def _nan_for_nan(row: Primitive, args: tuple[Operand, ...]) -> Operand | None:
-    """The one operand whose NaN decides whether the result is NaN, if there is one."""
-    if row is p.mul and _same(*args):
-        return args[0]
+def _decides(row: Primitive, c: float) -> bool:
+    """Whether row(x, c) is NaN for no other x than NaN."""
     if row is p.pow:
-        return args[0] if _is_whole(args[1]) and args[1] != 0.0 else None
-    if row in (p.add, p.sub, p.mul, p.div):
-        for x, y in (args, args[::-1]):
-            if type(y) is float and isfinite(y) and (y != 0.0 or row in (p.add, p.sub)):
-                return x
-    return None
+        return _is_whole(c) and c != 0.0
+    return isfinite(c) and (c != 0.0 or row in (p.add, p.sub))
 
 
 def _seen(now: list[Operand], x: Operand) -> Operand:
@@ -265,35 +285,35 @@ Found = Operand | Instruction | None
 
 def _add(written: _Written, x: Operand, y: Operand) -> Found:
     for one, other in ((x, y), (y, x)):
-        if _is(other, -0.0):
-            return one
-        if _is(other, 0.0) and not written.may_be_minus_zero(one):
-            return one
-        if minus := written.operands(p.neg, other):
-            return Instruction(p.sub, (one, *minus))
+        if type(other) is float:
+            if _is(other, -0.0):
+                return one
+            if _is(other, 0.0) and not written.may_be_minus_zero(one):
+                return one
+        elif other in written.minus:
+            return Instruction(p.sub, (one, written.minus[other]))
     return None
 
 
 def _sub(written: _Written, x: Operand, y: Operand) -> Found:
-    if _is(y, 0.0):  # not for -0.0: -0.0 - -0.0 is 0.0
-        return x
-    if minus := written.operands(p.neg, y):
-        return Instruction(p.add, (x, *minus))
-    return None
+    if type(y) is float:
+        return x if _is(y, 0.0) else None  # not for -0.0: -0.0 - -0.0 is 0.0
+    return Instruction(p.add, (x, written.minus[y])) if y in written.minus else None
 
 
 def _mul(written: _Written, x: Operand, y: Operand) -> Found:
-    for one, other in ((x, y), (y, x)):
-        if _is(other, 1.0):
-            return one
-        if _is(other, -1.0):
-            return Instruction(p.neg, (one,))
-        if type(other) is float:
-            if minus := written.operands(p.neg, one):
-                return Instruction(p.mul, (*minus, -other))
-            if product := _scaled_twice(written, one, other):
-                return product
-    return _sign_outside(written, p.mul, x, y)
+    if type(x) is type(y) is int:
+        if x in written.minus or y in written.minus:
+            return _sign_outside(written, p.mul, x, y)
+        return None
+    one, c = (x, y) if type(y) is float else (y, float(x))
+    if c == 1.0:
+        return one
+    if c == -1.0:
+        return Instruction(p.neg, (one,))
+    if one in written.minus:
+        return Instruction(p.mul, (written.minus[one], -c))
+    return _scaled_twice(written, one, c)
 
 
 def _scaled_twice(written: _Written, x: Operand, c: float) -> Instruction | None:
@@ -323,13 +343,14 @@ def _div(written: _Written, x: Operand, y: Operand) -> Found:
 
 def _sign_outside(written: _Written, row: Primitive, x: Operand, y: Operand) -> Found:
     """(-x)·y as -(x·y), where a sum can take the sign in."""
-    minus_x, minus_y = written.operands(p.neg, x), written.operands(p.neg, y)
-    if minus_x and minus_y:
-        return Instruction(row, minus_x + minus_y)
-    if minus_x or minus_y:
-        size = written.apply(row, ((minus_x or (x,))[0], (minus_y or (y,))[0]))
-        return Instruction(p.neg, (size,))
-    return None
+    size, signs = [], 0
+    for operand in (x, y):
+        minus = type(operand) is int and operand in written.minus
+        size.append(written.minus[operand] if minus else operand)
+        signs += minus
+    if signs == 1:
+        return Instruction(p.neg, (written.apply(row, tuple(size)),))
+    return Instruction(row, tuple(size)) if signs else None
 
 
 def _pow(written: _Written, x: Operand, y: Operand) -> Found:
@@ -339,15 +360,13 @@ def _pow(written: _Written, x: Operand, y: Operand) -> Found:
 
 
 def _neg(written: _Written, x: Operand) -> Found:
-    minus = written.operands(p.neg, x)
-    return minus[0] if minus else None
+    return written.minus.get(int(x))
 
 
 def _abs(written: _Written, x: Operand) -> Found:
     if written.operands(p.abs, x):
         return x
-    minus = written.operands(p.neg, x)
-    return Instruction(p.abs, minus) if minus else None
+    return Instruction(p.abs, (written.minus[x],)) if x in written.minus else None
 
 
 def _where(written: _Written, condition: Operand, x: Operand, y: Operand) -> Found:
@@ -416,6 +435,8 @@ RULES: Final[dict[Primitive, Callable[..., Found]]] = {
 }  # fmt: skip
 
 COMMUTATIVE: Final = frozenset({p.add, p.mul, p.equal, p.not_equal})
+
+ARITHMETIC: Final = frozenset({p.add, p.sub, p.mul, p.div, p.pow})
 
 NEVER_MINUS_ZERO: Final = frozenset({
     p.abs, p.sign, p.relu, p.exp, p.dot, p.less, p.less_equal, p.greater,

@@ -59,24 +59,23 @@ class Trace:
 
     def tape(self, outputs: Sequence[Any]) -> Tape:
         """The tape that computes the outputs from the arguments and `closed`."""
-        return Tape(
-            len(self.arguments) + len(self.closed),
-            tuple([Instruction(row, self._final(args)) for row, args in self.code]),
-            self._final([self.operand(y) for y in outputs]),
-            tuple([g._replace(slot=self._final([g.slot])[0]) for g in self.guards]),
-        )
-
-    def _final(self, operands: Sequence[Operand]) -> tuple[Any, ...]:
-        """The slots with those from outside put between arguments and results."""
         own, more = len(self.arguments), len(self.closed)
-        return tuple(
-            x
-            if type(x) is float or 0 <= x < own
-            else own - 1 - x
-            if x < 0
-            else x + more
-            for x in operands
-        )
+
+        def final(operands: Sequence[Operand]) -> tuple[Operand, ...]:
+            """The slots with those from outside put between arguments and results."""
+            return tuple([
+                x if type(x) is float or 0 <= x < own
+                else x + more if x >= 0
+                else own - 1 - x
+                for x in operands
+            ])  # fmt: skip
+
+        outputs = final([self.operand(y) for y in outputs])
+        code = self.code
+        if more:
+            code = [Instruction(row, final(args)) for row, args in code]
+        guards = [g._replace(slot=int(final([g.slot])[0])) for g in self.guards]
+        return Tape(own + more, tuple(code), outputs, tuple(guards))
 
     def close(self) -> None:
         """Take its Values their numbers, so that none can be used later."""
@@ -88,21 +87,26 @@ class Trace:
 
     def see_value(self, node: Value) -> None:
         """Write a new node down, unless all of its operands are constants."""
-        row, operands = node._row, tuple([self.operand(x) for x in node._args])
+        row, slots, known = node._row, self._slots, node._args
         assert row is not None
-        if all(type(x) is float for x in operands):
-            self._slots[node] = node._data
+        try:
+            operands = [slots[x] if type(x) is Value else float(x) for x in known]
+        except KeyError:  # one comes from outside
+            operands = [self.operand(x) for x in known]
+        if int not in map(type, operands):
+            slots[node] = node._data
             return
-        self._slots[node] = len(self.arguments) + len(self.code)
-        self.code.append(Instruction(row, operands))
+        slots[node] = len(self.arguments) + len(self.code)
+        self.code.append(Instruction(row, tuple(operands)))
+        numbers = self._numbers
+        absent = [type(x) is float or x in numbers for x in known]
+        if False not in absent:
+            numbers.add(node)
         fixed = row.fixed if row.select else ()
-        absent = [type(x) is float or x in self._numbers for x in node._args]
-        node._partials = tuple(  # that they are there: what they are, the rules say
+        node._partials = tuple([  # that they are there: what they are, the rules say
             None if gone or 0.0 in fixed[i : i + 1] else nan
             for i, gone in enumerate(absent)
-        )
-        if all(absent):
-            self._numbers.add(node)
+        ])  # fmt: skip
 
     def see_adjoints(self, adjoints: dict[Any, Any], order: list[Value]) -> None:
         """Sweeps show themselves: they compute with Values."""
