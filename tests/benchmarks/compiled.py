@@ -1,36 +1,54 @@
-"""Compiled speed against C written by hand: `python tests/benchmarks/compiled.py`.
+"""Compiled speed against C and peers: `python tests/benchmarks/compiled.py`.
 
 The C is what an expert would write for this processor: eight lanes at a time with
 gcc's vectors and libmvec's sines, rows transposed in registers, -O3 -march=native
--ffast-math. It is compiled into a folder that is removed at the end. Machine code and C
-take turns, so that what else the machine does slows both alike.
+-ffast-math. It is compiled into a folder that is removed at the end. Peers run in
+processes of their own (see `batches.py`). All take turns, on one processor, so that
+what else the machine does slows all alike.
 """
 
 from __future__ import annotations
 
 import argparse
 import ctypes
+import os
 import random
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
+from batches import POINTS, points
 from figures import Figure, print_figures
+from programs import spiked_rosenbrock
+from workers import Runner, Worker, python_with, race, require_equal
+from workers import ratios as quotients
 
-from autograd import exp, grad, sin
+from autograd import exp, grad, sin, vmap
 from autograd import primitives as p
 from autograd.compiled.jit import jit
 from autograd.compiled.native import compile
 from autograd.compiled.tape import Guard, Instruction, Tape
+from autograd.compiled.trace import replay
 
-POINTS = 100_000
-LENGTHS = (100, 1000, 10_000, 100_000)  # of the tapes whose compilation is timed
+PEERS = {"jax": "0.10.2", "heyoka": "7.13.2"}
+SAMPLE_SECONDS = 0.1
+LENGTHS = (100, 10_000, 100_000)  # of the tapes whose compilation is timed
 BRANCHES = 20
 CALLS = 2000  # of a scalar function in one sample
+
+BOUNDS = [
+    ("jax", "autograd", 3.0),
+    ("jax by number", "autograd", 3.0),
+    ("heyoka", "autograd", 1.0),
+    ("heyoka on columns", "autograd on columns", 1.0),
+]
 
 ROSENBROCK = r"""
 #include <immintrin.h>
@@ -85,11 +103,8 @@ void gradient(const double *X, double *G, size_t n) {  /* n: a multiple of 8 */
 """
 
 
-def rosenbrock(x: list[Any]) -> Any:
-    y = exp(sin(x[0] ** 2))
-    for a, b in zip(x, x[1:]):
-        y = y + 100.0 * (b - a * a) ** 2 + (1.0 - a) ** 2
-    return y
+def gradient(x: Any) -> Any:
+    return grad(lambda x: spiked_rosenbrock(x, exp, sin))(x)
 
 
 def seconds(f: Callable[[], object]) -> float:
@@ -115,25 +130,69 @@ def built(source: str, folder: str) -> ctypes.CDLL:
     return ctypes.CDLL(str(library))
 
 
-def rosenbrock_figure(samples: int) -> Figure:
-    gradient = jit(grad(rosenbrock))
-    gradient([0.1] * 10)
-    executable = compile(gradient.tape())
-    x = np.random.default_rng(0).normal(size=(POINTS, 10))
+def rosenbrock_figures(samples: int) -> list[Figure]:
+    """The ready executable, and the whole call of a user, each in turn with C."""
+    executable = compile(jit(gradient).tape([0.1] * 10))
+    mapped = vmap(gradient)
+    x = points()
     ours, theirs = np.empty_like(x), np.empty_like(x)
     failed = np.empty(POINTS, dtype=np.int32)
     columns, outs = ([a[:, j] for j in range(10)] for a in (x, ours))
     with tempfile.TemporaryDirectory(prefix="reference-") as folder:
         library = built(ROSENBROCK, folder)
         addresses = [ctypes.c_void_p(a.ctypes.data) for a in (x, theirs)]
-        found = ratios(
-            lambda: executable.batch(columns, POINTS, outs, failed),
-            lambda: library.gradient(*addresses, ctypes.c_size_t(POINTS)),
-            samples,
+
+        def reference() -> None:
+            library.gradient(*addresses, ctypes.c_size_t(POINTS))
+
+        def ready() -> None:
+            executable.batch(columns, POINTS, outs, failed)
+
+        found = {
+            "ready": ratios(ready, reference, samples),
+            "call of vmap(grad(f))": ratios(lambda: mapped(x), reference, samples),
+        }
+    for result in (ours, mapped(x)):
+        np.testing.assert_allclose(result, theirs, rtol=1e-9, atol=1e-9)
+    return [
+        Figure(
+            f"Rosenbrock-10, {POINTS} points: {who} over C", times, "x", "at most", 1.2
         )
-    np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
-    what = f"gradient of Rosenbrock-10, {POINTS} points, time over C's"
-    return Figure(what, found, "x", "at most", 1.2)
+        for who, times in found.items()
+    ]
+
+
+def peer_figures(samples: int) -> list[Figure]:
+    script = Path(__file__).with_name("batches.py")
+    with ExitStack() as stack:
+        python = stack.enter_context(python_with(**PEERS))
+        workers = {
+            name: stack.enter_context(Worker(name, which, script=script))
+            for name, which in (
+                ("autograd", sys.executable),
+                *dict.fromkeys(PEERS, python).items(),
+            )
+        }
+        runners: dict[str, Runner] = {
+            name: (worker, "gradients") for name, worker in workers.items()
+        }
+        by_number = workers["jax"], "gradients by number"
+        require_equal("Rosenbrock-10", {**runners, "jax by number": by_number})
+        tasks = {name: (worker, "rows") for name, worker in workers.items()}
+        tasks["jax by number"] = workers["jax"], "rows by number"
+        for name in ("autograd", "heyoka"):
+            tasks[f"{name} on columns"] = workers[name], "columns"
+        times = race(tasks, samples, SAMPLE_SECONDS)
+    return [
+        Figure(
+            f"Rosenbrock-10: {slow} over {fast}",
+            quotients(times[slow], times[fast]),
+            "x",
+            "at least",
+            bound,
+        )
+        for slow, fast, bound in BOUNDS
+    ]
 
 
 def random_tape(length: int) -> Tape:
@@ -146,26 +205,37 @@ def random_tape(length: int) -> Tape:
     return Tape(10, tuple(code), tuple(range(length, length + 10)))
 
 
+def first_call(compiler: Any, tape: Tape, argument: Any) -> float:
+    """The seconds of the first call, which traces and compiles."""
+    compiled = compiler(lambda x: replay(tape, x))
+    return seconds(lambda: compiled(argument))
+
+
 def compilation_figures(samples: int) -> list[Figure]:
+    """First calls at one point and over a batch: of short tapes, and how they grow."""
+    short, longer, longest = [(length, random_tape(length)) for length in LENGTHS]
     figures = []
-    for length in LENGTHS:
-        tape = random_tape(length)
-        runs = min(samples, 3 if length > 10_000 else 9)
-        times = [
-            seconds(lambda t=tape: compile(t).scalar([0.1] * 10)) for _ in range(runs)
+    for compiler, argument in ((jit, [0.1] * 10), (vmap, np.full((16, 10), 0.1))):
+        first = partial(first_call, compiler)
+        name = f"first call of {compiler.__name__}"
+        times = [1e3 * first(short[1], argument) for _ in range(samples)]
+        pairs = [
+            (first(longer[1], argument), first(longest[1], argument)) for _ in range(5)
         ]
-        if length == LENGTHS[0]:
-            what, unit, scale, bound = "for a call at a point", " ms", 1e3, 30.0
-        else:
-            what, unit, scale, bound = "an operation", " µs", 1e6 / length, 30.0
-        name = f"compile {length} operations, {what}"
-        samples_ = [scale * time for time in times]
-        figures.append(Figure(name, samples_, unit, "at most", bound))
+        each = [1e6 * time / longest[0] for _, time in pairs]
+        growth = [long / less for less, long in pairs]
+        figures += [
+            Figure(f"{name}, {short[0]} operations", times, " ms", "at most", 30.0),
+            Figure(f"{name}, {longest[0]}: each", each, " µs", "at most", 30.0),
+            Figure(
+                f"{name}, {longest[0]} over {longer[0]}", growth, "x", "at most", 12.0
+            ),
+        ]
     return figures
 
 
-def guard_figure(samples: int) -> Figure:
-    """A call of 20 branches that are never missed, over the same without guards."""
+def guard_figures(samples: int) -> list[Figure]:
+    """20 branches that are never missed, over the same without guards."""
     code: list[Instruction] = []
     for k in range(BRANCHES):
         first = 1 + 3 * k
@@ -175,9 +245,24 @@ def guard_figure(samples: int) -> Figure:
     guards = tuple(Guard(3 * k + 2, 3 * k + 2, True) for k in range(BRANCHES))
     plain = Tape(1, tuple(code), (3 * BRANCHES,))
     guarded = Tape(1, plain.code, plain.outputs, guards)
-    what = f"{BRANCHES} branches never missed, over none"
-    found = ratios(calls(guarded), calls(plain), samples)
-    return Figure(what, found, "x", "at most", 1.05)
+    return [
+        Figure(
+            f"{BRANCHES} branches never missed, {where}",
+            ratios(run(guarded), run(plain), samples),
+            "x",
+            "at most",
+            1.05,
+        )
+        for where, run in (("at a point", calls), ("over a batch", batches))
+    ]
+
+
+def batches(tape: Tape) -> Callable[[], object]:
+    """The ready tape over a batch."""
+    executable = compile(tape)
+    x = np.random.default_rng(0).normal(size=POINTS)
+    out, failed = np.empty(POINTS), np.empty(POINTS, dtype=np.int32)
+    return lambda: executable.batch([x], POINTS, [out], failed)
 
 
 def calls(tape: Tape) -> Callable[[], object]:
@@ -197,10 +282,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--samples", type=int, default=21, help="for each figure")
     options = parser.parse_args()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     print_figures(
         [
-            rosenbrock_figure(options.samples),
-            guard_figure(options.samples),
+            *rosenbrock_figures(options.samples),
+            *peer_figures(options.samples),
+            *guard_figures(options.samples),
             call_figure(options.samples),
             *compilation_figures(options.samples),
         ]

@@ -58,6 +58,14 @@ def rosenbrock(x: Sequence[Any]) -> Any:
     return sum(100 * (v - u**2) ** 2 + (1 - u) ** 2 for u, v in zip(x, x[1:]))
 
 
+def spiked_rosenbrock(x: Sequence[Any], exp: Function, sin: Function) -> Any:
+    """exp(sin(x₀²)) and the same, added up in a loop: any kind of number can that."""
+    y = exp(sin(x[0] ** 2))
+    for u, v in zip(x, x[1:]):
+        y = y + 100.0 * (v - u * u) ** 2 + (1.0 - u) ** 2
+    return y
+
+
 # ---- a network, operation by operation -----------------------------------------------
 
 

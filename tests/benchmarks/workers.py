@@ -28,6 +28,7 @@ class Worker:
     """A process that runs one engine's tasks when asked.
 
     environment   variables it sees beside those of this process
+    script        the file that serves the engine
     """
 
     def __init__(
@@ -36,10 +37,11 @@ class Worker:
         python: str = sys.executable,
         collector: str = "on",
         environment: Mapping[str, str] | None = None,
+        script: Path = ENGINES,
     ) -> None:
         self.engine = engine
         self.process = subprocess.Popen(
-            [python, str(ENGINES), engine, "--collector", collector],
+            [python, str(script), engine, "--collector", collector],
             env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
