@@ -15,6 +15,7 @@ from __future__ import annotations
 import ctypes
 import math
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import Any, Final, NamedTuple
@@ -46,6 +47,7 @@ from .tape import Operand, Tape
 
 Groups = Sequence[tuple[int, int, bool]]
 SHORT: Final = 3000  # instructions: what is longer is compiled in haste
+SELDOM: Final = 2  # calls of a kernel, up to which it is built in
 
 binding.initialize_native_target()
 binding.initialize_native_asmprinter()
@@ -86,6 +88,8 @@ class Machine(NamedTuple):
             jit=True,
         )
         module = binding.parse_assembly(text)
+        if self.care:
+            _build_in(module, target)
         engine = binding.create_mcjit_compiler(module, target)
         for name, address in addresses.items():
             engine.add_global_mapping(module.get_function(name), address)
@@ -100,6 +104,16 @@ class Machine(NamedTuple):
     def multiplies_and_adds(self) -> bool | None:
         """Whether in one step; None if that is for this processor to say."""
         return False if "-fma" in self.features.split(",") else None
+
+
+def _build_in(module: Any, target: Any) -> None:
+    """Put kernels that are called seldom where they are called, for their registers."""
+    builder = binding.create_pass_builder(
+        target, binding.create_pipeline_tuning_options(speed_level=0)
+    )
+    passes = binding.create_new_module_pass_manager()
+    passes.add_always_inliner_pass()
+    passes.run(module, builder)
 
 
 @cache
@@ -163,14 +177,17 @@ class Compiled:
         self.raised: list[BaseException] = []
         called: dict[Row, int] = {}
         kernels = ir.Module()
+        uses: Counter[Any] = Counter()  # of each kernel
 
         def kernel(name: str, operands: int) -> str | None:
             fma = machine.multiplies_and_adds()
             if name == "sincos":
-                return str(sine_and_cosine_function(kernels, WIDTH, fma=fma).name)
-            function = vector_function(kernels, name, WIDTH, fma=fma)
+                function = sine_and_cosine_function(kernels, WIDTH, fma=fma)
+            else:
+                function = vector_function(kernels, name, WIDTH, fma=fma)
             if function is None or len(function.args) != operands:
                 return None
+            uses[function] += 1
             return str(function.name)
 
         self.codes = []
@@ -181,6 +198,9 @@ class Compiled:
             else:
                 code = lower(plan, target, new)
             self.codes.append(code)
+        for function, count in uses.items():
+            if count <= SELDOM and machine.care:
+                function.attributes.add("alwaysinline")
         self.text = _module(self.codes, kernels)
         self._callbacks = [Callback(row, self.raised) for row in called]
         self._engine = machine.compile(
