@@ -35,6 +35,7 @@ from .lanes import (
     bits,
     choose,
     copysign,
+    declared,
     exact_product,
     exact_sum,
     fma,
@@ -524,34 +525,24 @@ def tan(x: Lanes) -> Lanes:
 
 def sine_and_cosine(x: Lanes) -> tuple[Lanes, Lanes]:
     """sin x and cos x, the bits of each by itself: one reduction serves both."""
-    huge = _is_huge(x)
     r, last = _without_quarters(x)
     sine, cosine = _sine(r), _cosine(r)
-    pair = _by_quadrant(last, sine, cosine), _by_quadrant(last + 1, sine, cosine)
-    by_name = zip(pair, ("sin", "cos"), strict=True)
-    first, second = [repaired(z, huge, _call(name, x)) for z, name in by_name]
+    sines = [_by_quadrant(last + k if k else last, sine, cosine) for k in (0, 1)]
+    first, second = [_with_huge(z, x, k) for k, z in enumerate(sines)]
     return first, second
-
-
-def _call(name: str, x: Lanes) -> Callable[[], Lanes]:
-    """A call of a kernel, which is not built in."""
-    frame = x.frame
-    function = vector_function(frame.code.module, name, frame.width, fma=frame.fma)
-    return lambda: Lanes(frame, frame.code.call(function, [x.value]))
 
 
 def _sine_after(x: Lanes, quarters: int) -> Lanes:
     """sin(x + quarters·π/2)."""
-    huge = _is_huge(x)
-    turned = _huge_turned(x.frame, quarters)
-    r, last = _without_quarters(repaired(x, huge, lambda: lane_by_lane(turned, x)))
-    if quarters:
-        last = choose(huge, last, last + quarters)
-    return _by_quadrant(last, _sine(r), _cosine(r))
+    r, last = _without_quarters(x)
+    last = last + quarters if quarters else last
+    return _with_huge(_by_quadrant(last, _sine(r), _cosine(r)), x, quarters)
 
 
-def _is_huge(x: Lanes) -> Lanes:
-    return (abs(x) > 1e5) & (abs(x) < inf)
+def _with_huge(z: Lanes, x: Lanes, quarters: int) -> Lanes:
+    """z, which is sin(x + quarters·π/2) unless x is huge, with the sines that are."""
+    huge = (abs(x) > 1e5) & (abs(x) < inf)
+    return repaired(z, huge, lambda: lane_by_lane(_huge_sine(x.frame, quarters), x))
 
 
 def _without_quarters(x: Lanes) -> tuple[Lanes, Lanes]:
@@ -582,20 +573,53 @@ def _cosine(r: Lanes) -> Lanes:
     return fma(square, fma(square, polynomial(square, COS), -0.5), 1.0)
 
 
-def _huge_turned(frame: Frame, quarters: int) -> Any:
-    """A function of one x, of any size: the r whose sine is that of x + quarters·π/2.
+def _huge_sine(frame: Frame, quarters: int) -> Any:
+    """A function of one x of any size: sin(x + quarters·π/2).
+
+    It is compiled apart, once in a process, since most code never calls it.
+    """
+    _compile_huge_sines(frame.fma)
+    signature = ir.FunctionType(FLOAT, [FLOAT])
+    return declared(frame.code.module, _name_of_huge(quarters, frame.fma), signature)
+
+
+def _name_of_huge(quarters: int, fma: bool) -> str:
+    return f"huge{quarters}.{'fma' if fma else 'plain'}"
+
+
+@cache
+def _compile_huge_sines(fma: bool) -> Any:
+    """Tell LLVM where the functions are; the engine that holds their code."""
+    module = ir.Module()
+    names = [_name_of_huge(quarters, fma) for quarters in (0, 1)]
+    for quarters, name in enumerate(names):
+        function = ir.Function(module, ir.FunctionType(FLOAT, [FLOAT]), name)
+        code = ir.IRBuilder(function.append_basic_block())
+        r = _huge_turned(Lanes(Frame(code, 0, fma), function.args[0]), quarters)
+        r, last = _without_quarters(r)
+        code.ret(_by_quadrant(last, _sine(r), _cosine(r)).value)
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    machine = binding.Target.from_default_triple().create_target_machine(
+        cpu=binding.get_host_cpu_name(),
+        features=binding.get_host_cpu_features().flatten(),
+        jit=True,
+    )
+    engine = binding.create_mcjit_compiler(binding.parse_assembly(str(module)), machine)
+    engine.finalize_object()
+    for name in names:
+        binding.add_symbol(name, engine.get_function_address(name))
+    return engine
+
+
+def _huge_turned(x: Lanes, quarters: int) -> Lanes:
+    """The r whose sine is that of x + quarters·π/2, for one x of any size.
 
     Source: M. H. Payne and R. N. Hanek, 1983. Of 2/π, only bits that move
     x = m·2ᵉ by less than a turn and more than 2⁻¹³⁰ matter: 192 of them times m, and
     what overflows is whole turns.
     """
-    name, module = f"turned{quarters}", frame.code.module
-    if name in module.globals:
-        return module.globals[name]
-    signature = ir.FunctionType(FLOAT, [FLOAT])
-    function = _empty_function(module, name, signature)
-    code = ir.IRBuilder(function.append_basic_block())
-    x = Lanes(Frame(code, 0, frame.fma), function.args[0])
+    code = x.frame.code
     word = bits(abs(x))
     low = 885 + TABLE_BITS - (word >> 52)  # the first bit of 2/π needed, from the end
     byte = (low + 7) >> 3
@@ -612,8 +636,7 @@ def _huge_turned(frame: Frame, quarters: int) -> Any:
     r = fma(r, PI, r * PI_REST)
     sign = half_turns << 63  # the sine changes its sign with every half turn
     sign = sign if quarters else sign ^ (bits(x) & -(1 << 63))
-    code.ret(from_bits(bits(r) ^ sign).value)
-    return function
+    return from_bits(bits(r) ^ sign)
 
 
 TABLE_BITS: Final = 1168  # of 2/π, enough for the largest double
