@@ -22,6 +22,7 @@ import struct
 from collections.abc import Callable
 from functools import cache
 from math import inf, nan
+from threading import Lock
 from typing import Any, Final
 
 from llvmlite import binding, ir  # type: ignore[import-untyped]
@@ -578,13 +579,17 @@ def _huge_sine(frame: Frame, quarters: int) -> Any:
 
     It is compiled apart, once in a process, since most code never calls it.
     """
-    _compile_huge_sines(frame.fma)
+    with _compiling_huge_sines:  # one engine: it must stay where LLVM was told
+        _compile_huge_sines(frame.fma)
     signature = ir.FunctionType(FLOAT, [FLOAT])
     return declared(frame.code.module, _name_of_huge(quarters, frame.fma), signature)
 
 
 def _name_of_huge(quarters: int, fma: bool) -> str:
     return f"huge{quarters}.{'fma' if fma else 'plain'}"
+
+
+_compiling_huge_sines: Final = Lock()
 
 
 @cache
