@@ -8,6 +8,10 @@ read by every lane. `lower.py` writes the code of a tape, `blocks.py` the loop a
 Each kind of code is compiled when it is first asked for: the batch once for every
 choice of shared inputs. A short tape is compiled with care, a long one in haste, so
 that the time grows with the length and no faster. Calls run without Python's lock.
+
+Memory: of every tape its code, some 10 to 100 bytes for an instruction; of every thread
+that runs a batch 64 bytes for each input and each output, and a workspace of 64 more
+for each number that one part of long code hands to another, never for all of them.
 """
 
 from __future__ import annotations
@@ -557,11 +561,8 @@ class _Lanes:
 
 
 class _Room:
-    """Memory for one thread: tables, a vector of each input and output, what is shared.
-
-    The workspace has a vector for each number that goes from one part of the code to
-    another, at most for each instruction.
-    """
+    """Memory for one thread: tables, a vector of each input and output, what is shared,
+    and the workspace."""
 
     def __init__(self, tape: Tape, layout: Layout, shared: int, workspace: int) -> None:
         self.shared = np.empty(shared + 1)
