@@ -271,13 +271,6 @@ def calls(tape: Tape) -> Callable[[], object]:
     return lambda: [executable.scalar([0.3]) for _ in range(CALLS)]
 
 
-def call_figure(samples: int) -> Figure:
-    run = calls(Tape(1, (Instruction(p.sin, (0,)),), (1,)))
-    times = [seconds(run) for _ in range(samples)]
-    scaled = [1e6 * time / CALLS for time in times]
-    return Figure("one call of a ready tape, sin(x)", scaled, " µs", "at most", 0.3)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--samples", type=int, default=21, help="for each figure")
@@ -289,7 +282,6 @@ def main() -> None:
             *rosenbrock_figures(options.samples),
             *peer_figures(options.samples),
             *guard_figures(options.samples),
-            call_figure(options.samples),
             *compilation_figures(options.samples),
         ]
     )
