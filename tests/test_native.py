@@ -8,6 +8,7 @@ import random
 import struct
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from math import inf, nan
 from typing import Any
 
@@ -20,6 +21,7 @@ import numpy as np
 from autograd import Primitive
 from autograd import primitives as p
 from autograd.compiled.native import BLOCK, compile
+from autograd.compiled.simplify import simplify
 from autograd.compiled.source import combine
 from autograd.compiled.tape import Guard, Instruction, Tape
 
@@ -226,6 +228,38 @@ def test_lanes_do_not_depend_on_where_a_batch_is_cut(n: int) -> None:
     assert first_flags + rest_flags == flags
     kept = np.array(flags) < 0
     assert same([x[kept] for x in joined], [x[kept] for x in whole])
+
+
+@pytest.mark.parametrize("features", ["", "-avx512f", "-avx512f,-avx2,-fma"])
+def test_rows_are_read_and_written_on_any_processor(features: str) -> None:
+    """Groups of 15 columns go through blocks of 8, 4, 2 and 1."""
+    code = [Instruction(p.mul, (j, 2.0 + j)) for j in range(15)]
+    executable = compile(Tape(15, tuple(code), tuple(range(15, 30))), features=features)
+    x = np.random.default_rng(1).normal(size=(21, 15))
+    out, failed = np.empty((21, 15)), np.empty(21, dtype=np.int32)
+    executable.batch([*x.T], 21, [*out.T], failed)
+    assert (out == x * (2.0 + np.arange(15))).all()
+    assert (failed == -1).all()
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_simplified_tape_over_rows_gives_the_bits_of_the_tape(seed: int) -> None:
+    """Zeros, signs and NaN at every other operand: whatever a rule could get wrong."""
+    rows = [*EXACT, p.neg, p.equal, p.not_equal, p.less, p.identity, p.sign, p.relu]
+    source = random.Random(seed)
+    tape = random_tape(seed, length=60, rows=rows, guards=seed % 3)
+    plus = [Instruction(p.add, (slot, 0.0)) for slot in range(tape.inputs + 60)]
+    outputs = range(tape.inputs + 60, tape.inputs + 60 + len(plus))
+    tape = replace(tape, code=(*tape.code, *plus), outputs=tuple(outputs))
+    points = [random_point(source, tape.inputs) for _ in range(40)]
+    x, out = np.array(points), np.empty((40, len(plus)))
+    failed = np.empty(40, dtype=np.int32)
+    compile(simplify(tape)).batch([*x.T], 40, [*out.T], failed)
+    for lane, xs in enumerate(points):
+        ys, index = tape.run(xs)
+        assert (failed.tolist()[lane] < 0) is (index < 0)
+        if index < 0:
+            assert [*map(bits, out[lane])] == [*map(bits, ys)]
 
 
 @pytest.mark.parametrize("k", [3, 11])
