@@ -177,8 +177,8 @@ def _without_signs(code: list[Instruction]) -> Tape:
 
 def test_guards_of_a_common_beginning_stay_the_same() -> None:
     rng = random.Random(6)
-    for _ in range(200):
-        tape = random_tape(rng, EXACT)
+    for _ in range(400):
+        tape = random_tape(rng, rng.choice([EXACT, [p.add, p.mul, p.sub]]), length=15)
         if not tape.guards:
             continue
         end = tape.guards[-1].after

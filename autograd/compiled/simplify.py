@@ -13,7 +13,8 @@ only keeps NaN falls away, and which zeros hide their sign from every output, so
 nothing has to be added to rid them of it.
 
 Guards are simplified by what stands before them alone, so two paths of a function keep
-the same guards up to the one where they part.
+the same guards up to the one where they part. (What zeros hide from outputs is for the
+code after the last guard, since another path has other outputs.)
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def simplify(tape: Tape) -> Tape:
         while guards and guards[-1].after <= k:
             written.check(guards[-1], now[guards.pop().slot])
         seen = tuple([now[x] if type(x) is int else x for x in args])
-        if row is p.add and (zero := _plus_zero(seen)) is not None:
+        if row is p.add and not guards and (zero := _plus_zero(seen)) is not None:
             shows = shows or _signs_that_show(tape)
             if not shows[tape.inputs + k]:
                 now.append(zero)
