@@ -1592,14 +1592,32 @@ static PyObject *topological(PyObject *Py_UNUSED(module), PyObject *roots,
 
 static int is_one(PyObject *x) { return PyFloat_CheckExact(x) && PyFloat_AsDouble(x) == 1.0; }
 
-/* partial · bar, without a node for a factor of 1. */
-static PyObject *times(PyObject *partial, PyObject *bar)
+/* partial · bar: see `_share` in transforms.py. */
+static PyObject *share_of(Node *node, PyObject *partial, PyObject *bar)
 {
-    PyObject *same = is_one(partial) ? bar : is_one(bar) ? partial : NULL;
-    if (!same)
-        return PyNumber_Multiply(partial, bar);
+    PyObject *same = partial;
+    if (partial != Py_None && !is_one(bar)) {
+        if (!is_one(partial))
+            return PyNumber_Multiply(partial, bar);
+        if (is_value(bar) && !is_leaf(node) && row_of(node)->select)
+            return method_identity(bar, NULL);
+        same = bar;
+    }
     Py_INCREF(same);
     return same;
+}
+
+/* The sum of two shares, of which None is that of an operand that was left out: see
+   `_accumulate` in transforms.py. */
+static PyObject *sum_of(PyObject *before, PyObject *share)
+{
+    PyObject *rest = share == Py_None ? before : share;
+    if (before != Py_None && share != Py_None)
+        return PyNumber_Add(before, share);
+    if (is_value(rest))
+        return method_identity(rest, NULL);
+    Py_INCREF(rest);
+    return rest;
 }
 
 /* sums[key] += share */
@@ -1610,7 +1628,7 @@ static int accumulate(PyObject *sums, PyObject *key, PyObject *share)
     if (!before)
         return PyErr_Occurred() ? -1 : PyDict_SetItem(sums, key, share);
     Py_INCREF(before);
-    sum = PyNumber_Add(before, share);
+    sum = sum_of(before, share);
     Py_DECREF(before);
     if (!sum)
         return -1;
@@ -1647,8 +1665,8 @@ static int hand_down(Node *node, PyObject *bar, PyObject *partials, PyObject *ba
         partial = partial_at(node, partials, i);
         if (!partial)
             return -1;
-        share = partial == Py_None ? NULL : times(partial, bar);
-        failed = partial != Py_None && (!share || accumulate(bars, arg, share) < 0);
+        share = share_of(node, partial, bar);
+        failed = !share || accumulate(bars, arg, share) < 0;
         Py_DECREF(partial);
         Py_XDECREF(share);
         if (failed)
@@ -1668,7 +1686,8 @@ static PyObject *reverse(PyObject *Py_UNUSED(module), PyObject *given)
     for (Py_ssize_t i = PyList_Size(order); i-- > 0;) {
         PyObject *node = PyList_GetItem(order, i), *bar, *partials = NULL;
         int failed = 0, is_live;
-        if (!node || !is_value(node) || !(bar = PyDict_GetItemWithError(bars, node))) {
+        if (!node || !is_value(node) || !(bar = PyDict_GetItemWithError(bars, node)) ||
+            bar == Py_None) {
             if (PyErr_Occurred())
                 return NULL;
             continue;

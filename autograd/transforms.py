@@ -208,6 +208,7 @@ class _Recording:
                 _accumulate(bars, y, y_bar)
         live = self._live if self.trace is None else dict.fromkeys(order, True)
         _reverse(order, bars, self._depends, live, self._partials)
+        bars = _present(bars)
         watcher = watching()
         if watcher:
             watcher.see_adjoints(bars, [node for node in order if node in bars])
@@ -219,8 +220,9 @@ class _Recording:
         order = self._order(ys)
         for node in order:
             for arg, partial in zip(node._args, self._partials(node)):
-                if partial is not None and arg in self._depends:
-                    _accumulate(dots, node, _times(partial, dots[arg]))
+                if type(arg) is Value and arg in self._depends:
+                    _accumulate(dots, node, _share(node, partial, dots.get(arg)))
+        dots = _present(dots)
         watcher = watching()
         if watcher:
             watcher.see_tangents(dots, order)
@@ -329,23 +331,46 @@ def _reverse(
 ) -> None:
     """Hand adjoints down, results before operands, to what depends on the inputs."""
     for node in reversed(order):
-        if node in bars:
+        bar = bars.get(node)
+        if bar is not None:
             partials = partials_of(node) if node in live else node._partials
             for arg, partial in zip(node._args, partials):
-                if partial is not None and arg in depends:
-                    _accumulate(bars, arg, _times(partial, bars[node]))
+                if type(arg) is Value and arg in depends:
+                    _accumulate(bars, arg, _share(node, partial, bar))
 
 
 def _accumulate(sums: dict[Any, Any], key: Any, share: Any) -> None:
-    sums[key] = sums[key] + share if key in sums else share
+    """Add a share to a sum; None is the share of an operand that was left out.
+
+    It adds nothing, but a sum of Values passes through a node even so: then the graph
+    of a derivative has the same nodes in the same order whatever was selected.
+    """
+    if key not in sums:
+        sums[key] = share
+    elif share is not None and sums[key] is not None:
+        sums[key] = sums[key] + share
+    else:
+        rest = sums[key] if share is None else share
+        sums[key] = identity(rest) if type(rest) is Value else rest
 
 
-def _times(partial: Any, bar: Any) -> Any:
-    """partial · bar, without a node for a factor of 1."""
-    if type(partial) is float and partial == 1.0:
-        return bar
+def _present(sums: dict[Any, Any]) -> dict[Any, Any]:
+    """The sums, less those of which every share was left out."""
+    return {key: total for key, total in sums.items() if total is not None}
+
+
+def _share(node: Value, partial: Any, bar: Any) -> Any:
+    """partial · bar, without a node for a factor of 1; None if one is left out.
+
+    Where node selects, the factor would be 0 elsewhere, so there is a node for it.
+    """
+    if partial is None or bar is None:
+        return None
     if type(bar) is float and bar == 1.0:
         return partial
+    if type(partial) is float and partial == 1.0:
+        select = type(bar) is Value and node._row is not None and node._row.select
+        return identity(bar) if select else bar
     return partial * bar
 
 

@@ -338,27 +338,24 @@ class Value:
 def topological(*roots: Value, since: int = 0, whole: bool = False) -> list[Value]:
     """The computed Values that the roots depend on, operands before results.
 
-    That is the order in which they were made, since an operand is there before what is
-    computed from it; so the order in which adjoints are added is fixed as well, and with
-    it their last bit. The search has a list of what is to be looked at: no recursion, so
-    any depth will do. It does not enter what was made before `since`, nor (unless
-    `whole`) operands that a select left out.
+    That is the order in which they were made: an operand is there before what is
+    computed from it. So the order in which adjoints are added is fixed as well, and
+    with it their last bit. No recursion: any depth will do. The search does not enter
+    what was made before `since`, nor (unless `whole`) operands that a select left out.
 
     >>> x = Value(2.0)
     >>> [node.op for node in topological((x * x).sin())]
     ['mul', 'sin']
     """
-    found: list[Any] = [y for y in dict.fromkeys(roots) if y._row is not None]
-    found = [y for y in found if y._made >= since]
-    seen = set(found)
-    for node in found:  # which grows meanwhile
-        for arg in node.parents if node._row.select and not whole else node._args:
-            if type(arg) is Value and arg._row is not None and arg._made >= since:
-                if arg not in seen:
-                    seen.add(arg)
-                    found.append(arg)
-    found.sort(key=attrgetter("_made"))
-    return found
+    found: dict[Any, None] = {}
+    todo: list[Any] = list(roots)
+    for node in todo:  # which grows meanwhile
+        computed = type(node) is Value and node._row is not None
+        if computed and node._made >= since and node not in found:
+            found[node] = None
+            select = node._row.select and not whole
+            todo.extend(node.parents if select else node._args)
+    return sorted(found, key=attrgetter("_made"))
 
 
 def require_current(node: Value, operation: str) -> None:

@@ -206,26 +206,15 @@ class Share:
     def __add__(self, other: Any) -> Any:
         """The sum so far, self, and one more share."""
         if type(other) is not Share:
-            return _unless(self.absent, other, self.share + other)
+            return where(self.absent, other, self.share + other)
         if self.absent is other.absent:
             return Share(self.share + other.share, self.absent)
-        both = _unless(other.absent, self.share, self.share + other.share)
-        either = _unless(self.absent, other.share, both)
+        both = where(other.absent, self.share, self.share + other.share)
+        either = where(self.absent, other.share, both)
         return Share(either, mul(self.absent, other.absent))
 
     def __radd__(self, total: Any) -> Any:
-        return _unless(self.absent, total, total + self.share)
-
-
-def _unless(absent: Any, without: Any, total: Any) -> Any:
-    """The total, or what it is without a share that is absent.
-
-    What is so at the traced point comes last, as a sweep enters the last operand first:
-    at such points it meets all nodes in the order that an eager sweep does.
-    """
-    if absent._data != 0.0:
-        return where(equal(absent, 0.0), total, without)
-    return where(absent, without, total)
+        return where(self.absent, total, total + self.share)
 
 
 def replay(tape: Tape, xs: Sequence[Any]) -> list[Any]:
