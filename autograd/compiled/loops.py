@@ -34,7 +34,7 @@ from .lower import (
     _lower_chunk,
     _places,
 )
-from .matrices import Outer, Presence, Product, find
+from .matrices import Outer, Presence, Product, find, with_signs_inside
 from .rows import WIDTH
 from .tape import Operand
 
@@ -199,10 +199,11 @@ def looped(
     plan: Plan, shared: dict[int, int], next_shared: int, total: bool
 ) -> Looped | None:
     """The plan with loops for what is a matrix product, if anything is."""
+    new = 1 + max([*shared, *_slots(plan)], default=0)
+    plan = with_signs_inside(plan, shared, new)
     found = find(plan, shared, total)
     made = {step.slot: k for k, step in enumerate(plan.steps)}
-    last = max([*made, *shared, *_inputs(plan)], default=0)
-    layout = Layout(shared, made, next_shared, 1 + last)
+    layout = Layout(shared, made, next_shared, 1 + max([new, *made]))
     outers, masks = _outer_loops(found.outers, layout)
     layout.keep()
     loops = [
@@ -220,8 +221,9 @@ def looped(
     return result
 
 
-def _inputs(plan: Plan) -> Iterator[int]:
+def _slots(plan: Plan) -> Iterator[int]:
     for step in plan.steps:
+        yield step.slot
         yield from [x for x in step.args if type(x) is int]
     yield from [e.operand for e in plan.endings if type(e.operand) is int]
 
@@ -601,7 +603,7 @@ class _ProductWriter(_LoopWriter):
             for r in range(count):
                 sums = self._add(sums, None, r)
         else:
-            sums = self.loop(count, 1, sums, lambda r, xs: self._add(xs, r, 0))
+            sums = [*self.loop(count, 1, sums, lambda r, xs: self._add(xs, r, 0))]
         if work.none is not None:
             sums = self._add_last(sums, work.none)
         start = self.start(work.outputs)

@@ -126,14 +126,93 @@ class Line:
 
     def step(self, x: Operand, row: Primitive, uses: int) -> Operands:
         """The operands of x if that row made it and it is used so often, else none."""
-        step = self.made.get(x) if type(x) is int else None
-        if step is None or step.row is not row or self.uses.get(x) != uses:
+        step = self.made.get(x) if isinstance(x, int) else None
+        if step is None or step.row is not row or self.uses.get(step.slot) != uses:
             return ()
         return step.args
 
     def is_own(self, x: Operand) -> bool:
         """Whether x may be another number in each lane."""
         return type(x) is int and x not in self.shared
+
+
+# ---- signs that stand outside of products --------------------------------------------
+
+
+def with_signs_inside(plan: Plan, shared: Container[int], new: int) -> Plan:
+    """The plan with -(x·y) and z - x·y written as x·(-y) and z + x·(-y): the same bits.
+
+    So a row of products whose signs were taken out is a row of products again.
+
+    new    the first slot that is free for the numbers -y
+    """
+    signed = _only_signed(plan)
+    if not signed:
+        return plan
+    now: dict[Operand, Operand] = {}  # by slot: what stands for it
+    minus: dict[int, int] = {}  # by slot: where its negative is
+    steps: list[Step] = []
+    counts = [0]
+    for slot, row, given in plan.steps:
+        args = tuple([now.get(x, x) if type(x) is int else x for x in given])
+        if row is p.mul and slot in signed:
+            x, y = _negated_last(args, minus, shared)
+            if type(y) is int and y not in minus:
+                minus[y], new = new, new + 1
+                steps.append(Step(minus[y], p.neg, (y,)))
+            steps.append(Step(slot, p.mul, (x, minus[y] if type(y) is int else -y)))
+        elif row is p.sub and args[1] in signed and type(args[1]) is int:
+            steps.append(Step(slot, p.add, args))
+        elif row is p.neg and type(args[0]) is int and args[0] in signed:
+            now[slot] = args[0]
+        elif row is p.neg and type(args[0]) is int and args[0] in minus:
+            now[slot] = minus[args[0]]
+        else:
+            steps.append(Step(slot, row, args))
+            if row is p.neg and type(args[0]) is int:
+                minus[args[0]] = slot
+        counts.append(len(steps))
+    checks = [
+        check._replace(
+            after=counts[check.after],
+            guard=check.guard._replace(
+                slot=int(now.get(check.guard.slot, check.guard.slot))
+            ),
+        )
+        for check in plan.checks
+    ]
+    endings = [
+        e._replace(operand=now.get(e.operand, e.operand))
+        if type(e.operand) is int
+        else e
+        for e in plan.endings
+    ]
+    return plan._replace(steps=steps, checks=checks, endings=endings)
+
+
+def _only_signed(plan: Plan) -> set[int]:
+    """The products that are only negated or subtracted."""
+    signed = {step.slot for step in plan.steps if step.row is p.mul}
+    negated: set[Operand] = set()
+    for step in plan.steps:
+        first = step.args[:1] if step.row is p.sub else step.args
+        if step.row is p.neg or step.row is p.sub:
+            negated.update(x for x in step.args[-1:] if type(x) is int)
+        if step.row is not p.neg:
+            signed.difference_update(x for x in first if type(x) is int)
+    signed.difference_update(c.guard.slot for c in plan.checks)
+    signed.difference_update(e.operand for e in plan.endings if type(e.operand) is int)
+    return signed & {int(x) for x in negated}
+
+
+def _negated_last(
+    args: Operands, minus: Container[Operand], shared: Container[Operand]
+) -> Operands:
+    """The operands, with the one last whose negative is there or else is to be made."""
+    x, y = args
+    if y not in minus and (x in minus or y in shared and x not in shared):
+        return y, x
+    return x, y
 
 
 # ---- sums over the terms of a chain --------------------------------------------------
@@ -174,7 +253,7 @@ class _Chains:
             self._choice(step.slot, *step.args)
         elif step.row is p.dot and len(step.args) % 2 == 0:
             half = len(step.args) // 2
-            terms = [*zip(step.args, step.args[half:])]
+            terms: list[Operands] = [*zip(step.args, step.args[half:])]
             self.ends[step.slot] = Chain(step.slot, 0.0, terms, whole=True)
         chosen = step.args[1:] if step.row is p.where else step.args
         of_truths = step.row in OF_TRUTHS and all(map(self._is_truth, chosen))
@@ -235,8 +314,8 @@ class _Chains:
         return step is not None and step.row is p.mul and {*step.args} == both
 
     def _open(self, x: Operand, uses: int) -> Chain | None:
-        chain = self.ends.get(x) if type(x) is int else None
-        if chain is None or chain.whole or self.line.uses.get(x) != uses:
+        chain = self.ends.get(x) if isinstance(x, int) else None
+        if chain is None or chain.whole or self.line.uses.get(chain.slot) != uses:
             return None
         return chain
 
@@ -385,9 +464,10 @@ def _entry(line: Line, ending: Ending) -> _Entry | None:
         if type(other) is float and other == 0.0:
             x = one
     if choice := line.step(x, p.where, uses=1):
-        for term, zero, when in ((choice[1], choice[2], True), (*choice[:0:-1], False)):
+        condition, one, other = choice
+        for term, zero, when in ((one, other, True), (other, one, False)):
             if type(zero) is float and zero == 0.0:
-                x, present = term, Presence(choice[0], when)
+                x, present = term, Presence(condition, when)
     factors = line.step(x, p.mul, uses=1)
     if not factors or {*map(type, factors)} != {int}:
         return None

@@ -30,7 +30,7 @@ from llvmlite import binding, ir  # type: ignore[import-untyped]
 from .. import primitives as p
 from .blocks import BLOCK, driver
 from .kernels import sine_and_cosine_function, vector_function
-from .loops import Looped, LoopLanes, LoopTotal, looped, lower_looped
+from .loops import Looped, LoopLanes, LoopTarget, LoopTotal, looped, lower_looped
 from .lower import (
     LIBM,
     Check,
@@ -197,9 +197,10 @@ class Compiled:
         self.codes = []
         for plan, target, width in plans:
             new = partial(Writer, width, kernel, called, contract)
-            if isinstance(plan, Looped):
+            if isinstance(plan, Looped) and isinstance(target, LoopTarget):
                 code = lower_looped("lanes", plan, target, new, machine.is_wide())
             else:
+                assert isinstance(plan, Plan)
                 code = lower(plan, target, new)
             self.codes.append(code)
         for function, count in uses.items():
