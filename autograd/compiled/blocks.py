@@ -195,11 +195,28 @@ def _copy_flags(code: Code, flags: Any, failed: Any, at: Any, rest: Any) -> None
 
 
 def _reduce(code: Code, out: Any, outputs: Any, block: Any, sums: Any) -> None:
-    """Add up the lanes of each output's vector, neighbours first."""
-    row = code.b.mul(block, outputs)
-    with code.loop(whole(0), outputs) as i:
-        x = code.item(out, i, LANES)
-        parts = [code.b.extract_element(x, ir.Constant(I32, k)) for k in range(WIDTH)]
+    """Add up the lanes of each output's vector, neighbours first, eight at a time."""
+    b = code.b
+    to = code.at(sums, b.mul(block, outputs))
+    many = b.and_(outputs, whole(-WIDTH))
+    with code.loop(whole(0), many, WIDTH) as i:
+        parts = [code.item(out, b.add(i, whole(k)), LANES) for k in range(WIDTH)]
         while len(parts) > 1:
-            parts = [code.b.fadd(*pair) for pair in zip(parts[::2], parts[1::2])]
-        code.store(parts[0], code.at(sums, code.b.add(row, i)))
+            parts = [_neighbours(b, *pair) for pair in zip(parts[::2], parts[1::2])]
+        code.store(parts[0], code.at(to, i))
+    with code.loop(many, outputs) as i:
+        x = code.item(out, i, LANES)
+        parts = [b.extract_element(x, ir.Constant(I32, k)) for k in range(WIDTH)]
+        while len(parts) > 1:
+            parts = [b.fadd(*pair) for pair in zip(parts[::2], parts[1::2])]
+        code.store(parts[0], code.at(to, i))
+
+
+def _neighbours(b: Any, x: Any, y: Any) -> Any:
+    """The sums of neighbours in x, then those in y."""
+    kind = ir.VectorType(I32, WIDTH)
+    even, odd = [
+        b.shuffle_vector(x, y, ir.Constant(kind, list(range(start, 2 * WIDTH, 2))))
+        for start in (0, 1)
+    ]
+    return b.fadd(even, odd)
