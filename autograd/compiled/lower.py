@@ -67,6 +67,7 @@ class Writer:
         self.declared: set[str] = set()
         self.broadcast: dict[int, str] = {}
         self.constants: dict[str, str] = {}
+        self.truths: dict[str, str] = {}  # what comparisons were before being numbers
         self.pairs: dict[str, dict[Primitive, str]] = {}
         self.count = 0
 
@@ -195,7 +196,10 @@ def _op(name: str) -> Formula:
 
 def _comparison(how: str) -> Formula:
     def formula(w: Writer, x: str, y: str) -> str:
-        return w.select(w.compare(how, x, y), w.constant(1.0), w.constant(0.0))
+        truth = w.compare(how, x, y)
+        z = w.select(truth, w.constant(1.0), w.constant(0.0))
+        w.truths[z] = truth
+        return z
 
     return formula
 
@@ -221,7 +225,8 @@ def _clip(w: Writer, x: str, lo: str, hi: str) -> str:
 
 
 def _where(w: Writer, condition: str, x: str, y: str) -> str:
-    return w.select(w.compare("une", condition, w.constant(0.0)), x, y)
+    truth = w.truths.get(condition) or w.compare("une", condition, w.constant(0.0))
+    return w.select(truth, x, y)
 
 
 def _sign(w: Writer, x: str) -> str:

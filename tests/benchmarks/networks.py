@@ -138,18 +138,25 @@ def c_figures(samples: int) -> list[Figure]:
         value, gradient = step(weights, xs, ys)
         np.testing.assert_allclose(theirs, [value, *gradient], rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(theirs, sums[0] / n, rtol=1e-9, atol=1e-12)
-        calls = code, lambda: step(weights, xs, ys), reference
-        ready, whole, c = [], [], []
+        calls = (
+            code, lambda: step(given, xs, ys), lambda: step(weights, xs, ys), reference
+        )  # fmt: skip
+        step(given, xs, ys)
+        ready, arrays, lists, c = [], [], [], []
         for _ in range(samples + 3):
             times = [seconds(lambda f=f: [f() for _ in range(CALLS)]) for f in calls]
-            for found, time in zip((ready, whole, c), times):
+            for found, time in zip((ready, arrays, lists, c), times):
                 found.append(1e6 * time / CALLS)
     what = "MLP(2,16,16,1), 100 points"
-    ready, whole, c = ready[3:], whole[3:], c[3:]
-    print(f"{what}: C {np.median(c):.1f} µs, ready code {np.median(ready):.1f} µs")
+    medians = [f"{np.median(found[3:]):.1f} µs" for found in (c, ready, arrays, lists)]
+    print(f"{what}: C {{}}, ready code {{}}, calls {{}} and {{}}".format(*medians))
     return [
-        Figure(f"{what}: ready code over C", quotients(ready, c), "x", "at most", 2.0),
-        Figure(f"{what}: whole call over C", quotients(whole, c), "x", "at most", 2.0),
+        Figure(f"{what}: {name} over C", quotients(found, c)[3:], "x", "at most", 2.0)
+        for name, found in (
+            ("ready code", ready),
+            ("whole call, arrays", arrays),
+            ("whole call, lists", lists),
+        )
     ]
 
 
