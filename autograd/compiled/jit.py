@@ -497,6 +497,10 @@ class Row(Primitive):
     def __reduce__(self) -> Any:
         return _row, (self._tree, self._path)
 
+    def inside(self, xs: Sequence[Any]) -> Any:
+        """The result as the rows compute it, for who looks inside a call on Values."""
+        return replay(self._path.long, xs)[0]
+
     def _value(self, *xs: float) -> float:
         """The value at any point, which may lie on another path."""
         ys, failed = self._path.scalar(xs)

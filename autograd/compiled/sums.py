@@ -122,7 +122,8 @@ class Total(Primitive):
     """One output summed over a batch, as a primitive of the shared inputs."""
 
     def __init__(self, sums: Sums, j: int, known: float | None = None) -> None:
-        name = f"sum_{sums.tree.owner.__name__}"
+        order = "".join(f"D{i + 1}_" for i in (*sums.chain, j)[1:])  # D1_: by the first
+        name = f"{order}sum_{sums.tree.owner.__name__}"
         latex = rf"\operatorname{{{{{name}}}}}\left({{all}}\right)"
         super().__init__(name, self._value, self._rule, latex=latex)
         self.variadic, self.arity = True, 0
@@ -136,6 +137,9 @@ class Total(Primitive):
     def value(self, *xs: float) -> float:
         known, self._known = self._known, None
         return self._value(*xs) if known is None else known
+
+    def inside(self, xs: Sequence[Any]) -> None:
+        """Nothing: its lanes are too many to be looked at."""
 
     def _value(self, *xs: float) -> float:
         return self._sums.at(xs)[self._j]

@@ -23,6 +23,7 @@ from math import isfinite, sqrt
 from typing import Any, Final
 
 from ..value import Value, require_current, topological
+from .inside import is_closed, opened
 from .latex import clean
 from .render import embeddable, render
 
@@ -40,7 +41,9 @@ ARITHMETIC: Final = frozenset({"add", "sub", "mul", "div", "neg", "pow", "mod"})
 PENALTY: Final = "penalty on parameters"  # a frame that no label can name
 
 FONT: Final = "Helvetica"  # alone: Graphviz without Pango knows its widths
-FILLS: Final = {"param": "#e3f4e8", "input": "#fff2d0", "op": "#e8ebf6"}
+FILLS: Final = {
+    "param": "#e3f4e8", "input": "#fff2d0", "op": "#e8ebf6", "call": "#efe2f7",
+}  # fmt: skip
 COLOURS: Final = {
     "plus": "#2b7bba", "minus": "#cb4248", "nan": "#b35900", "grey": "#7d8590",
 }  # fmt: skip
@@ -86,7 +89,7 @@ class Drawing:
         return embeddable(svg, self.dot, self.title, self.description)
 
 
-def draw(y: Any) -> Drawing:
+def draw(y: Any, inside: bool = False) -> Drawing:
     """The picture of how y, a Value or several in a list, was computed.
 
     Each Value has a card; a network of more than 120 Values has one for each neuron.
@@ -96,6 +99,9 @@ def draw(y: Any) -> Drawing:
     >>> picture = draw((x**2).sin().exp())
     >>> picture.description
     'A graph of 4 Values, from operands on the left to results on the right. ...'
+
+    A call of a compiled function is one card; with inside=True it is a frame, in which
+    its operations have their cards, at these numbers and with their adjoints.
 
     Anything else is drawn by its own method `_draw_`, which returns a drawing; without
     one it raises TypeError. Above 2000 Values, and where a leaf was assigned since the
@@ -115,7 +121,11 @@ def draw(y: Any) -> Drawing:
         if not isinstance(root, Value):
             raise _no_value(f"y[{i}]", root)
     _require_drawable(roots)
-    return _drawing(roots)
+    if not inside:
+        return _drawing(roots, {})
+    shown = opened(roots, "draw")
+    _require_drawable(shown.roots)
+    return _drawing(shown.roots, shown.calls)
 
 
 def value_svg(y: Value) -> str | None:
@@ -262,9 +272,10 @@ class Picture:
     collapsed: bool
 
 
-def _drawing(roots: list[Value]) -> Drawing:
+def _drawing(roots: list[Value], calls: dict[Value, str]) -> Drawing:
+    """The drawing; `calls` names the frame of what is inside compiled calls."""
     values = _values(roots)
-    home = _neurons(values)
+    home = _neurons(values) | calls
     collapsed = len(values) > CROWDED and any(map(_layer, home.values()))
     picture = _collapsed(values, home) if collapsed else _detailed(values, home)
     names = [clean(root.label or root.op or "a leaf", 40) for root in roots]
@@ -328,13 +339,19 @@ def _arrow(
 
 
 def _card(node: Value, group: str) -> Card:
-    kind = "op" if node.args else "param" if _is_parameter(node) else "input"
+    kind = _kind(node)
     note = _operation(node) if node.args else kind
     label = node.label or ""
     if group and kind == "param":
         label = label.removeprefix(group + ".")
     grads = [node.grad] if node.reached else []
     return Card(label, note, kind, group, [node.data], grads, _card_tip(node))
+
+
+def _kind(node: Value) -> str:
+    if node.args:
+        return "call" if is_closed(node) else "op"
+    return "param" if _is_parameter(node) else "input"
 
 
 def _operation(node: Value) -> str:

@@ -18,6 +18,7 @@ from math import inf, isnan
 from typing import Final
 
 from ..value import Value, require_current, topological
+from .inside import opened
 from .latex import (
     LATEX,
     MOST_OPERANDS,
@@ -66,7 +67,7 @@ class Sensitivity:
         return self.derivative - sum(path.product for path in self.paths)
 
 
-def explain(y: Value) -> Explanation:
+def explain(y: Value, inside: bool = False) -> Explanation:
     """Take one computed Value apart: variables, local derivatives, the chain rule.
 
     >>> x = Value(1.5, label="x")
@@ -80,6 +81,9 @@ def explain(y: Value) -> Explanation:
             = (-0.62817362) · 3
             = -1.8845209
 
+    A call of a compiled function is one variable; with inside=True there is one for
+    each of its operations.
+
     Raises TypeError unless y is a Value, ValueError if a leaf was assigned since.
     """
     if not isinstance(y, Value):
@@ -87,7 +91,7 @@ def explain(y: Value) -> Explanation:
             f"explain: y must be a Value, but is {y!r} ({type(y).__name__}); compute "
             "it from Values, as in x = Value(1.5); explain(x.sin())"
         )
-    return Explanation(y)
+    return Explanation(opened([y], "explain").roots[0] if inside else y)
 
 
 class Explanation(Told):

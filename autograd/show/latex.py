@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ..primitives import Primitive, where
-from ..value import Value
+from ..value import Value, topological
 
 SUM, PRODUCT, SIGN, POWER, ATOM, NAME = range(6)  # how tightly a formula holds together
 Formula = tuple[str, int]
 Names = Mapping[Value, str]
 
 MOST_OPERANDS: Final = 8  # of a row with any number of them, before the rest is counted
+MOST_OPERATIONS: Final = 16  # of a formula, before its number is given instead
 SUPERSCRIPTS: Final = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 # Rows that are written between, before or around their operands: the template, how
@@ -161,7 +162,8 @@ def partial_formulas(
 ) -> list[str | None]:
     """∂node/∂operand in symbols, for each operand that the node depends on, else None.
 
-    The row's own rule runs on Values with the operands' names.
+    The row's own rule runs on Values with the operands' names. What comes out may be
+    longer than anyone reads, for a compiled function: then its number is given.
 
     >>> v = Value(2.0); u = v.sin()
     >>> partial_formulas(u, {v: "v", u: "u"})
@@ -180,9 +182,17 @@ def partial_formulas(
     if node._data != node._data:  # outside the domain there is no formula
         return [None if d is None else style.number(d) for d in node._partials]
     return [
-        None if recorded is None else _write(partial, labels, style)[0]
+        None
+        if recorded is None
+        else style.number(recorded)
+        if _is_long(partial)
+        else _write(partial, labels, style)[0]
         for recorded, partial in zip(node._partials, found)
     ]
+
+
+def _is_long(x: Any) -> bool:
+    return type(x) is Value and len(topological(x)) > MOST_OPERATIONS
 
 
 def _write(x: Any, names: Names, style: Style) -> Formula:

@@ -21,6 +21,7 @@ from typing import Any, Final
 from ..primitives import Primitive, polygamma
 from ..value import Value, require_current, topological
 from .explain import adjoints, aligned, input_values, table_safe, variable_names
+from .inside import is_closed, opened
 from .latex import LATEX, PLAIN, Told, row_formula
 
 MOST_ROWS: Final = 12
@@ -105,7 +106,8 @@ def rounding_error(y: Value, inputs: float = 0.0) -> RoundingBound:
     (where, maximum, floor, an `if`) would fall differently for exact numbers.
 
     Raises TypeError unless y is a Value; ValueError if a number in its graph is not
-    finite, a leaf was assigned since, or inputs is negative.
+    finite, a leaf was assigned since, inputs is negative, or y depends on the sum over
+    a batch by `vmap`, whose operations are not recorded one by one.
     """
     if not isinstance(y, Value):
         raise TypeError(
@@ -117,7 +119,7 @@ def rounding_error(y: Value, inputs: float = 0.0) -> RoundingBound:
             f"rounding_error: inputs must be 0 or more units in the last place, but is "
             f"{inputs!r}; pass 0.5 for numbers rounded once"
         )
-    return RoundingBound(y, inputs)
+    return RoundingBound(opened([y], "rounding_error").roots[0], inputs)
 
 
 class RoundingBound(Told):
@@ -139,6 +141,7 @@ class RoundingBound(Told):
         for node in order:
             require_current(node, "rounding_error")
         self._names = variable_names(y, order, leaves)
+        _require_open(order, self._names)
         _require_finite([*leaves, *order], self._names, "the value", _value)
         bars = adjoints(y, order)
         _require_finite(order, self._names, "the adjoint", lambda node: bars[node])
@@ -310,6 +313,16 @@ def _places(count: float, size: float) -> float:
 
 def _value(node: Value) -> float:
     return node._data
+
+
+def _require_open(order: Iterable[Value], names: dict[Value, str]) -> None:
+    for node in order:
+        if is_closed(node):
+            raise ValueError(
+                f"rounding_error: every operation must be known, but {names[node]!r}, "
+                f"the result of {node.op!r}, sums over a batch what is not recorded; "
+                "call the function on a few points, one by one"
+            )
 
 
 def _require_finite(

@@ -23,6 +23,7 @@ from typing import Final
 
 from ..value import Value, require_current, topological
 from .explain import Step
+from .inside import opened
 from .latex import PLAIN, Told, clean
 
 Found = tuple[str, Value, str]  # (kind, node, sentence) of what becomes a Cause
@@ -129,7 +130,8 @@ def why(y: Value, x: Value) -> Diagnosis:
        remedy: a smaller learning rate or initial bias keeps relus alive; ...
     For source lines compute y inside "with record_lines():"
 
-    Tiny is below 1e-6 in magnitude, huge above 1e6. Raises TypeError unless both are
+    Tiny is below 1e-6 in magnitude, huge above 1e6. What happens inside the call of a
+    compiled function is looked at, too. Raises TypeError unless both are
     Values, ValueError if a leaf was assigned since.
     """
     for name, value in ("y", y), ("x", x):
@@ -139,7 +141,7 @@ def why(y: Value, x: Value) -> Diagnosis:
                 f"({type(value).__name__}); pass the Value itself, as in "
                 "x = Value(1.5); why(x.sin(), x) (a plain number depends on nothing)"
             )
-    return Diagnosis(y, x)
+    return Diagnosis(*opened([y, x], "why").roots)
 
 
 class Diagnosis(Told):
