@@ -586,7 +586,7 @@ def test_dropped_function_is_freed_with_its_code() -> None:
 
 
 @pytest.mark.skipif(
-    importlib.util.find_spec("_testcapi") is None or sys.version_info >= (3, 13),
+    importlib.util.find_spec("_testcapi") is None or sys.version_info >= (3, 12),
     reason="no _testcapi, or a Python that fails itself where an allocation does",
 )
 def test_failed_allocations_are_errors_or_go_unnoticed() -> None:
