@@ -195,7 +195,7 @@ class Value:
         """The time of a leaf's last assignment, kept where others have partials."""
         if self._row is not None:
             return 0
-        (time,) = self._partials or (1,)
+        (time,) = self._partials or (0,)
         return time or 0
 
     # ---- the sweep -------------------------------------------------------------------
@@ -634,15 +634,15 @@ def _new_leaf(data: float, label: str | None, grad: float | None) -> Value:
 def _flat(root: Value) -> tuple[list[Value], list[Record]]:
     """The leaves under root, and one record per computed Value, operands by index.
 
-    In between, the index of a leaf says that it was assigned at that time.
+    In between, the index of a leaf says that it was assigned at that time, if that made
+    what stands before it stale.
     """
     order = topological(root, whole=True)
-    leaves = {
-        arg: None
-        for node in order
-        for arg in node._args
-        if type(arg) is Value and arg._row is None
-    }
+    leaves: dict[Any, int] = {}  # with the time of the first use
+    for node in order:
+        for arg in node._args:
+            if type(arg) is Value and arg._row is None:
+                leaves.setdefault(arg, node._made)
     index = {node: i for i, node in enumerate([*leaves, *order])}
     records = [
         (
@@ -658,7 +658,9 @@ def _flat(root: Value) -> tuple[list[Value], list[Record]]:
         )
         for node in order
     ]
-    assigned = [(x._assigned, (index[x],)) for x in leaves if x._assigned]
+    assigned = [
+        (x._assigned, (index[x],)) for x, used in leaves.items() if x._assigned > used
+    ]
     both = sorted([*records, *assigned], key=itemgetter(0))
     return list(leaves), [record for _, record in both]
 

@@ -809,6 +809,16 @@ def test_copied_graph_stays_stale_or_current(copier: Copier) -> None:
         engine.require_current(stale, "test")
 
 
+@both_copiers
+def test_copies_of_current_graphs_that_share_a_leaf_stay_current(
+    copier: Copier,
+) -> None:
+    x = Value(2.0, label="x")
+    x.data = 3.0
+    for y in copier([x * x, x + 1.0]):
+        engine.require_current(y, "test")
+
+
 def test_assigning_a_gradient_does_not_make_a_graph_stale() -> None:
     x = Value(2.0)
     y = x * x
