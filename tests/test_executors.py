@@ -9,7 +9,7 @@ from multiprocessing import get_context
 import pytest
 
 from autograd import exp, grad, sin, value_and_grad
-from autograd.compiled import pieces
+from autograd.compiled import calls
 from autograd.compiled.batch import vmap
 
 np = pytest.importorskip("numpy")
@@ -42,13 +42,16 @@ def check(pool):
 
 
 def test_threads_of_its_own_give_the_same_bits(monkeypatch):
-    f = vmap(BOTH, in_axes=(None, 0))
-    total = vmap(BOTH, in_axes=(None, 0), reduce="sum")
-    monkeypatch.setattr(pieces, "WORTH_A_THREAD", 10**12)
-    alone, alone_total = f(0.7, POINTS), total(0.7, POINTS)
-    monkeypatch.setattr(pieces, "WORTH_A_THREAD", 1)
-    monkeypatch.setattr(pieces, "_processors", lambda: 3)
-    several, several_total = f(0.7, POINTS), total(0.7, POINTS)
+    def both():
+        f = vmap(BOTH, in_axes=(None, 0))
+        total = vmap(BOTH, in_axes=(None, 0), reduce="sum")
+        return f(0.7, POINTS), total(0.7, POINTS)
+
+    monkeypatch.setattr(calls, "WORTH_A_THREAD", 10**12)
+    alone, alone_total = both()
+    monkeypatch.setattr(calls, "WORTH_A_THREAD", 1)
+    monkeypatch.setattr(calls, "_processors", lambda: 3)
+    several, several_total = both()
     assert several[0].tobytes() == alone[0].tobytes()
     assert several[1][1].tobytes() == alone[1][1].tobytes()
     assert several_total == alone_total

@@ -9,6 +9,7 @@ of it where C was not built.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from math import prod
 from types import BuiltinFunctionType, FunctionType, NoneType
@@ -16,6 +17,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from ..accelerator import in_c, load, python_twins
 from ..value import Value, _node, watchers
+from .source import Source
 from .structure import NUMBER, Array, Entries, Form, Items, Static
 from .tape import Executable
 
@@ -26,7 +28,9 @@ Group = tuple[int, int, bool]  # a slot, how many columns, whether it is one, an
 OFTEN: Final = 100  # calls after which machine code is worth its compilation
 SLOW: Final = 5000  # instructions after which other threads should get their turn
 PATIENCE: Final = 2**17  # the same in a batch, instructions times lanes
-WORTH_A_THREAD: Final = 2**20  # instructions times lanes: some 300 µs of machine code
+WORTH_A_THREAD: Final = 2**25  # instructions times lanes: some 2 ms of machine code
+ALL_LANES: Final = 2**62
+BLOCK: Final = 1024  # lanes that are summed together; batches are cut between blocks
 KINDS: Final = (
     "number", "numbers", "static", "list", "tuple", "named", "dict", "array", "rows",
     "lanes",
@@ -113,8 +117,35 @@ def mapped(
     work = max(len(tape.code), 1)
     return extension.Mapped(
         way, addresses, sizes, takes, gives, dense, closed, reduce == "mean",
-        -(-2 * WORTH_A_THREAD // work), -(-PATIENCE // work),
+        _lanes_for_two(way), -(-PATIENCE // work),
     )  # fmt: skip
+
+
+def threads_for(way: Any, n: int) -> int:
+    """How many threads a batch of n lanes is worth, which is cut between blocks.
+
+    Only machine code runs without the interpreter's lock; generated Python would wait
+    for it most of the time.
+    """
+    if isinstance(way.executable, Source):
+        return 1
+    most = min(n * len(way.tape.code) // WORTH_A_THREAD, -(-n // BLOCK))
+    return min(most, _processors()) if most > 1 else 1
+
+
+def _lanes_for_two(way: Any) -> int:
+    """The lanes from which on a batch is worth two threads."""
+    if _processors() < 2:
+        return ALL_LANES
+    work = max(len(way.tape.code), 1)
+    return max(-(-2 * WORTH_A_THREAD // work), BLOCK + 1)
+
+
+def _processors() -> int:
+    """How many this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _rows(form: Form, arrays: bool) -> Iterator[Step | None]:

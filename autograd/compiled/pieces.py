@@ -6,7 +6,6 @@ the bits of a result do not depend on where it was computed.
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -14,10 +13,9 @@ from functools import lru_cache
 from typing import Any, Final
 
 from .branches import Turns, Way
-from .calls import WORTH_A_THREAD
+from .calls import BLOCK, threads_for
 from .columns import Column
 from .jit import executable
-from .source import Source
 from .tape import Tape
 
 try:
@@ -25,31 +23,18 @@ try:
 except ImportError:  # lists will do
     np = None  # type: ignore[assignment]
 
-BLOCK: Final = 1024  # lanes that are summed together; cuts are made between blocks
 MOST_PIECES: Final = 64  # that a batch is cut into for an executor
 
 
 def in_threads(work: Callable[[int, int], Any], way: Way, n: int) -> list[Any]:
-    """work(start, stop) for the parts of a batch, in threads if each has enough to do.
-
-    Only machine code runs without the interpreter's lock; generated Python would wait
-    for it most of the time.
-    """
-    most = n * len(way.tape.code) // WORTH_A_THREAD
-    threads = min(most, _processors()) if most > 1 else 1
-    if threads < 2 or isinstance(way.executable, Source):
+    """work(start, stop) for the parts of a batch, in threads if that is worth it."""
+    threads = threads_for(way, n)
+    if threads < 2:
         return [work(0, n)]
     step = -(-n // (threads * BLOCK)) * BLOCK
     starts = range(0, n, step)
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(work, starts, [min(i + step, n) for i in starts]))
-
-
-def _processors() -> int:
-    """How many this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def no_guards(n: int) -> Any:

@@ -14,9 +14,10 @@ from typing import Any
 from ..primitives import Primitive
 from ..value import Value
 from .branches import Branches, Turns, Way, turns_of, way_of
+from .calls import BLOCK
 from .columns import Column, point
 from .jit import Path, Tree, _numbers, _Shares, executable, joined, shortened
-from .pieces import BLOCK, by_guard, cut, in_threads, loaded, mapped, no_guards
+from .pieces import by_guard, cut, in_threads, loaded, mapped, no_guards
 from .source import combine
 from .structure import NUMBER
 from .tape import Tape
