@@ -12,13 +12,11 @@ documentation writes it; where there are two ways, both are there.
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from engines import timed
+from engines import serve
 from programs import spiked_rosenbrock
 
 POINTS, INPUTS = 100_000, 10
@@ -104,11 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("engine", choices=ENGINES)
     parser.add_argument("--collector", choices=("on", "off"), default="on")
-    tasks = ENGINES[parser.parse_args().engine]()
-    for line in sys.stdin:
-        name, *seconds = json.loads(line)
-        task = tasks[name]
-        print(json.dumps(timed(task, *seconds) if seconds else task()), flush=True)
+    serve(ENGINES[parser.parse_args().engine]())
 
 
 if __name__ == "__main__":

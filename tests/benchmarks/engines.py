@@ -344,13 +344,12 @@ ENGINES: dict[str, Callable[[], dict[str, Task]]] = {
 # ---- the process ---------------------------------------------------------------------
 
 
-def serve(engine: str) -> None:
+def serve(tasks: dict[str, Task]) -> None:
     """Answer each line of stdin, which is the JSON of [task] or [task, seconds].
 
     Without seconds the answer is the task's own, such as a gradient; with them, the
     mean seconds of one run over at least that long.
     """
-    tasks = ENGINES[engine]()
     for line in sys.stdin:
         name, *seconds = json.loads(line)
         print(json.dumps(timed(tasks[name], *seconds) if seconds else tasks[name]()))
@@ -380,7 +379,7 @@ def main() -> None:
         gc.disable()
     sys.setrecursionlimit(100_000)
     threading.stack_size(256 * 1024 * 1024)
-    thread = threading.Thread(target=serve, args=(options.engine,))
+    thread = threading.Thread(target=lambda: serve(ENGINES[options.engine]()))
     thread.start()
     thread.join()
 

@@ -11,14 +11,12 @@ it has them; autograd runs the loss of one point, mapped over the batch.
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import programs
-from engines import timed
+from engines import serve
 
 BATCH, WIDTHS = 128, (64, 32, 10)
 
@@ -219,11 +217,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("engine", choices=ENGINES)
     parser.add_argument("--collector", choices=("on", "off"), default="on")
-    tasks = ENGINES[parser.parse_args().engine]()
-    for line in sys.stdin:
-        name, *seconds = json.loads(line)
-        task = tasks[name]
-        print(json.dumps(timed(task, *seconds) if seconds else task()), flush=True)
+    serve(ENGINES[parser.parse_args().engine]())
 
 
 if __name__ == "__main__":
