@@ -262,7 +262,7 @@ class _Sweeps:
         return dots
 
     def dead_ends(self) -> Iterator[tuple[Value, int]]:
-        """(node, operand) wherever a path from y towards x meets a slope of 0.
+        """(node, operand) wherever a path from y towards x meets a slope of 0, y first.
 
         Relus that are off are passed: those behind them have to be on as well.
         """
@@ -271,7 +271,7 @@ class _Sweeps:
             if node in reached:
                 passed = node._args if node.op == "relu" else node.parents
                 reached.update(arg for arg in passed if type(arg) is Value)
-        for node in self.whole:
+        for node in reversed(self.whole):
             if node is self.x or node not in reached:
                 continue
             for i, (arg, partial) in enumerate(zip(node._args, node._partials)):
@@ -489,8 +489,8 @@ def _bad_shares(run: _Sweeps, known: list[Cause]) -> list[Cause]:
 def _dead_ends(run: _Sweeps) -> list[Cause]:
     bent = {node for node, gap, _ in _gaps(run) if gap == 0.0 and node.op in BENT}
     found = [_dead_end(*end) for end in run.dead_ends() if end[0] not in bent]
-    found.sort(key=lambda cause: _UNLIKELY.get(cause[0], 0))
-    return _grouped(found)
+    found.sort(key=lambda cause: -_UNLIKELY.get(cause[0], 0))
+    return _grouped(found)[::-1]  # from x on, each by its place nearest to y
 
 
 _UNLIKELY: Final = {"left out": 1, "condition": 2}  # rules select as well, and rightly
