@@ -1596,7 +1596,9 @@ static int is_one(PyObject *x) { return PyFloat_CheckExact(x) && PyFloat_AsDoubl
 static PyObject *share_of(Node *node, PyObject *partial, PyObject *bar)
 {
     PyObject *same = partial;
-    if (partial != Py_None && !is_one(bar)) {
+    if (bar == Py_None)
+        same = bar;
+    else if (partial != Py_None && !is_one(bar)) {
         if (!is_one(partial))
             return PyNumber_Multiply(partial, bar);
         if (is_value(bar) && !is_leaf(node) && row_of(node)->select)
@@ -1651,17 +1653,33 @@ static PyObject *partial_at(Node *node, PyObject *partials, uint32_t i)
     return partials ? PySequence_GetItem(partials, i) : partial_of(&node->edges[i]);
 }
 
+/* Whether no share ever goes to that operand: see `_never` in transforms.py. */
+static int never(Node *node, uint32_t i)
+{
+    PyObject *fixed;
+    int is_zero;
+    if (is_leaf(node) || !row_of(node)->select)
+        return 0;
+    if (!(fixed = PyObject_GetAttrString((PyObject *)row_of(node), "fixed")))
+        return -1;
+    is_zero = PyTuple_Check(fixed) && (Py_ssize_t)i < PyTuple_Size(fixed) &&
+              PyFloat_CheckExact(PyTuple_GetItem(fixed, i)) &&
+              PyFloat_AsDouble(PyTuple_GetItem(fixed, i)) == 0.0;
+    Py_DECREF(fixed);
+    return is_zero;
+}
+
 static int hand_down(Node *node, PyObject *bar, PyObject *partials, PyObject *bars,
                      PyObject *depends)
 {
     for (uint32_t i = 0; i < node->count; i++) {
         PyObject *arg = node->edges[i].operand, *partial, *share;
         int wanted = is_value(arg) ? PyDict_Contains(depends, arg) : 0, failed;
-        if (wanted <= 0) {
-            if (wanted < 0)
-                return -1;
+        int unused = wanted > 0 ? never(node, i) : 0;
+        if (wanted < 0 || unused < 0)
+            return -1;
+        if (!wanted || unused)
             continue;
-        }
         partial = partial_at(node, partials, i);
         if (!partial)
             return -1;
@@ -1686,15 +1704,14 @@ static PyObject *reverse(PyObject *Py_UNUSED(module), PyObject *given)
     for (Py_ssize_t i = PyList_Size(order); i-- > 0;) {
         PyObject *node = PyList_GetItem(order, i), *bar, *partials = NULL;
         int failed = 0, is_live;
-        if (!node || !is_value(node) || !(bar = PyDict_GetItemWithError(bars, node)) ||
-            bar == Py_None) {
+        if (!node || !is_value(node) || !(bar = PyDict_GetItemWithError(bars, node))) {
             if (PyErr_Occurred())
                 return NULL;
             continue;
         }
         Py_INCREF(node);
         Py_INCREF(bar);
-        is_live = PyDict_Contains(live, node);
+        is_live = bar != Py_None ? PyDict_Contains(live, node) : 0;
         if (is_live > 0)
             partials = PyObject_CallFunctionObjArgs(partials_of, node, NULL);
         failed = is_live < 0 || (is_live && !partials) ||
@@ -1723,9 +1740,11 @@ static PyObject *mark(PyObject *Py_UNUSED(module), PyObject *given)
             continue;
         for (uint32_t i = 0; i < node->count; i++) {
             PyObject *parent = node->edges[i].operand;
-            if (left_out(&node->edges[i]))
+            if (!is_value(parent))
                 continue;
             needed = needed || PyDict_Contains(depends, parent) > 0;
+            if (left_out(&node->edges[i]))
+                continue;
             alive = alive || ((Node *)parent)->made < since ||
                     PyDict_Contains(live, parent) > 0;
         }

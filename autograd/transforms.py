@@ -202,7 +202,7 @@ class _Recording:
     def adjoints(self, ys: Sequence[Any], y_bars: Sequence[Any]) -> dict[Any, Any]:
         """The adjoint of every node that the reverse sweep reaches."""
         bars: dict[Any, Any] = {}
-        order = self._order(ys)
+        order = self._order(ys, whole=self._whole)
         for y, y_bar in zip(ys, y_bars):
             if type(y) is Value:
                 _accumulate(bars, y, y_bar)
@@ -217,7 +217,7 @@ class _Recording:
     def push(self, ys: Sequence[Any], x_dots: Sequence[Any]) -> list[Any]:
         """Forward sweep: the tangent of each result, given those of the inputs."""
         dots: dict[Any, Any] = dict(zip(self.fresh, x_dots))
-        order = self._order(ys)
+        order = self._order(ys, whole=False)
         for node in order:
             for arg, partial in zip(node._args, self._partials(node)):
                 if type(arg) is Value and arg in self._depends:
@@ -228,18 +228,27 @@ class _Recording:
             watcher.see_tangents(dots, order)
         return [self.result(dots.get(y, 0.0)) if type(y) is Value else 0.0 for y in ys]
 
-    def _order(self, ys: Sequence[Any]) -> list[Value]:
+    def _order(self, ys: Sequence[Any], whole: bool) -> list[Value]:
         """What these results are made of and depends on the inputs, operands first."""
-        if len(ys) == 1 and ys[0] is self.out:
+        if len(ys) == 1 and ys[0] is self.out and whole is self._whole:
             return list(self._depends)  # `_follow` has met them in that order
         roots = [y for y in ys if type(y) is Value]
-        order = topological(*roots, since=self.since)
+        order = topological(*roots, since=self.since, whole=whole)
         return [node for node in order if node in self._depends]
 
     def _follow(self) -> None:
-        """Mark what depends on the inputs, and what on Values from outside (live)."""
-        order = topological(*_values(self.out), since=self.since)
-        _mark(order, self._depends, self._live, self.since)
+        """Mark what depends on the inputs, and what on Values from outside (live).
+
+        Where there are such, a sweep leaves a graph, and visits what a select left out
+        as well: then that graph has the same order whatever was selected.
+        """
+        ys = [*_values(self.out)]
+        _mark(topological(*ys, since=self.since), self._depends, self._live, self.since)
+        self._whole = bool(self._live)
+        if self._whole:
+            self._depends = dict.fromkeys(self.fresh, True)
+            order = topological(*ys, since=self.since, whole=True)
+            _mark(order, self._depends, self._live, self.since)
 
     def _is_live(self, x: Any) -> bool:
         return type(x) is Value and (x._made < self.since or x in self._live)
@@ -253,7 +262,10 @@ class _Recording:
             require_current(node, self.operation)
             found = node._row.derivatives(
                 *map(self.lower, (node, *node._args)),
-                wanted=[arg in self._depends for arg in node._args],
+                wanted=[
+                    recorded is not None and arg in self._depends
+                    for recorded, arg in zip(node._partials, node._args)
+                ],
             )
             partials = [
                 None if recorded is None else self._settled(partial)
@@ -312,10 +324,13 @@ class _Recording:
 def _mark(
     order: list[Value], depends: dict[Any, bool], live: dict[Any, bool], since: int
 ) -> None:
-    """Add what has a parent in depends to depends; likewise live, or made before."""
+    """Add what has an operand in depends to depends.
+
+    Likewise live, for what has a parent in live or made before.
+    """
     for node in order:
         parents = node.parents
-        if any(parent in depends for parent in parents):
+        if any(arg in depends for arg in node._args if type(arg) is Value):
             depends[node] = True
         if any(parent._made < since or parent in live for parent in parents):
             live[node] = True
@@ -331,12 +346,19 @@ def _reverse(
 ) -> None:
     """Hand adjoints down, results before operands, to what depends on the inputs."""
     for node in reversed(order):
-        bar = bars.get(node)
-        if bar is not None:
-            partials = partials_of(node) if node in live else node._partials
-            for arg, partial in zip(node._args, partials):
-                if type(arg) is Value and arg in depends:
+        if node in bars:
+            bar = bars[node]
+            rerun = bar is not None and node in live
+            partials = partials_of(node) if rerun else node._partials
+            for i, (arg, partial) in enumerate(zip(node._args, partials)):
+                if type(arg) is Value and arg in depends and not _never(node, i):
                     _accumulate(bars, arg, _share(node, partial, bar))
+
+
+def _never(node: Value, i: int) -> bool:
+    """Whether no share ever goes to that operand: to the condition of a select."""
+    row = node._row
+    return row is not None and row.select and row.fixed[i : i + 1] == (0.0,)
 
 
 def _accumulate(sums: dict[Any, Any], key: Any, share: Any) -> None:
