@@ -131,7 +131,7 @@ def test_machine_code_of_random_programs_has_the_bits_of_eager_code(
                 found = outcome(compiled, x)
                 assert found == outcome(eager, x), (k, x)
             ran = ran or compiled.ready is not None
-        assert ran
+        assert ran or not ag.accelerated
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -157,9 +157,14 @@ def product(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
 @pytest.mark.parametrize("seed", range(10))
 @pytest.mark.parametrize("second", [hessian, product])
 def test_second_derivatives_of_random_programs_agree(seed: int, second: Any) -> None:
+    differing = set()
     for k in range(15):
         source = random.Random(1000 * seed + k + 800)
         eager = second(program(source, branches=k % 3 > 0))
         compiled = jit(eager)
         for x in points(source, edges=False):
-            assert_near(compiled(x), eager(x), ulps=2)
+            found, expected = compiled(x), eager(x)
+            assert_near(found, expected, ulps=2)
+            if bits(found) != bits(expected):
+                differing.add(k)
+    assert len(differing) <= 1
