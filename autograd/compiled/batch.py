@@ -71,8 +71,8 @@ def vmap(
     in_axes   0 for an argument that is a batch, None for one that all lanes share; one
               for all arguments, or one for each
     reduce    "sum" or "mean" of every output over the lanes
-    executor  any concurrent.futures.Executor: the batch is cut, and the pieces run
-              there, with the same bits as in one process
+    executor  any concurrent.futures.Executor, as of Dask or mpi4py: the batch
+              is cut, and the pieces run there, with the same bits as in one process
 
     A list or an array is a batch, one item for each lane; a tuple or a dict holds one
     batch in each item. So it is with what comes back: item i of each batch in it is
