@@ -235,6 +235,12 @@ def _sign(w: Writer, x: str) -> str:
     return w.select(w.compare("ogt", x, zero), w.constant(1.0), below)
 
 
+def _copysign(w: Writer, x: str, y: str) -> str:
+    """The sign of a NaN is an accident, and counts as positive."""
+    known = w.select(_is_nan(w, y), w.constant(1.0), y)
+    return w.intrinsic("copysign", x, known)
+
+
 def _mod(w: Writer, x: str, y: str) -> str:
     """Python's remainder, whose sign is that of y: fmod, moved up by y if need be."""
     zero = w.constant(0.0)
@@ -338,7 +344,7 @@ EXACT: Final[dict[Primitive, Formula]] = {
     p.abs: lambda w, x: w.intrinsic("fabs", x),
     p.floor: lambda w, x: w.intrinsic("floor", x),
     p.ceil: lambda w, x: w.intrinsic("ceil", x),
-    p.copysign: lambda w, x, y: w.intrinsic("copysign", x, y),
+    p.copysign: _copysign,
     p.degrees: _scaled(180 / math.pi), p.radians: _scaled(math.pi / 180),
     p.less: _comparison("olt"), p.less_equal: _comparison("ole"),
     p.greater: _comparison("ogt"), p.greater_equal: _comparison("oge"),

@@ -282,6 +282,10 @@ def _hypot(*operands: Any) -> None:
     out[:] = reduce(np.hypot, xs) if len(xs) > 1 else np.fabs(xs[0])
 
 
+def _copysign(x: Any, y: Any, out: Any) -> None:
+    np.copysign(x, np.where(np.isnan(y), 1.0, y), out)  # a NaN counts as positive
+
+
 def _dot(*operands: Any) -> None:
     *xys, out = operands
     half = len(xys) // 2
@@ -321,7 +325,7 @@ KERNELS: Final[dict[Primitive, Kernel]] = {
     p.atan: np.arctan, p.atan2: np.arctan2, p.sinh: np.sinh, p.cosh: np.cosh,
     p.tanh: np.tanh, p.asinh: np.arcsinh, p.acosh: np.arccosh, p.atanh: np.arctanh,
     p.degrees: np.degrees, p.radians: np.radians, p.abs: np.fabs, p.sign: np.sign,
-    p.floor: np.floor, p.ceil: np.ceil, p.copysign: np.copysign, p.less: np.less,
+    p.floor: np.floor, p.ceil: np.ceil, p.copysign: _copysign, p.less: np.less,
     p.less_equal: np.less_equal, p.greater: np.greater, p.equal: np.equal,
     p.greater_equal: np.greater_equal, p.not_equal: np.not_equal, p.where: _where,
     p.maximum: _maximum, p.minimum: _minimum, p.clip: _clip, p.relu: _relu,
