@@ -300,8 +300,6 @@ class Value:
         return f"Value({self._data!r}{grad}{label})"
 
     def __format__(self, spec: str) -> str:
-        if watchers:
-            _refuse_in_trace(self, "its text")
         return format(self._data, spec) if spec else repr(self)
 
     def _repr_svg_(self) -> str | None:
