@@ -54,7 +54,7 @@ struct Node {
     uint32_t count; /* of edges; 0 on a leaf, which has room for one all the same */
     uint16_t row;   /* LEAF, the number of a row of the table, or OWN */
     uint8_t state;  /* REACHED, MARKED */
-    uint8_t traits; /* FOREIGN, LEFTOVER, NOTED */
+    uint8_t traits; /* FOREIGN, LEFTOVER, NOTED, IN_SLAB */
     double data, grad;
     union {
         int64_t made; /* when: each node has a time of its own */
