@@ -576,6 +576,8 @@ static struct Lent {
     PyObject *watchers;  /* the dict, empty unless someone watches */
     PyObject *unreached; /* the zero of a Value that no sweep has touched */
     PyObject *leftover;  /* in place of a number: raises when used as one */
+    PyObject *hashed;    /* (Value, file) -> None: who hashes it while a thread is watched */
+    PyObject *packages;  /* a tuple: what the names of the engine's own files begin with */
 } python;
 
 static int watched;      /* whether `watchers` holds someone: see `watch` */
@@ -2167,13 +2169,60 @@ static PyMemberDef value_members[] = {
     {"_made", T_LONGLONG, offsetof(Node, made), READONLY, NULL},
     {NULL, 0, 0, 0, NULL}};
 
+/* ---- hashes, by identity --------------------------------------------------------------- */
+
+#define MOST_CODES 256 /* of the engine that are remembered */
+
+static hashfunc hash_of_identity; /* object's */
+static PyObject *own_codes[MOST_CODES];
+
+/* Whether the Python code that runs is the engine's own, whose tables are by identity;
+   otherwise, its file, in `filename`. -1 with an error. */
+static int runs_own_code(PyObject **filename)
+{
+    PyFrameObject *frame = PyEval_GetFrame();
+    PyObject *code = frame ? (PyObject *)PyFrame_GetCode(frame) : NULL, *is_own = NULL;
+    PyObject **known = &own_codes[((uintptr_t)code >> 6) % MOST_CODES];
+    int own = !code || code == *known;
+    if (!own) {
+        *filename = PyObject_GetAttrString(code, "co_filename");
+        is_own = *filename
+                     ? PyObject_CallMethod(*filename, "startswith", "(O)", python.packages)
+                     : NULL;
+        own = is_own ? PyObject_IsTrue(is_own) : -1;
+        Py_XDECREF(is_own);
+    }
+    if (own > 0 && code) {
+        PyObject *before = *known;
+        *known = code;
+        Py_XDECREF(before);
+    } else
+        Py_XDECREF(code);
+    return own;
+}
+
+static Py_hash_t value_hash(PyObject *self)
+{
+    PyObject *filename = NULL, *done = NULL;
+    if (watched) {
+        int own = runs_own_code(&filename);
+        if (!own)
+            done = PyObject_CallFunctionObjArgs(python.hashed, self, filename, NULL);
+        Py_XDECREF(filename);
+        if (own < 0 || (!own && !done))
+            return -1;
+        Py_XDECREF(done);
+    }
+    return hash_of_identity(self);
+}
+
 static PyType_Slot value_slots[] = {
     {Py_tp_new, value_new},
     {Py_tp_init, value_init},
     {Py_tp_dealloc, value_dealloc},
     {Py_tp_traverse, value_traverse},
     {Py_tp_is_gc, value_is_gc},
-    {Py_tp_hash, NULL}, /* object's: by identity */
+    {Py_tp_hash, value_hash},
     {Py_tp_richcompare, compare},
     {Py_tp_methods, value_methods},
     {Py_tp_getset, value_attributes},
@@ -2339,14 +2388,15 @@ static PyObject *bind(PyObject *Py_UNUSED(module), PyObject *given)
 /* connect(value=, primitive=, …): what Python lends, see `python` above. */
 static PyObject *connect(PyObject *Py_UNUSED(module), PyObject *args, PyObject *keywords)
 {
-    static char *names[] = {"value",  "primitive", "number",   "operand",  "record",
-                            "shown", "watchers",  "unreached", "leftover", NULL};
+    static char *names[] = {"value",    "primitive", "number", "operand",
+                            "record",   "shown",     "watchers", "unreached",
+                            "leftover", "hashed",    "packages", NULL};
     struct Lent lent;
     PyObject **field = (PyObject **)&lent;
     if (!PyArg_ParseTupleAndKeywords(
-            args, keywords, "OOOOOOO!OO:connect", names, &lent.value, &lent.primitive,
+            args, keywords, "OOOOOOO!OOOO:connect", names, &lent.value, &lent.primitive,
             &lent.number, &lent.operand, &lent.record, &lent.shown, &PyDict_Type,
-            &lent.watchers, &lent.unreached, &lent.leftover))
+            &lent.watchers, &lent.unreached, &lent.leftover, &lent.hashed, &lent.packages))
         return NULL;
     for (size_t i = 0; i < sizeof lent / sizeof *field; i++)
         Py_INCREF(field[i]);
@@ -2400,6 +2450,21 @@ static PyObject *watch(PyObject *Py_UNUSED(module), PyObject *given)
     Py_RETURN_NONE;
 }
 
+/* The number of a Value, if it still has one: lent to `_call.c` as a capsule. */
+static int read_value(PyObject *value, double *number)
+{
+    *number = ((Node *)value)->data;
+    return !is_leftover(value);
+}
+
+static PyObject *make_reader(void)
+{
+    int (*function)(PyObject *, double *) = read_value;
+    void *pointer;
+    memcpy(&pointer, &function, sizeof pointer);
+    return PyCapsule_New(pointer, "autograd._value.reader", NULL);
+}
+
 static PyObject *tick(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {
     return PyLong_FromLongLong(++now);
@@ -2420,30 +2485,26 @@ static PyMethodDef functions[] = {
     {"_node", module_node, METH_VARARGS, "A computed Value of what is known about it."},
     {NULL, NULL, 0, NULL}};
 
-static void set_hash(void)
-{
-    for (PyType_Slot *slot = value_slots; slot->slot; slot++)
-        if (slot->slot == Py_tp_hash)
-            slot->pfunc = PyType_GetSlot(&PyBaseObject_Type, Py_tp_hash);
-}
-
 static int execute(PyObject *module)
 {
     static int loaded = 0;
+    PyObject *reader;
     if (loaded) {
         PyErr_SetString(PyExc_ImportError,
                         "autograd._value serves one interpreter in a process, and once");
         return -1;
     }
-    set_hash();
+    hash_of_identity = (hashfunc)PyType_GetSlot(&PyBaseObject_Type, Py_tp_hash);
     header = Py_Version >= 0x030E0000 ? 2 * sizeof(void *) : 0;
     ValueType = (PyTypeObject *)PyType_FromSpec(&value_spec);
     RowType = (PyTypeObject *)PyType_FromSpec(&row_spec);
     notes = PyDict_New();
-    if (!ValueType || !RowType || !notes || make_small_floats() < 0 ||
+    reader = make_reader();
+    if (!reader || PyModule_AddObjectRef(module, "reader", reader) < 0 || !ValueType || !RowType || !notes || make_small_floats() < 0 ||
         PyModule_AddObjectRef(module, "Value", (PyObject *)ValueType) < 0 ||
         PyModule_AddObjectRef(module, "Primitive", (PyObject *)RowType) < 0)
         return -1;
+    Py_DECREF(reader);
     loaded = 1;
     return 0;
 }

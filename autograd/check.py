@@ -9,7 +9,6 @@ where a number stops being finite; `record_lines` keeps the source line of each 
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +17,7 @@ from math import inf, isfinite, ulp
 from typing import Any, NoReturn
 
 from .transforms import Tree, grad, jvp, ravel
-from .value import Value, topological, watch, watchers, watching
+from .value import PACKAGES, Value, topological, watch, watchers, watching
 
 Function = Callable[[float], float]
 Scalar = Callable[..., Any]  # of numbers or Values, giving one
@@ -366,13 +365,9 @@ def _complain(node: Value, what: str, number: float) -> NoReturn:
     )
 
 
-_HERE = os.path.dirname(os.path.abspath(__file__))
-_PACKAGES = (_HERE + os.sep, os.path.join(os.path.dirname(_HERE), "nn") + os.sep)
-
-
 def caller() -> str:
     """The innermost line of source outside this project: "file:line"."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGES):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGES):
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"

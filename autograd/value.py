@@ -15,6 +15,8 @@ the others have the partial None, as plain numbers do, and no sweep enters them.
 from __future__ import annotations
 
 import operator
+import os
+import sys
 import threading
 from collections.abc import Callable
 from itertools import count
@@ -27,6 +29,9 @@ from .accelerator import connect, in_c, python_twins
 from .primitives import ARITHMETIC_ERRORS, Primitive, number
 
 UNREACHED: Final = float("0.0")  # a zero of its own: no sweep has touched it
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
+PACKAGES: Final = (_HERE + os.sep, os.path.join(os.path.dirname(_HERE), "nn") + os.sep)
 
 _clock = count(1)  # each node has a time of its own, as its operands were made before
 watchers: dict[int, Any] = {}  # by thread: who is shown new nodes and adjoints
@@ -290,16 +295,23 @@ class Value:
     def __ge__(self, other: Any) -> Any:
         return _compared("ge", self, other) if watchers else self._data >= _plain(other)
 
-    __hash__ = object.__hash__  # by identity: equal numbers are not the same variable
+    def __hash__(self) -> int:  # by identity: equal numbers are not the same variable
+        if watchers:
+            _refuse_hash(self, sys._getframe(1).f_code.co_filename)
+        return object.__hash__(self)
 
     # ---- text, copies ----------------------------------------------------------------
 
     def __repr__(self) -> str:
+        if watchers:
+            _note_text(self)
         label = "" if self.label is None else f", label={self.label!r}"
         grad = f", grad={self._grad!r}" if self.reached else ""
         return f"Value({self._data!r}{grad}{label})"
 
     def __format__(self, spec: str) -> str:
+        if watchers:
+            _note_text(self)
         return format(self._data, spec) if spec else repr(self)
 
     def _repr_svg_(self) -> str | None:
@@ -521,7 +533,7 @@ def _compared(name: str, x: Value, other: Any) -> Any:
         if not isinstance(other, Real):
             return NotImplemented
         other = number(other, name)
-    return trace.number(_record(COMPARISONS[name], (x, other)))
+    return trace.truth(_record(COMPARISONS[name], (x, other)))
 
 
 def _decided(x: Value) -> bool:
@@ -533,11 +545,35 @@ def _refuse_in_trace(x: Value, what: str) -> None:
     """Raise if a trace follows x: the number it has now is that of this call alone."""
     trace = tracing()
     if trace is not None and trace.follows(x):
+        trace.doubt(f"ask a Value for {what}", again=True)
         raise TypeError(
             f"jit: a Value must not be asked for {what} inside a compiled function, "
             "whose numbers change from call to call; compute with the Value itself, "
             "take derivatives by grad, or pass the number in static_argnums"
         )
+
+
+def _refuse_hash(x: Value, filename: str) -> None:
+    """Raise if f, on plain numbers, would look this one up by its number.
+
+    Who calls is told by the source file: the engine's own tables are by identity.
+    """
+    trace = tracing()
+    if trace is None or filename.startswith(PACKAGES) or not trace.is_number(x):
+        return
+    trace.doubt("look a number up in a set or dict", again=True)
+    raise TypeError(
+        "jit: a set, dict or hash must not be asked for a number inside a compiled "
+        "function, where it would be found by identity; compare with ==, choose with "
+        "where, or pass the number in static_argnums"
+    )
+
+
+def _note_text(x: Value) -> None:
+    """Tell a trace that a text was made of a number, which is that of one call."""
+    trace = tracing()
+    if trace is not None and trace.follows(x):
+        trace.doubt("make text of a number")
 
 
 class _Leftover:
@@ -582,6 +618,8 @@ _REFUSED: Final = (
     ("__rdivmod__", "divmod(y, v)", "write y % v and floor(y / v)"),
     ("__floordiv__", "v // y", "write floor(v / y)"),
     ("__rfloordiv__", "y // v", "write floor(y / v)"),
+    ("is_integer", "v.is_integer()", f"write floor(v) == v, or {_PLAINLY}"),
+    ("hex", "v.hex()", _PLAINLY),
     (
         "as_integer_ratio",
         "v.as_integer_ratio()",
@@ -686,5 +724,5 @@ def _new_graph(leaves: list[Value], records: list[Record]) -> Value:
 connect(
     value=python_twins.get(Value), primitive=python_twins.get(Primitive),
     number=number, operand=_operand, record=_record, shown=_show, watchers=watchers,
-    unreached=UNREACHED, leftover=LEFTOVER,
+    unreached=UNREACHED, leftover=LEFTOVER, hashed=_refuse_hash, packages=PACKAGES,
 )  # fmt: skip

@@ -105,6 +105,8 @@ class Compiled:
     def at(self, xs: Any, ys: Any) -> Found:
         """The mean over a batch, given as arrays; raises whatever tracing it raises."""
         (loss, right), gradient = self._lanes(self.weights, self.rest, xs, ys)
+        if self._lanes.doubt is not None:
+            raise TypeError("fit: the model cannot be compiled, as a warning has said")
         if type(loss) is not float:
             raise TypeError(
                 "fit: a compiled loss must use parameters through the model, but one "
@@ -169,6 +171,8 @@ def predictions(model: Any, rows: list[Any], first: list[Any]) -> list[Any] | No
         if not _close(again, expected):
             return None
         found = lanes(weights, xs)
+        if lanes.doubt is not None:
+            return None
     except Exception:  # if it is not for compiling, the model raises it again
         return None
     return list(found.tolist() if hasattr(found, "tolist") else found)

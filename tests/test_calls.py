@@ -30,6 +30,7 @@ from autograd.accelerator import python_twins
 from autograd.compiled import calls
 from autograd.compiled.batch import Batched
 from autograd.compiled.jit import Compiled
+from autograd.compiled.places import Places
 
 np = pytest.importorskip("numpy")
 pytest.importorskip("llvmlite")
@@ -633,7 +634,7 @@ def test_c_refuses_what_no_function_can_be_called_by() -> None:
         ((1, 1, 0, 0), [(77, 1, None)]),
     ):
         with pytest.raises(ValueError, match="Ready"):
-            extension.Ready(None, 0, sizes, takes, [(0, 1, None)], False)
+            extension.Ready(None, 0, sizes, takes, [(0, 1, None)], False, Places())
     with pytest.raises(IndexError):
         f.ready.leads(10, f.ready)
 

@@ -43,12 +43,14 @@ static struct {
     PyObject *call, *map;      /* Compiled.__call__ and Batched.__call__ of Python */
     PyObject *watchers;        /* a dict, empty while no thread is watched */
     PyObject *value, *node;    /* the type Value, and what makes one of its parts */
-    PyObject *data;            /* the name of its number */
+    PyObject *data, *contents; /* the names of its number, and of what a cell holds */
     PyObject *array, *float64; /* types of NumPy */
     PyObject *empty;           /* numpy.empty */
 } python;
 
-static PyTypeObject *CompiledType, *BatchedType, *ReadyType, *MappedType;
+static int (*read_value)(PyObject *, double *); /* of the engine in C: as `number_of` */
+
+static PyTypeObject *CompiledType, *BatchedType, *ReadyType, *MappedType, *PlacesType;
 
 /* ---- steps -------------------------------------------------------------------------- */
 
@@ -171,6 +173,8 @@ static int take(Reader *reader, PyObject *x);
 /* The number of a Value; whether it has one. */
 static int number_of(PyObject *value, double *number)
 {
+    if (read_value)
+        return read_value(value, number);
     PyObject *data = PyObject_GetAttr(value, python.data);
     int fits = data && PyFloat_CheckExact(data);
     if (fits)
@@ -545,6 +549,171 @@ static PyObject *give(Builder *builder)
     }
 }
 
+/* ---- where Values were found: see places.py ------------------------------------------ */
+
+enum { ITEM, ENTRY, CELL, ATTRIBUTE, SIZE, CALL };
+
+typedef struct {
+    long kind;
+    Py_ssize_t number; /* an index, or a size */
+    PyObject *holder, *key, *held;
+} Place;
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *all; /* a list of them, as Python has them */
+    Place *places; /* which borrow from that list */
+    Py_ssize_t count;
+} Places;
+
+static int make_place(Place *place, PyObject *given)
+{
+    PyObject *held;
+    if (!PyArg_ParseTuple(given, "lOOO:Places", &place->kind, &place->holder, &place->key,
+                          &held))
+        return -1;
+    place->held = held;
+    if (place->kind == ITEM || place->kind == SIZE)
+        place->number = PyLong_AsSsize_t(place->kind == ITEM ? place->key : held);
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+/* set(list): these from now on. */
+static PyObject *places_set(PyObject *self, PyObject *all)
+{
+    Places *places = (Places *)self;
+    Place *before = places->places, *new;
+    PyObject *kept = PySequence_List(all);
+    Py_ssize_t count = kept ? PyList_Size(kept) : 0;
+    new = kept ? PyMem_Calloc((size_t)count + 1, sizeof(Place)) : NULL;
+    for (Py_ssize_t i = 0; new && i < count; i++)
+        if (make_place(&new[i], PyList_GetItem(kept, i)) < 0) {
+            PyMem_Free(new);
+            new = NULL;
+        }
+    if (!new) {
+        Py_XDECREF(kept);
+        return PyErr_Occurred() ? NULL : PyErr_NoMemory();
+    }
+    places->places = new;
+    places->count = count;
+    all = places->all;
+    places->all = kept;
+    PyMem_Free(before);
+    Py_XDECREF(all);
+    Py_RETURN_NONE;
+}
+
+/* What a place that is no item holds by now, a new reference; NULL, without an error, for
+   nothing. This may run any Python. */
+static PyObject *held_by(const Place *place)
+{
+    PyObject *now = NULL;
+    if (place->kind == ENTRY && PyDict_Check(place->holder)) {
+        now = PyDict_GetItemWithError(place->holder, place->key);
+        Py_XINCREF(now);
+    } else if (place->kind == CELL)
+        now = PyObject_GetAttr(place->holder, python.contents);
+    else if (place->kind == ATTRIBUTE)
+        now = PyObject_GetAttr(place->holder, place->key);
+    else if (place->kind == CALL)
+        now = PyObject_CallFunctionObjArgs(place->holder, place->key, NULL);
+    PyErr_Clear();
+    return now;
+}
+
+static int is_changed(const Place *place)
+{
+    PyObject *now;
+    if (place->kind == ITEM)
+        return !PyList_Check(place->holder) || place->number < 0 ||
+               place->number >= PyList_Size(place->holder) ||
+               PyList_GetItem(place->holder, place->number) != place->held;
+    if (place->kind == SIZE)
+        return PyObject_Size(place->holder) != place->number;
+    now = held_by(place);
+    Py_XDECREF(now); /* whatever is held is held by the place as well */
+    return now != place->held;
+}
+
+/* The first place that holds something else by now, or -1. */
+static Py_ssize_t first_changed(PyObject *self)
+{
+    Places *places = (Places *)self;
+    PyObject *all = places->all;
+    Py_ssize_t found = -1;
+    if (!places->count)
+        return -1;
+    Py_INCREF(all);
+    for (Py_ssize_t i = 0; found < 0 && i < places->count; i++)
+        if (is_changed(&places->places[i]) || places->all != all)
+            found = i; /* or others have been set meanwhile */
+    Py_DECREF(all);
+    PyErr_Clear();
+    return found;
+}
+
+static PyObject *places_changed(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    return PyLong_FromSsize_t(first_changed(self));
+}
+
+static PyObject *places_new(PyTypeObject *type, PyObject *Py_UNUSED(args),
+                            PyObject *Py_UNUSED(keywords))
+{
+    Places *self = (Places *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
+    if (self && !(self->all = PyList_New(0)))
+        Py_CLEAR(self);
+    return (PyObject *)self;
+}
+
+static int places_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(((Places *)self)->all);
+    return 0;
+}
+
+static int places_clear(PyObject *self)
+{
+    ((Places *)self)->count = 0;
+    Py_CLEAR(((Places *)self)->all);
+    return 0;
+}
+
+static void places_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    places_clear(self);
+    PyMem_Free(((Places *)self)->places);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
+    Py_DECREF(type);
+}
+
+static PyMethodDef places_methods[] = {
+    {"set", places_set, METH_O, "These from now on."},
+    {"changed", places_changed, METH_NOARGS, "The first that holds something else, or -1."},
+    {NULL, NULL, 0, NULL}};
+
+static PyMemberDef places_members[] = {
+    {"all", T_OBJECT_EX, offsetof(Places, all), READONLY, NULL}, {NULL, 0, 0, 0, NULL}};
+
+static PyType_Slot places_slots[] = {
+    {Py_tp_new, places_new},
+    {Py_tp_dealloc, places_dealloc},
+    {Py_tp_traverse, places_traverse},
+    {Py_tp_clear, places_clear},
+    {Py_tp_methods, places_methods},
+    {Py_tp_members, places_members},
+    {0, NULL}};
+
+static PyType_Spec places_spec = {
+    .name = "autograd.compiled.places.Places",
+    .basicsize = sizeof(Places),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .slots = places_slots};
+
 /* ---- a path that is ready ----------------------------------------------------------------- */
 
 typedef struct Ready Ready;
@@ -558,6 +727,7 @@ struct Ready {
     PyObject *path;   /* of Python: it keeps the code in memory, too */
     long long taken;
     int slow; /* it takes so long that other threads should run meanwhile */
+    PyObject *places; /* Places: where f found what it rests on */
 
     /* Where Values take part, the code gives the value, the partial for each input, and
        for each 0.0 if it is there; the result is a node. Otherwise `row` is NULL. */
@@ -610,11 +780,11 @@ static void keep_node(Ready *ready, PyObject *row, PyObject *closed, PyObject *s
     ready->sources = sources;
 }
 
-/* Ready(path, address, (inputs, outputs, workspace, guards), takes, gives, slow), and
-   for nodes row, closed, sources and own */
+/* Ready(path, address, (inputs, outputs, workspace, guards), takes, gives, slow,
+   places), and for nodes row, closed, sources and own */
 static PyObject *ready_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-    PyObject *path, *takes, *gives, *row = NULL, *closed = NULL, *sources = NULL;
+    PyObject *path, *takes, *gives, *places, *row = NULL, *closed = NULL, *sources = NULL;
     unsigned long long address;
     Py_ssize_t inputs, outputs, workspace, guards, own = 0;
     int slow;
@@ -623,9 +793,10 @@ static PyObject *ready_new(PyTypeObject *type, PyObject *args, PyObject *keyword
         PyErr_SetString(PyExc_TypeError, "Ready: no argument must be named");
         return NULL;
     }
-    if (!PyArg_ParseTuple(args, "OK(nnnn)OOp|OO!Sn:Ready", &path, &address, &inputs,
-                          &outputs, &workspace, &guards, &takes, &gives, &slow, &row,
-                          &PyList_Type, &closed, &sources, &own))
+    if (!PyArg_ParseTuple(args, "OK(nnnn)OOpO!|OO!Sn:Ready", &path, &address, &inputs,
+                          &outputs, &workspace, &guards, &takes, &gives, &slow,
+                          PlacesType, &places, &row, &PyList_Type, &closed, &sources,
+                          &own))
         return NULL;
     self = (Ready *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
     if (!self)
@@ -638,6 +809,8 @@ static PyObject *ready_new(PyTypeObject *type, PyObject *args, PyObject *keyword
     self->workspace = workspace;
     self->guards = guards;
     self->slow = slow;
+    Py_INCREF(places);
+    self->places = places;
     self->own = own;
     if (sources)
         keep_node(self, row, closed, sources);
@@ -664,6 +837,7 @@ static int ready_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(ready->path);
     Py_VISIT(ready->row);
     Py_VISIT(ready->closed);
+    Py_VISIT(ready->places);
     for (Py_ssize_t i = 0; ready->branches && i < ready->guards; i++)
         Py_VISIT(ready->branches[i]);
     return visit_steps(&ready->takes, visit, arg) || visit_steps(&ready->gives, visit, arg);
@@ -678,6 +852,7 @@ static int ready_clear(PyObject *self)
     Py_CLEAR(ready->path);
     Py_CLEAR(ready->row);
     Py_CLEAR(ready->closed);
+    Py_CLEAR(ready->places);
     return 0;
 }
 
@@ -775,6 +950,7 @@ typedef struct {
     PyObject *dense;     /* bytes: for each group, whether it is one dense column */
     PyObject *way;       /* of Python: it keeps the code in memory, too */
     PyObject *closed;    /* Values that the function closes over: while there are none */
+    PyObject *places;    /* Places: where f found what else it rests on */
     PyObject *make_room; /* gives (keep, shared, workspace, arguments) */
     Room *rooms;         /* that no call works in */
     long long taken;     /* lanes */
@@ -1070,7 +1246,8 @@ static PyObject *call_mapped(Mapped *mapped, PyObject *const *args, Py_ssize_t n
 {
     Work work;
     PyObject *result = NULL;
-    if (PyList_Size(mapped->closed) || begin_work(&work, mapped) < 0)
+    if (PyList_Size(mapped->closed) || first_changed(mapped->places) >= 0 ||
+        begin_work(&work, mapped) < 0)
         return NULL;
     Py_INCREF((PyObject *)mapped);
     work.room = enter_room(mapped);
@@ -1094,10 +1271,10 @@ static Py_ssize_t groups_in(const Steps *steps)
 }
 
 /* Mapped(way, (prologue, loop, make_room), (inputs, outputs, guards, block, fields),
-          takes, gives, dense, closed, mean, most, patient) */
+          takes, gives, dense, closed, places, mean, most, patient) */
 static PyObject *mapped_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-    PyObject *way, *takes, *gives, *room, *dense, *closed;
+    PyObject *way, *takes, *gives, *room, *dense, *closed, *places;
     unsigned long long prologue, loop;
     Py_ssize_t inputs, outputs, guards, block, fields, most, patient;
     int mean;
@@ -1106,9 +1283,10 @@ static PyObject *mapped_new(PyTypeObject *type, PyObject *args, PyObject *keywor
         PyErr_SetString(PyExc_TypeError, "Mapped: no argument must be named");
         return NULL;
     }
-    if (!PyArg_ParseTuple(args, "O(KKO)(nnnnn)OOSO!pnn:Mapped", &way, &prologue, &loop, &room,
-                          &inputs, &outputs, &guards, &block, &fields, &takes, &gives,
-                          &dense, &PyList_Type, &closed, &mean, &most, &patient))
+    if (!PyArg_ParseTuple(args, "O(KKO)(nnnnn)OOSO!O!pnn:Mapped", &way, &prologue, &loop,
+                          &room, &inputs, &outputs, &guards, &block, &fields, &takes,
+                          &gives, &dense, &PyList_Type, &closed, PlacesType, &places,
+                          &mean, &most, &patient))
         return NULL;
     if (block < 0 || fields < 1 || fields > 4) {
         PyErr_SetString(PyExc_ValueError, "Mapped: a block or a group has no such size");
@@ -1121,7 +1299,9 @@ static PyObject *mapped_new(PyTypeObject *type, PyObject *args, PyObject *keywor
     Py_INCREF(room);
     Py_INCREF(dense);
     Py_INCREF(closed);
+    Py_INCREF(places);
     self->closed = closed;
+    self->places = places;
     self->way = way;
     self->make_room = room;
     self->dense = dense;
@@ -1153,6 +1333,7 @@ static int mapped_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(mapped->way);
     Py_VISIT(mapped->make_room);
     Py_VISIT(mapped->closed);
+    Py_VISIT(mapped->places);
     for (Room *room = mapped->rooms; room; room = room->next)
         Py_VISIT(room->keep);
     return visit_steps(&mapped->takes, visit, arg) || visit_steps(&mapped->gives, visit, arg);
@@ -1164,6 +1345,7 @@ static int mapped_clear(PyObject *self)
     Py_CLEAR(mapped->way);
     Py_CLEAR(mapped->make_room);
     Py_CLEAR(mapped->closed);
+    Py_CLEAR(mapped->places);
     while (mapped->rooms) {
         Room *room = mapped->rooms;
         mapped->rooms = room->next;
@@ -1251,6 +1433,8 @@ static int32_t attempt(const Ready *ready, PyObject *const *args, Py_ssize_t n,
                      .full = numbers + ready->inputs,
                      .first = numbers,
                      .operands = operands};
+    if (first_changed(ready->places) >= 0)
+        return ELSEWHERE;
     for (Py_ssize_t i = 0; i < n; i++)
         if (!take(&reader, args[i]))
             return ELSEWHERE;
@@ -1550,10 +1734,16 @@ static PyType_Spec batched_spec = {
    thread, and how nodes are made. */
 static PyObject *connect(PyObject *Py_UNUSED(module), PyObject *args)
 {
-    PyObject *type, *call, *watchers, *value, *node;
-    if (!PyArg_ParseTuple(args, "OOO!OO:connect", &type, &call, &PyDict_Type, &watchers,
-                          &value, &node))
+    PyObject *type, *call, *watchers, *value, *node, *reader;
+    if (!PyArg_ParseTuple(args, "OOO!OOO:connect", &type, &call, &PyDict_Type, &watchers,
+                          &value, &node, &reader))
         return NULL;
+    if (reader != Py_None) {
+        void *found = PyCapsule_GetPointer(reader, "autograd._value.reader");
+        if (!found)
+            return NULL;
+        memcpy(&read_value, &found, sizeof found);
+    }
     replace(&python.value, value);
     replace(&python.node, node);
     replace(type == (PyObject *)BatchedType ? &python.map : &python.call, call);
@@ -1588,11 +1778,15 @@ static int execute(PyObject *module)
         return -1;
     }
     python.data = PyUnicode_InternFromString("_data");
+    python.contents = PyUnicode_InternFromString("cell_contents");
     CompiledType = (PyTypeObject *)PyType_FromSpec(&compiled_spec);
     BatchedType = (PyTypeObject *)PyType_FromSpec(&batched_spec);
     ReadyType = (PyTypeObject *)PyType_FromSpec(&ready_spec);
     MappedType = (PyTypeObject *)PyType_FromSpec(&mapped_spec);
-    if (!python.data || !CompiledType || !BatchedType || !ReadyType || !MappedType ||
+    PlacesType = (PyTypeObject *)PyType_FromSpec(&places_spec);
+    if (!python.data || !python.contents || !CompiledType || !BatchedType || !ReadyType ||
+        !MappedType || !PlacesType ||
+        PyModule_AddObjectRef(module, "Places", (PyObject *)PlacesType) < 0 ||
         PyModule_AddObjectRef(module, "Compiled", (PyObject *)CompiledType) < 0 ||
         PyModule_AddObjectRef(module, "Batched", (PyObject *)BatchedType) < 0 ||
         PyModule_AddObjectRef(module, "Mapped", (PyObject *)MappedType) < 0 ||

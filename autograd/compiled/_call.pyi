@@ -6,6 +6,7 @@ from typing import Any
 from .batch import Batched as Batched
 from .calls import Step
 from .jit import Compiled as Compiled
+from .places import Places as Places
 
 class Ready:
     """A path that C can call."""
@@ -20,6 +21,7 @@ class Ready:
         takes: list[Step],
         gives: list[Step],
         slow: bool,
+        places: Places,
         row: Any = ...,
         closed: list[Any] = ...,
         sources: bytes = ...,
@@ -41,6 +43,7 @@ class Mapped:
         gives: list[Step],
         dense: bytes,
         closed: list[Any],
+        places: Places,
         mean: bool,
         most: int,
         patient: int,
@@ -53,6 +56,7 @@ def connect(
     watchers: dict[int, Any],
     value: type,
     node: Callable[..., Any],
+    reader: Any,
     /,
 ) -> None: ...
 def know_numpy(array: type, float64: type, empty: Callable[..., Any], /) -> None: ...

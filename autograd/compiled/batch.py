@@ -22,7 +22,7 @@ from typing import Any, Literal
 from ..transforms import ravel
 from ..value import Value, watching
 from . import calls
-from .branches import Branches, Turns, Way, way_of
+from .branches import Branches, Turns, Uncompiled, Way, way_of
 from .columns import (
     Column,
     batches,
@@ -41,6 +41,7 @@ from .jit import Compiled
 from .pieces import by_guard, cut, in_threads, loaded, mapped, no_guards
 from .structure import Entries, Form, Items, fill
 from .sums import Sums, Total
+from .trace import Doubt
 
 try:
     import numpy as np
@@ -117,8 +118,14 @@ class Batched:
         executor: Executor | None,
     ) -> None:
         self.lane, self.in_axes = Compiled(f, ()), in_axes
+        self.lane.caller = "vmap"
         self.reduce, self.executor = reduce, executor
         self._trees: dict[Form, Branches] = {}
+
+    @property
+    def doubt(self) -> Doubt | None:
+        """Why its lanes run op by op, one after the other; None where they do not."""
+        return self.lane.doubt
 
     def __call__(self, *args: Any) -> Any:
         axes = self._axes(args)
@@ -129,8 +136,19 @@ class Batched:
                 "vmap: a batch must hold at least one lane for a mean, but is empty; "
                 "the mean of nothing is no number"
             )
-        if watching() is not None or any(chain(*map(has_values, batched))):
-            return self._one_by_one(args, axes, n)
+        values = watching() is not None or any(chain(*map(has_values, batched)))
+        if self.lane.doubt is None and not values:
+            try:
+                return self._all_at_once(args, axes, n)
+            except Uncompiled:
+                pass
+        return self._one_by_one(args, axes, n)
+
+    def _all_at_once(
+        self, args: tuple[Any, ...], axes: Sequence[int | None], n: int
+    ) -> Any:
+        """The results by compiled code for all lanes."""
+        batched = [arg for arg, axis in zip(args, axes) if axis == 0]
         inputs, tree = self._read(args, axes, n)
         if tree.path is None:
             tree.grow((), point(inputs, 0))
@@ -180,6 +198,8 @@ class Batched:
         form = Items(tuple, (Items(tuple, tuple(forms)), Entries((), ())))
         if form not in self._trees:
             self._trees[form] = Branches(self.lane, form)
+        elif not self._trees[form].is_current():
+            self._trees[form] = self._trees[form].renewed()
         return inputs, self._trees[form]
 
     def _stacked(
@@ -194,6 +214,9 @@ class Batched:
         }
         outs = [found[j] if j in found else empty(n) for j in range(len(tree.outputs))]
         _run_lanes(tree, tree.columns(inputs), n, outs, self.executor)
+        if tree.truths:
+            tables = {}
+            outs = [_bools(y) if j in tree.truths else y for j, y in enumerate(outs)]
         return gathered(skeleton, outs, n, arrays, tables)
 
     def _reduced(self, tree: Branches, inputs: list[Column], n: int) -> Any:
@@ -212,7 +235,8 @@ class Batched:
     ) -> Any:
         """The way taken most, for C to make calls like this one."""
         elsewhere = self.executor is not None or n == 0
-        if calls.extension is None or elsewhere or tree.closed:
+        made_here = tree.closed or (tree.truths and not self.reduce)
+        if calls.extension is None or elsewhere or made_here:
             return None
         forms = tree.form.forms[0].forms
         arguments = [
@@ -223,7 +247,7 @@ class Batched:
         key = tuple([x for x, axis in zip(map(tuple, arguments), axes) if axis == 0])
         if key not in way.ready:
             way.ready[key] = calls.mapped(
-                way, tree.outputs_form, arguments, tree.closed, self.reduce
+                way, tree.outputs_form, arguments, tree.closed, tree.places, self.reduce
             )
         return way.ready[key]
 
@@ -323,6 +347,10 @@ def _run_group(
             for lane, y in zip(lanes, column):
                 out[lane] = y
     return failed
+
+
+def _bools(column: Column) -> Column:
+    return [y != 0.0 for y in column] if np is None else column != 0.0
 
 
 def _picked(column: Column, lanes: Any) -> Column:

@@ -41,6 +41,10 @@ class Way:
         return (*self.turns[:turn], not self.turns[turn])
 
 
+class Uncompiled(Exception):  # noqa: N818 - no error: see `Batched.__call__`
+    """A path cannot be compiled: each lane has to be run by itself."""
+
+
 class Branches(Tree):
     """The paths of one lane; a new one can be made to take given turns.
 
@@ -50,8 +54,8 @@ class Branches(Tree):
 
     caller = "vmap"
 
-    def __init__(self, owner: Any, form: Form) -> None:
-        super().__init__(owner, form)
+    def __init__(self, owner: Any, form: Form, before: Sequence[Path] = ()) -> None:
+        super().__init__(owner, form, before)
         self._ways: list[Way] = []
         self.derived: dict[Any, Way] = {}  # of their gradients, see `Sums.ways`
 
@@ -78,6 +82,11 @@ class Branches(Tree):
     def outputs_form(self) -> Form:
         return self.paths[0].form
 
+    @property
+    def truths(self) -> frozenset[int]:
+        """The outputs that are bools on every path."""
+        return frozenset.intersection(*[path.truths for path in self.paths])
+
     def columns(self, inputs: Sequence[Column]) -> list[Column]:
         """The inputs, and those closed over, as numbers."""
         return _numbers([*inputs, *self.closed])
@@ -94,6 +103,8 @@ class Branches(Tree):
                     f"at {place} leads to one more; write where(condition, a, b) there"
                 )
             path = self._traced(xs, turns)
+            if self.owner.doubt is not None:
+                raise Uncompiled
             if self.paths and path.form != self.outputs_form:
                 raise TypeError(
                     "vmap: f must give the same containers for every lane, but a "

@@ -15,7 +15,7 @@ from math import prod
 from types import BuiltinFunctionType, FunctionType, NoneType
 from typing import Any, Final, NamedTuple, TypeVar
 
-from ..accelerator import in_c, load, python_twins
+from ..accelerator import in_c, load, python_twins, reader
 from ..value import Value, _node, watchers
 from .source import Source
 from .structure import NUMBER, Array, Entries, Form, Items, Static
@@ -52,12 +52,15 @@ def connect(kind: Any) -> None:
     """Lend C what it calls where a call is not as the last one was."""
     if extension is not None:
         call = python_twins[kind].__call__
-        extension.connect(kind, call, watchers, Value, _node)
+        extension.connect(kind, call, watchers, Value, _node, reader)
 
 
-def ready(path: Any, executable: Executable, form: Form, *node: Any) -> Any:
+def ready(
+    path: Any, executable: Executable, form: Form, places: Any, *node: Any
+) -> Any:
     """The path, taken by arguments of this form, for C to call; None if it cannot.
 
+    places what f closes over must be there at every call: see places.py
     node   where it is called on Values: its row, the Values that it closes over, which
            inputs its value depends on, and how many are arguments
     """
@@ -66,6 +69,8 @@ def ready(path: Any, executable: Executable, form: Form, *node: Any) -> Any:
     gives = list(_steps(path.form, taken=False))
     if keywords.forms or None in takes or (node and not _holds_nodes(gives)):
         return None
+    if path.truths:  # bools are made in Python
+        return None
     entry = executable.entry()
     if entry is None:
         return None
@@ -73,7 +78,9 @@ def ready(path: Any, executable: Executable, form: Form, *node: Any) -> Any:
     tape = executable.tape
     sizes = tape.inputs, len(tape.outputs), entry.workspace, len(tape.guards)
     slow = len(tape.code) > SLOW
-    return extension.Ready(path, entry.address, sizes, takes, gives, slow, *node)
+    return extension.Ready(
+        path, entry.address, sizes, takes, gives, slow, places, *node
+    )
 
 
 def _holds_nodes(gives: Sequence[Any]) -> bool:
@@ -93,6 +100,7 @@ def mapped(
     outputs: Form,
     arguments: Sequence[Form | Sequence[Any]],
     closed: list[Any],
+    places: Any,
     reduce: str | None,
 ) -> Any:
     """A batch on one way for C to call, summed or not; None if it cannot.
@@ -116,7 +124,7 @@ def mapped(
     dense = bytes([dense for _, _, dense in ins])
     work = max(len(tape.code), 1)
     return extension.Mapped(
-        way, addresses, sizes, takes, gives, dense, closed, reduce == "mean",
+        way, addresses, sizes, takes, gives, dense, closed, places, reduce == "mean",
         _lanes_for_two(way), -(-PATIENCE // work),
     )  # fmt: skip
 

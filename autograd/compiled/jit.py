@@ -11,23 +11,26 @@ whole tape from the start, each branch leads from a failed guard to the path tha
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from itertools import takewhile
+from numbers import Real
 from operator import attrgetter
 from threading import RLock
 from types import MethodType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 from ..primitives import Primitive
 from ..transforms import _Recording
-from ..value import Value, _node, watchers, watching
+from ..value import Value, _node, tick, topological, tracing, watchers, watching
 from . import calls, source
+from .places import Place, Places, find, is_of_table, moved, of_numbers
 from .simplify import simplify
 from .structure import NUMBER, Form, Static, described, fill, filler, flatten
 from .tape import Executable, Instruction, Operand, Tape
-from .trace import OPERATORS, Share, Trace, replay
+from .trace import OPERATORS, Doubt, Share, Trace, replay
 
 MOST_PATHS: Final = 64
 LONG: Final = 200  # instructions from which machine code pays off at one point
@@ -50,10 +53,25 @@ def jit(f: Callable[..., Any], static_argnums: int | Sequence[int] = ()) -> Comp
 
     Numbers may come in nested containers; str, bool, None and the arguments named by
     static_argnums select what is compiled. Values that f closes over are read at every
-    call. Plain numbers that it closes over, and randomness, stay as they were when f
-    was traced. A path is generated Python for its first hundred calls, and machine code
-    after them, where llvmlite is installed; a long one is so from the start. The bits
-    are the same. Raises ValueError beyond 64 paths: write where() for that branch.
+    call, where f would find them then: in the variables, attributes and items that held
+    them when f was traced. Another Value in such a place is read in its stead, and
+    where more has changed, f is traced again:
+
+    >>> w = Value(2.0)
+    >>> h = jit(lambda x: w * x)
+    >>> first, w = h(3.0), Value(5.0)
+    >>> first.data, h(3.0).data
+    (6.0, 15.0)
+
+    Plain numbers that f closes over or makes Values of, and randomness, stay as they
+    were when f was traced. What no tape can have (text made of a number, a refusal that
+    f catches, a Value that f finds in no variable) leaves f uncompiled: it runs op by
+    op from then on, and a RuntimeWarning says so once, with the line.
+
+    A path is generated Python for its first hundred calls, and machine code after them,
+    where llvmlite is installed; a long one is so from the start. The bits are the same.
+    Raises ValueError beyond 64 paths (write where() for that branch) and
+    TypeError where f writes to its arguments, which would be lost.
     """
     if not callable(f):
         raise TypeError(
@@ -69,6 +87,9 @@ class Compiled:
     """A compiled function: for each form of arguments, a tree of paths."""
 
     ready: Any = None  # the path taken last, if C can call it
+    doubt: Doubt | None = None  # why it is not compiled after all
+    caller = "jit"  # whom its errors name
+    _needs_values = False  # to run op by op: it calls methods of Values
 
     def __init__(self, f: Callable[..., Any], static: tuple[Any, ...]) -> None:
         self.f: Callable[..., Any] | None = f
@@ -87,10 +108,12 @@ class Compiled:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if watchers and watching() is not None and self.f is not None:
-            return self.f(*args, **kwargs)  # who watches sees each operation of f
+            return self._plainly(args, kwargs)  # who watches sees each operation of f
+        if self.doubt is not None:
+            return self.op_by_op(args, kwargs)
         if not kwargs and _FLOAT.issuperset(map(type, args)):
             tree = self._of_floats.get(len(args))
-            if tree is not None and not tree.closed:
+            if tree is not None and not (tree.closed or tree.places.all):
                 path: Any = tree.path
                 ys, failed = path.scalar(args)
                 if failed < 0:
@@ -99,6 +122,8 @@ class Compiled:
                     return path.fill(ys)
         tree, numbers = self.tree(*args, **kwargs)
         result = tree.call(numbers)
+        if self.doubt is not None:
+            return self.op_by_op(args, kwargs) if self.doubt.again else result
         self._note(tree, Value in map(type, numbers))
         if not kwargs and not self.static and _FLOAT.issuperset(map(type, args)):
             self._of_floats[len(args)] = tree
@@ -115,25 +140,81 @@ class Compiled:
 
     def tree(self, *args: Any, **kwargs: Any) -> tuple[Tree, list[Any]]:
         """The paths for arguments of this form, and the numbers in them."""
+        numbers, form = self._flat(args, kwargs)
+        if form not in self.trees:
+            self.trees[form] = Tree(self, form)
+        elif not self.trees[form].is_current():
+            self.trees[form] = self.trees[form].renewed()
+        return self.trees[form], numbers
+
+    def _flat(self, args: Sequence[Any], kwargs: Any) -> tuple[list[Any], Form]:
+        """The numbers in arguments, and their form."""
         marked = list(args)
         for i in self.static:
             if -len(args) <= i < len(args):
                 marked[i] = _static(args[i])
-        numbers, form = flatten((tuple(marked), kwargs))
-        if form not in self.trees:
-            self.trees[form] = Tree(self, form)
-        return self.trees[form], numbers
+        return flatten((tuple(marked), kwargs))
+
+    def op_by_op(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What f itself gives, with numbers as a compiled function gives them."""
+        out = self._plainly(args, kwargs)
+        numbers, form = flatten(out, "jit: the result of f")
+        return fill(form, numbers)
+
+    def _plainly(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """f on what was given, or on Values if it calls methods that numbers lack."""
+        f = self._own()
+        if not self._needs_values:
+            try:
+                return f(*args, **kwargs)
+            except AttributeError as error:
+                if not (
+                    isinstance(error.obj, Real) and hasattr(Value, error.name or "")
+                ):
+                    raise
+                self._needs_values = True
+        numbers, form = self._flat(args, kwargs)
+        since = tick()
+        values = [x if type(x) is Value else Value(x) for x in numbers]
+        args, kwargs = fill(form, values)
+        ys, form = flatten(f(*args, **kwargs), "jit: the result of f")
+        return fill(form, [_lowered(y, since) for y in ys])
 
     def run(self, form: Form, values: Sequence[Any]) -> Any:
         """What f itself gives for arguments of that form."""
+        f = self._own()
+        args, kwargs = fill(form, values)
+        out = f(*args, **kwargs)
+        if not self._are_there(form, values, args, kwargs):
+            raise TypeError(
+                f"{self.caller}: f must leave its arguments as they are, but has "
+                "written to one, and the caller would not see it; return what is new, "
+                "or write to a copy"
+            )
+        return out
+
+    def _own(self) -> Callable[..., Any]:
         if self.f is None:
             raise ValueError(
                 f"jit: {self.__name__} must be importable to take a new path, but its "
                 "source did not travel with the pickle; take the path before pickling, "
                 "or define the function at the top of a module"
             )
-        args, kwargs = fill(form, values)
-        return self.f(*args, **kwargs)
+        return self.f
+
+    def _are_there(
+        self, form: Form, values: Sequence[Any], args: Sequence[Any], kwargs: Any
+    ) -> bool:
+        """Whether arguments of that form still hold these values, and nothing else."""
+        try:
+            now, new_form = self._flat(args, kwargs)
+        except TypeError:  # something else has come in
+            return False
+        return new_form == form and all(x is y for x, y in zip(now, values))
+
+    def roots(self, form: Form) -> list[Any]:
+        """Where f can begin to look for Values: itself, and static arguments."""
+        return [self.f, *(each.item for each in _statics(form))]
 
     @property
     def paths(self) -> Paths:
@@ -189,7 +270,7 @@ class Compiled:
         return compile(self.tape(*args, **kwargs)).ir()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "f": _portable(self)}
+        return {**self.__dict__, "f": _portable(self), "_of_floats": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -201,13 +282,19 @@ calls.connect(Compiled)
 
 
 class Path:
-    """One way through a function: its tape, and what its results are put into."""
+    """One way through a function: its tape, and what its results are put into.
 
-    def __init__(self, tape: Tape, form: Form, own: int) -> None:
-        self.long, self.form = tape, form
+    truths   the outputs that are bools: 1.0 stands for True
+    """
+
+    def __init__(
+        self, tape: Tape, form: Form, own: int, truths: frozenset[int] = frozenset()
+    ) -> None:
+        self.long, self.form, self.truths = tape, form, truths
         self.own = own  # how many inputs are arguments; the others were closed over
         self._taken = 0
         self.branches: list[dict[bool, Path]] = []  # for each guard, shared by paths
+        self.fill = _filler(form, truths)
         self._compile()
 
     def _compile(self) -> None:
@@ -215,7 +302,7 @@ class Path:
         self.executable = executable(self.short)
         brief = len(self.short.code) <= LONG  # a call of machine code has its price
         at_point = source.compile(self.short) if brief else self.executable
-        self.scalar, self.fill = at_point.scalar, filler(self.form)
+        self.scalar = at_point.scalar
         self.row: Row | None = None  # for calls on Values
         self.often = calls.OFTEN if brief else 0  # calls after which C gets it
         self.ready: dict[bool, Any] = {}  # for C to call: on numbers, and on Values
@@ -230,6 +317,14 @@ class Path:
     def count(self) -> None:
         self._taken += 1
 
+    def again(self, tree: Tree) -> Path:
+        """The same code in another tree, for other Values that are closed over."""
+        new = Path.__new__(Path)
+        new.__dict__.update(self.__dict__)
+        new._taken, new.branches, new.ready = 0, [], {}
+        new.row = self.row and self.row.like(tree, new)
+        return new
+
     def sources(self) -> frozenset[int]:
         """The inputs that the first output depends on, other than by comparisons."""
         if self._sources is None:
@@ -243,15 +338,35 @@ class Path:
         return self._sources
 
     def __getstate__(self) -> Any:
-        return self.long, self.form, self.own, self.taken, self.branches
+        kept = self.long, self.form, self.own, self.truths
+        return *kept, self.taken, self.branches
 
     def __setstate__(self, state: Any) -> None:
-        self.long, self.form, self.own, self._taken, self.branches = state
+        *kept, self._taken, self.branches = state
+        self.long, self.form, self.own, self.truths = kept
+        self.fill = _filler(self.form, self.truths)
         self._compile()
 
     def __repr__(self) -> str:
         guards = "guard" if len(self.long.guards) == 1 else "guards"
         return f"<path: {len(self.long.guards)} {guards}, taken {self.taken}x>"
+
+
+def _filler(form: Form, truths: frozenset[int]) -> Callable[[tuple[Any, ...]], Any]:
+    """What puts the outputs of a path into their containers."""
+    if not truths:
+        return filler(form)
+    return lambda ys: fill(
+        form, [y != 0.0 if i in truths else y for i, y in enumerate(ys)]
+    )
+
+
+class OnePath(Path):
+    """A path for one call, which is not worth compiling."""
+
+    def _compile(self) -> None:
+        self.short, self.kept = self.long, tuple(range(len(self.long.guards)))
+        self.scalar, self.row, self.ready, self._sources = self.long.run, None, {}, None
 
 
 class Paths(tuple[Path, ...]):
@@ -307,11 +422,15 @@ class Tree:
 
     caller = "jit"  # whom its errors name
 
-    def __init__(self, owner: Any, form: Form) -> None:
+    def __init__(self, owner: Any, form: Form, before: Sequence[Path] = ()) -> None:
         self.owner, self.form = owner, form
         self.closed: list[Value] = []
+        self.places = Places()  # where f found them, and what else it rests on
+        self._rows: set[Primitive] = set()  # that its tapes use
+        self._travelled = False  # in a pickle, since when it has no places
         self.paths: list[Path] = []
         self.path: Path | None = None  # the one taken last: where the next call begins
+        self._before = before  # paths for other Values, of which some may do again
         self._lock = RLock()
 
     def __getstate__(self) -> Any:
@@ -319,7 +438,49 @@ class Tree:
 
     def __setstate__(self, state: Any) -> None:
         self.owner, self.form, self.closed, self.paths, self.path = state
-        self._lock = RLock()
+        self.places, self._before, self._lock = Places(), (), RLock()
+        self._rows, self._travelled = set(), True
+
+    def is_current(self) -> bool:
+        """Whether f would find the Values it closes over, or others in their place.
+
+        Another in the same place is read from now on; if more has changed, f may run
+        otherwise, and has to be traced again.
+        """
+        if self._travelled and not self._settle():
+            return False
+        if self.places.changed() < 0:
+            return True
+        with self._lock:
+            now = moved(self.places.all)
+            if now is None:
+                return False
+            self.closed[:] = [now.get(x, x) for x in self.closed]
+            self.places.set([
+                place._replace(held=now[place.held])
+                if type(place.held) is Value
+                else place
+                for place in self.places.all
+            ])  # fmt: skip
+        return True
+
+    def renewed(self) -> Self:
+        """A tree for what f closes over by now; what comes again stays compiled."""
+        self._before = ()
+        return type(self)(self.owner, self.form, self.paths)
+
+    def _found(self, closed: Sequence[Value]) -> tuple[list[Place], list[Value]]:
+        return find(self.owner.roots(self.form), closed) if closed else ([], [])
+
+    def _settle(self) -> bool:
+        """Find the places again, after a pickle; whether f has the same Values here."""
+        self._travelled = False
+        if self.owner.f is None:
+            return True
+        places, lost = self._found(self.closed)
+        self._rows = {row for path in self.paths for row, _ in path.long.code}
+        self.places.set(places + of_numbers(self._rows))
+        return not lost
 
     def call(self, numbers: Sequence[Any]) -> Any:
         """The result for arguments with these numbers or Values."""
@@ -328,15 +489,20 @@ class Tree:
         if not self.closed and Value not in map(type, numbers):
             return path.fill(ys)
         inputs = [*numbers, *self.closed][: path.long.inputs]
-        if len(ys) == 1:
-            return fill(path.form, [_recorded(self, path, inputs, ys[0])])
-        return fill(path.form, replay(path.long, inputs))
+        if len(ys) == 1 and not isinstance(path, OnePath):
+            return path.fill((_recorded(self, path, inputs, ys[0]),))
+        return path.fill(tuple(replay(path.long, inputs)))
 
-    def run(self, xs: Sequence[float]) -> tuple[Path, tuple[float, ...]]:
-        """The path that holds at a point, and its outputs there."""
+    def run(
+        self, xs: Sequence[float], closed: Sequence[float] = ()
+    ) -> tuple[Path, tuple[float, ...]]:
+        """The path that holds at a point, and its outputs there.
+
+        closed   numbers in place of what is closed over
+        """
         path = self.path or self.add(xs)
         while True:
-            ys, failed = path.scalar(self.inputs(xs, path))
+            ys, failed = path.scalar(self.inputs(xs, path, closed))
             if failed < 0:
                 path.count()
                 self.path = path
@@ -363,10 +529,10 @@ class Tree:
 
     def _ready(self, path: Path, on_values: bool) -> Any:
         if not on_values:
-            return calls.ready(path, path.executable, self.form)
+            return calls.ready(path, path.executable, self.form, self.places)
         if len(path.long.outputs) > 1 or path.row is None:
             return None
-        return path.row.ready(self.closed)
+        return path.row.ready(self.closed, self.places)
 
     def _lead(self, on_values: bool) -> None:
         """Tell each path that C calls which other one holds where a guard fails."""
@@ -381,9 +547,12 @@ class Tree:
                 if there is not None:
                     here.leads(k, there)
 
-    def inputs(self, xs: Sequence[float], path: Path) -> Sequence[float]:
+    def inputs(
+        self, xs: Sequence[float], path: Path, closed: Sequence[float] = ()
+    ) -> Sequence[float]:
         """The numbers a path runs on: those given, and those it closed over."""
-        return [*xs, *(x._data for x in self.closed[: path.long.inputs - path.own])]
+        more = [*closed, *(x._data for x in self.closed[len(closed) :])]
+        return [*xs, *more[: path.long.inputs - path.own]]
 
     def after(self, path: Path, failed: int) -> Path | None:
         """The path that goes the other way at a guard, if it was traced."""
@@ -404,6 +573,8 @@ class Tree:
                     f"at {place} leads to one more; write where(condition, a, b) there"
                 )
             path = self._traced(xs)
+            if self.owner.doubt is not None:
+                return path  # for this call alone
             self._join(path, missed, failed)
             self.paths.append(path)
             self.path = self.path or path
@@ -417,8 +588,36 @@ class Tree:
             tape = trace.tape(ys)
         finally:
             trace.close()
+        truths = frozenset([
+            i for i, y in enumerate(ys) if type(y) is Value and y in trace.truths
+        ])  # fmt: skip
+        self._find_places(trace, tape)
         self.closed[:] = trace.closed  # the same list: C looks whether it is empty
-        return Path(tape, form, len(xs))
+        if trace.doubts:
+            self.owner.doubt = max(trace.doubts, key=attrgetter("again"))
+            _tell(self.owner.doubt, self.caller)
+            return OnePath(tape, form, len(xs), truths)
+        known = self._known(tape, form, truths)
+        return known.again(self) if known else Path(tape, form, len(xs), truths)
+
+    def _known(self, *what: Any) -> Path | None:
+        """A path from before that is the same; users' rows may have changed since."""
+        if not all(map(is_of_table, self._rows)):
+            return None
+        alike = (p for p in self._before if (p.long, p.form, p.truths) == what)
+        return next(alike, None)
+
+    def _find_places(self, trace: Trace, tape: Tape) -> None:
+        """Look where the Values are that the trace has met, and doubt it without."""
+        rows = self._rows.union([row for row, _ in tape.code])
+        if not trace.met and rows == self._rows:
+            return
+        places, lost = self._found(trace.closed)
+        self.places.set(places + of_numbers(rows))
+        self._rows = rows
+        for x in lost[:1]:
+            what = "use a Value that no variable, attribute or item holds"
+            trace.doubts.append(Doubt(what, trace.met.get(x, ""), False))
 
     def _join(self, path: Path, missed: Path | None, failed: int) -> None:
         """Hang a path into the tree: it shares the branches up to the failed guard."""
@@ -493,6 +692,7 @@ class Row(Primitive):
         self._tree, self._path = tree, path
         self._shares = Tree(_Shares(path.long), NUMBER)
         self.kept: tuple[int, ...] = ()  # of the path's guards, what C has to check
+        self.executable: Executable | None = None  # of value and shares
 
     def __reduce__(self) -> Any:
         return _row, (self._tree, self._path)
@@ -506,7 +706,8 @@ class Row(Primitive):
         ys, failed = self._path.scalar(xs)
         if failed < 0:
             return ys[0]
-        return self._tree.run(xs[: self._path.own])[1][0]
+        own = self._path.own
+        return self._tree.run(xs[:own], xs[own:])[1][0]
 
     def _rule(self, z: Any, *xs: Any) -> list[Any]:
         """The partials, 0.0 where a select has left an operand out."""
@@ -526,21 +727,30 @@ class Row(Primitive):
         half = len(xs)
         return [d if ys[half + i] == 0.0 else None for i, d in enumerate(found[:half])]
 
-    def ready(self, closed: list[Value]) -> Any:
+    def like(self, tree: Tree, path: Path) -> Row:
+        """The same code as a row of another tree, where its path has come again."""
+        row = Row(tree, path)
+        row._shares, row.kept, row.executable = self._shares, self.kept, self.executable
+        return row
+
+    def ready(self, closed: list[Value], places: Places) -> Any:
         """The path as a node for C to make: its value, partials, and what is absent."""
         path = self._path
         shares = [each.long for each in self._shares.paths]
         if len(shares) != 1 or shares[0].guards:
             return None
-        short, self.kept = shortened(joined(path.long, shares[0]))
-        self.executable = executable(short)
+        if self.executable is None:
+            short, self.kept = shortened(joined(path.long, shares[0]))
+            self.executable = executable(short)
         sources = bytes([i in path.sources() for i in range(path.long.inputs)])
         node = self, closed, sources, path.own
-        return calls.ready(path, self.executable, self._tree.form, *node)
+        return calls.ready(path, self.executable, self._tree.form, places, *node)
 
 
 class _Shares:
     """The gradient of a tape as a function to trace: partials, then what is absent."""
+
+    doubt: Doubt | None = None
 
     def __init__(self, tape: Tape) -> None:
         self.tape = tape
@@ -582,7 +792,39 @@ def _numbers(xs: Sequence[Any]) -> list[float]:
     return [x._data if type(x) is Value else x for x in xs]
 
 
+# ---- what cannot be compiled ---------------------------------------------------------
+
+
+def _tell(doubt: Doubt, operation: str) -> None:
+    """Say, at the line that is the cause, that f runs op by op from now on."""
+    file, _, line = doubt.place.rpartition(":")
+    warnings.warn_explicit(
+        f"{operation}: a compiled function must not {doubt.what}, which changes from "
+        f"call to call, but f does at {doubt.place}; it runs op by op from now on",
+        RuntimeWarning,
+        file,
+        int(line),
+    )
+
+
+def _lowered(y: Any, since: int) -> Any:
+    """The number of y, unless an operand from before that time has a say in it."""
+    if type(y) is not Value or tracing() is not None:
+        return y
+    nodes = topological(y, since=since, whole=True)
+    operands = [y, *(x for node in nodes for x in node._args if type(x) is Value)]
+    return y if any(x._made < since for x in operands) else y._data
+
+
 # ---- arguments that are no numbers, and pickles --------------------------------------
+
+
+def _statics(form: Form) -> Iterator[Static]:
+    """What is no number in a form."""
+    if isinstance(form, Static):
+        yield form
+    for inner in getattr(form, "forms", ()):
+        yield from _statics(inner)
 
 
 def _static(x: Any) -> Static:

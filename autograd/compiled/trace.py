@@ -16,7 +16,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Sequence
 from math import nan
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ..check import caller, watched_by
 from ..primitives import equal, maximum, mul, where
@@ -24,6 +24,17 @@ from ..value import COMPARISONS, LEFTOVER, Value, tick
 from .tape import Guard, Instruction, Operand, Tape
 
 OPERATORS: Final = {row: getattr(operator, name) for name, row in COMPARISONS.items()}
+
+
+class Doubt(NamedTuple):
+    """Why a trace may hold for this one call alone, and the line that says so.
+
+    again   whether even for this call f has to run again, on what it was given
+    """
+
+    what: str
+    place: str
+    again: bool
 
 
 class Trace:
@@ -42,15 +53,18 @@ class Trace:
         self.trace, self.since = self, tick()
         self.arguments = [Value(x) for x in xs]
         self.closed: list[Value] = []
+        self.met: dict[Value, str] = {}  # what is new in `closed`, and the line
+        self.doubts: list[Doubt] = []
         self._turns = turns
         self.code: list[Instruction] = []
         self.guards: list[Guard] = []
         self._slots: dict[Value, Operand] = {x: i for i, x in enumerate(self.arguments)}
         self._numbers = set(self.arguments)  # what eagerly is a float, not a Value
+        self.truths: set[Value] = set()  # what eagerly is a bool
         self._leaves: dict[Value, Value] = {}
         self._decided: dict[Operand, bool] = {}
         for x in closed:
-            self.operand(x)
+            self._close_over(x)
 
     def run(self, f: Callable[[list[Value]], Any]) -> Any:
         """What f gives for the arguments, while this trace watches."""
@@ -125,6 +139,10 @@ class Trace:
             self.guards.append(Guard(len(self.code), slot, outcome, caller()))
         return self._decided[slot]
 
+    def doubt(self, what: str, again: bool = False) -> None:
+        """Note that the run depends on a number in a way that no tape can have."""
+        self.doubts.append(Doubt(what, caller(), again))
+
     def follows(self, x: Any) -> bool:
         """Whether x depends on an input."""
         return type(x) is Value and type(self.operand(x)) is int
@@ -142,6 +160,10 @@ class Trace:
                 f"jit: f must compute in one thread, but the result of {x.op!r} was "
                 "made in another while f was traced; call jit in each thread instead"
             )
+        self.met[x] = caller()
+        return self._close_over(x)
+
+    def _close_over(self, x: Value) -> Operand:
         self.closed.append(x)
         self._slots[x] = -len(self.closed)
         return self._slots[x]
@@ -151,6 +173,12 @@ class Trace:
     def is_number(self, x: Value) -> bool:
         """Whether x stands for what is a float when f runs eagerly."""
         return x in self._numbers
+
+    def truth(self, x: Value) -> Any:
+        """The result of a comparison, which stands for a bool."""
+        truth = self.number(x)
+        self.truths.add(truth)
+        return truth
 
     def number(self, x: Value) -> Any:
         """x cut from its graph: a float, or a Value that stands for one."""
