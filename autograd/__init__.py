@@ -94,6 +94,7 @@ from .transforms import (
     value_and_grad,
     vjp,
 )
+from .trees import register_tree
 from .value import Value
 
 __version__ = "0.1.0"
@@ -113,8 +114,8 @@ _LAZY = {  # for people who look, and for speed
 __all__ = [
     "Primitive", "Value", "accelerated", "check_grads", "detect_anomaly", "draw",
     "draw_network", "explain", "grad", "hessian", "hvp", "jacobian", "jit", "jvp",
-    "player", "ravel", "record_lines", "rounding_error", "value_and_grad", "vjp",
-    "vmap", "why",
+    "player", "ravel", "record_lines", "register_tree", "rounding_error",
+    "value_and_grad", "vjp", "vmap", "why",
     "abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh", "cbrt",
     "ceil", "clip", "copysign", "cos", "cosh", "degrees", "div", "dot", "equal", "erf",
     "erfc", "exp", "exp2", "expm1", "floor", "fma", "gamma", "gelu", "greater",

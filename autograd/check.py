@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from math import inf, isfinite, ulp
 from typing import Any, NoReturn
 
-from .transforms import Tree, grad, jvp, ravel
+from .transforms import grad, jvp, ravel
+from .trees import Tree
 from .value import PACKAGES, Value, topological, watch, watchers, watching
 
 Function = Callable[[float], float]

@@ -16,11 +16,26 @@ of a function to compile, it also says which Values stand for floats of a later 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .accelerator import in_c
 from .primitives import identity, number
+from .trees import (
+    NUMBER,
+    Container,
+    Form,
+    Static,
+    Tree,
+    alike,
+    array_of,
+    fill,
+    flatten,
+    is_array,
+    parts,
+    rebuilt,
+    values_in,
+)
 from .value import (
     Value,
     require_current,
@@ -30,7 +45,6 @@ from .value import (
     watching,
 )
 
-Tree = Any  # a number, an array, or nested lists, tuples and dicts of them
 Unravel = Callable[[Sequence[Any]], Tree]
 ArgNums = int | tuple[int, ...]
 
@@ -95,13 +109,13 @@ def vjp(f: Callable[..., Any], *primals: Tree) -> tuple[Tree, Callable[[Tree], A
     ([6.0, 5.0], (3.0, 2.0))
     """
     run = _Recording("vjp", f, primals, tuple(range(len(primals))), {})
-    ys, rebuild = ravel(run.out, "vjp: the result of f")
+    ys, form = run.results()
 
     def pullback(y_bar: Tree) -> Any:
-        y_bars = _alike("vjp: y_bar", "y", run.out, y_bar)
+        y_bars = alike("vjp: y_bar", "y", form, y_bar)
         return run.unravel(run.pull(ys, y_bars))
 
-    return rebuild([run.lower(y) for y in ys]), pullback
+    return fill(form, map(run.lower, ys)), pullback
 
 
 def jvp(
@@ -115,10 +129,11 @@ def jvp(
     primals = _sequence("jvp", "primals", primals)
     tangents = _sequence("jvp", "tangents", tangents)
     run = _Recording("jvp", f, primals, tuple(range(len(primals))), {})
-    x_dots = _alike("jvp: tangents", "the primals", primals, tangents)
-    ys, rebuild = ravel(run.out, "jvp: the result of f")
+    form = Container(tuple, None, None, tuple(run.forms))
+    x_dots = alike("jvp: tangents", "the primals", form, tangents)
+    ys, form = run.results()
     y_dots = run.push(ys, x_dots)
-    return rebuild([run.lower(y) for y in ys]), rebuild(y_dots)
+    return fill(form, map(run.lower, ys)), fill(form, y_dots)
 
 
 def jacobian(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
@@ -133,8 +148,8 @@ def jacobian(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
 
     def jacobian_of_f(*args: Any, **kwargs: Any) -> Any:
         run = _Recording("jacobian", f, args, argnums, kwargs)
-        ys, rebuild = ravel(run.out, "jacobian: the result of f")
-        return rebuild([run.unravel(run.pull([y], [1.0])) for y in ys])
+        ys, form = run.results()
+        return fill(form, [run.unravel(run.pull([y], [1.0])) for y in ys])
 
     return jacobian_of_f
 
@@ -181,18 +196,30 @@ class _Recording:
         _require_callable(operation, f)
         self.operation = operation
         chosen = _chosen(operation, argnums, len(args))
-        picked = [args[i] for i in chosen]
-        numbers, rebuild = ravel(picked, f"{operation}: an argument")
+        flat = [_flat(args[i], f"{operation}: an argument") for i in chosen]
+        self.forms = [form for _, form in flat]
         self.since, self.trace = tick(), tracing()
-        self.fresh = [self._copy(x) for x in numbers]
-        inputs = dict(zip(chosen, rebuild(self.fresh)))
+        self.fresh = [self._copy(x) for numbers, _ in flat for x in numbers]
+        inputs = dict(zip(chosen, self._trees(self.fresh)))
         self.out = f(*[inputs.get(i, arg) for i, arg in enumerate(args)], **kwargs)
-        one = not isinstance(argnums, (tuple, list))
-        self.unravel: Unravel = lambda xs: rebuild(xs)[0] if one else tuple(rebuild(xs))
+        self._one = not isinstance(argnums, (tuple, list))
         self._depends = dict.fromkeys(self.fresh, True)
         self._live = {x: True for x in self.fresh if x._args}
         self._rerun: dict[Value, list[Any]] = {}
         self._follow()
+
+    def results(self) -> tuple[list[Any], Form]:
+        """What f gave, taken apart."""
+        return _flat(self.out, f"{self.operation}: the result of f")
+
+    def unravel(self, xs: Sequence[Any]) -> Any:
+        """Numbers in the structure of the arguments named."""
+        trees = self._trees(xs)
+        return trees[0] if self._one else tuple(trees)
+
+    def _trees(self, xs: Sequence[Any]) -> list[Any]:
+        numbers = iter(xs)
+        return [fill(form, numbers) for form in self.forms]
 
     def pull(self, ys: Sequence[Any], y_bars: Sequence[Any]) -> list[Any]:
         """Reverse sweep: the adjoint of each input, given those of the results."""
@@ -242,7 +269,10 @@ class _Recording:
         Where there are such, a sweep leaves a graph, and visits what a select left out
         as well: then that graph has the same order whatever was selected.
         """
-        ys = [*_values(self.out)]
+        if type(self.out) is Value:
+            ys = [self.out]
+        else:
+            ys = [*values_in(self.out, f"{self.operation}: the result of f")]
         _mark(topological(*ys, since=self.since), self._depends, self._live, self.since)
         self._whole = bool(self._live)
         if self._whole:
@@ -311,12 +341,11 @@ class _Recording:
 
     def lower_tree(self, tree: Tree) -> Tree:
         """Lower every Value in nested containers; leave anything else as it is."""
-        if isinstance(tree, dict):
-            return {key: self.lower_tree(item) for key, item in tree.items()}
-        if isinstance(tree, (list, tuple)):
-            return _like(tree, [self.lower_tree(item) for item in tree])
-        if _is_array(tree) and tree.dtype == object:
-            return _array([*map(self.lower, tree.ravel().tolist())], tree.shape)
+        found = parts(tree, f"{self.operation}: aux")
+        if found is not None:
+            return rebuilt(tree, [self.lower_tree(item) for item in found[0]])
+        if is_array(tree) and tree.dtype == object:
+            return array_of([*map(self.lower, tree.ravel().tolist())], tree.shape)
         return self.lower(tree)
 
 
@@ -447,16 +476,17 @@ def _chosen(operation: str, argnums: ArgNums, count: int) -> list[int]:
 
 
 def ravel(tree: Tree, what: str = "ravel: the tree") -> tuple[list[Any], Unravel]:
-    """The numbers of nested lists, tuples, dicts and arrays, and the way back.
+    """The numbers of nested containers, and the way back.
 
-    >>> flat, unravel = ravel({"w": [1.0, 2.0], "b": 3.0})
+    >>> flat, unravel = ravel({"w": [1.0, 2.0], "b": 3.0, "mode": "fast"})
     >>> flat, unravel([4.0, 5.0, 6.0])
-    ([1.0, 2.0, 3.0], {'w': [4.0, 5.0], 'b': 6.0})
+    ([1.0, 2.0, 3.0], {'w': [4.0, 5.0], 'b': 6.0, 'mode': 'fast'})
 
-    Raises TypeError for anything else than numbers in it.
+    None stays in its place, and under a name of its own (a key, a field) so do str,
+    bool and members of an Enum. Raises TypeError for anything else than numbers, and
+    containers of a class that `register_tree` was not told of.
     """
-    flat: list[Any] = []
-    _gather(tree, flat, what)
+    flat, form = _flat(tree, what)
 
     def unravel(numbers: Sequence[Any]) -> Tree:
         if len(numbers) != len(flat):
@@ -465,123 +495,17 @@ def ravel(tree: Tree, what: str = "ravel: the tree") -> tuple[list[Any], Unravel
                 f"{len(numbers)}; give one for each number of the tree"
             )
         plain: Any = numbers
-        if _is_array(plain):
-            plain = plain.tolist()
-        return _scatter(tree, iter(plain))
+        return fill(form, plain.tolist() if is_array(plain) else plain)
 
     return flat, unravel
 
 
-def _values(tree: Tree) -> Iterator[Value]:
-    """Every Value in nested containers, whatever else they hold."""
-    if type(tree) is Value:
-        yield tree
-    elif isinstance(tree, dict):
-        yield from _values(list(tree.values()))
-    elif isinstance(tree, (list, tuple)):
-        for item in tree:
-            yield from _values(item)
-    elif type(tree).__module__ == "numpy" and hasattr(tree, "ravel"):
-        yield from _values(tree.ravel().tolist())
-
-
-def _is_array(x: Any) -> bool:
-    return type(x).__module__ == "numpy" and getattr(x, "ndim", 0) > 0
-
-
-def _gather(tree: Tree, flat: list[Any], what: str) -> None:
-    if type(tree) is Value:
-        flat.append(tree)
-    elif isinstance(tree, (list, tuple)):
-        for item in tree:
-            _gather(item, flat, what)
-    elif isinstance(tree, dict):
-        for item in tree.values():
-            _gather(item, flat, what)
-    elif _is_array(tree):
-        for item in tree.ravel().tolist():
-            _gather(item, flat, what)
-    else:
+def _flat(tree: Tree, what: str) -> tuple[list[Any], Form]:
+    """`flatten` for what must be a number or hold some."""
+    if type(tree) is float or type(tree) is Value:
+        return [tree], NUMBER
+    numbers, form = flatten(tree, what, "named")
+    if type(form) is Static:
         operation, _, argument = what.partition(": ")
-        flat.append(number(tree, operation, argument))
-
-
-def _alike(what: str, model: str, tree: Tree, other: Tree) -> list[Any]:
-    """The numbers of other in the order of tree; ValueError unless they match."""
-    flat: list[Any] = []
-    todo = [(tree, other)]
-    while todo:
-        expected, given = todo.pop()
-        if isinstance(expected, dict) and isinstance(given, dict):
-            fits = expected.keys() == given.keys()
-            pairs = [(expected[key], given[key]) for key in expected] if fits else []
-        elif _is_array(expected) and _is_array(given):
-            fits = expected.shape == given.shape
-            pairs = list(zip(expected.ravel().tolist(), given.ravel().tolist()))
-        elif isinstance(expected, (list, tuple)) and isinstance(given, (list, tuple)):
-            fits = len(expected) == len(given)
-            pairs = list(zip(expected, given))
-        else:
-            fits, pairs = not (_is_container(expected) or _is_container(given)), []
-            if fits:
-                _gather(given, flat, what)
-        if not fits:
-            raise ValueError(
-                f"{what} must have the structure of {model}, but has another: "
-                f"{_kind(given)} in place of {_kind(expected)}; give one number for "
-                "each of its numbers, in the same containers"
-            )
-        todo.extend(reversed(pairs))
-    return flat
-
-
-def _is_container(x: Any) -> bool:
-    return isinstance(x, (dict, list, tuple)) or _is_array(x)
-
-
-def _kind(x: Any) -> str:
-    if isinstance(x, dict):
-        return f"a dict of {', '.join(map(repr, x)) or 'nothing'}"
-    if _is_array(x):
-        return f"an array of shape {x.shape}"
-    if isinstance(x, (list, tuple)):
-        return f"a {type(x).__name__} of {len(x)}"
-    return "a number"
-
-
-def _scatter(tree: Tree, numbers: Iterator[Any]) -> Tree:
-    if isinstance(tree, dict):
-        return {key: _scatter(item, numbers) for key, item in tree.items()}
-    if isinstance(tree, (list, tuple)):
-        return _like(tree, [_scatter(item, numbers) for item in tree])
-    if _is_array(tree):
-        return _array([next(numbers) for _ in range(tree.size)], tree.shape)
-    return next(numbers)
-
-
-def _like(sequence: Any, items: list[Any]) -> Any:
-    """The items in a list, tuple or named tuple, as sequence is."""
-    if hasattr(sequence, "_fields"):
-        return type(sequence)(*items)
-    return tuple(items) if isinstance(sequence, tuple) else items
-
-
-def _array(items: list[Any], shape: tuple[int, ...]) -> Any:
-    """An array of that shape: float64 where all items are numbers or such arrays.
-
-    Items that are containers give a container of arrays.
-    """
-    import numpy as np
-
-    first: Any = items[0] if items else None
-    if isinstance(first, dict):
-        return {key: _array([item[key] for item in items], shape) for key in first}
-    if isinstance(first, (list, tuple)):
-        return _like(first, [_array(list(column), shape) for column in zip(*items)])
-    if _is_array(first):
-        return np.stack(items).reshape(shape + first.shape)
-    if all(type(item) is float for item in items):
-        return np.array(items, dtype=np.float64).reshape(shape)
-    out = np.empty(len(items), dtype=object)
-    out[:] = items
-    return out.reshape(shape)
+        return [number(tree, operation, argument)], NUMBER
+    return numbers, form

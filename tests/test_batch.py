@@ -2,6 +2,7 @@
 
 import math
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given, settings
@@ -20,7 +21,7 @@ from autograd import (
     value_and_grad,
     where,
 )
-from autograd.compiled import batch, sums
+from autograd.compiled import batch, calls, source, sums
 from autograd.compiled import jit as jit_module
 from autograd.compiled.batch import vmap
 from autograd.compiled.branches import Branches
@@ -188,7 +189,9 @@ def test_more_paths_than_allowed_name_the_comparison():
 
 
 def test_a_branch_may_be_forced_that_the_single_point_does_not_take():
-    tree = Branches(jit(kinked), vmap(kinked)._read(([1.0],), (0,), 1)[1].form)
+    f = vmap(kinked)
+    f([1.0])
+    tree = Branches(jit(kinked), next(iter(f._trees)))
     tree.grow((), [1.0])
     tree.grow((False,), [1.0])  # as if the batch had rounded differently
     assert [way.turns for way in tree.ways] == [(True,), (False,)]
@@ -387,6 +390,9 @@ loss = lambda w, x, y: (w[0] * x + w[1] - y) ** 2
 step = vmap(value_and_grad(loss), in_axes=(None, 0, 0), reduce="mean")
 assert step([2.0, 0.0], [0.0, 1.0, 2.0], [1.0, 3.0, 5.0]) == (1.0, [-2.0, -2.0])
 assert vmap(grad(lambda x: x[0] * x[1]))([[1.0, 2.0]]) == [[2.0, 1.0]]
+g = lambda b, x: 2 * x if b else -x
+assert vmap(g)([True, None, "a"], [3.0, 4.0, 5.0]) == [6.0, -4.0, 10.0]
+assert vmap(g, reduce="sum")([True, None, "a"], [3.0, 4.0, 5.0]) == 12.0
 total = vmap(loss, in_axes=(None, 0, 0), reduce="sum")
 assert grad(lambda w: total(w, [1.0], [0.0]))([1.0, 1.0]) == [4.0, 4.0]
 print("done")
@@ -396,3 +402,157 @@ print("done")
         [sys.executable, "-c", program], cwd=root, capture_output=True, text=True
     )
     assert (found.stdout, found.stderr) == ("done\n", "")
+
+
+# ---- lanes that differ in what is no number ------------------------------------------
+
+
+def chosen(b, x):
+    return 2 * x if b else -x
+
+
+SIGNS = [
+    [True, False, True],
+    [1.0, None, True],
+    ["a", "", "b"],
+    [1, 0, 2.5],
+    [3.0, False, 1],
+]
+
+
+def kinds_of(batch):
+    yield batch
+    yield np.array(batch, dtype=object)
+    if len(set(map(type, batch))) == 1:
+        yield np.array(batch)
+        yield list(np.array(batch))
+
+
+@pytest.mark.parametrize("without", ["nothing", "llvmlite", "c"])
+@pytest.mark.parametrize("signs", SIGNS, ids=str)
+def test_lanes_are_grouped_by_what_is_no_number(signs, without, monkeypatch):
+    if without == "llvmlite":
+        monkeypatch.setattr(jit_module, "executable", source.compile)
+    if without == "c":
+        monkeypatch.setattr(calls, "extension", None)
+    f = vmap(chosen)
+    for bs in kinds_of(signs):
+        for _ in range(3):
+            assert list(f(bs, [3.0, 4.0, 5.0])) == [6.0, -4.0, 10.0]
+            assert f(bs, np.array([3.0, 4.0, 5.0])).tolist() == [6.0, -4.0, 10.0]
+        assert vmap(chosen, reduce="sum")(bs, [3.0, 4.0, 5.0]) == 12.0
+        assert vmap(chosen, reduce="mean")(bs, [3.0, 4.0, 5.0]) == 4.0
+        assert list(vmap(grad(chosen, 1))(bs, [3.0, 4.0, 5.0])) == [2.0, -1.0, 2.0]
+        with ThreadPoolExecutor(2) as pool:
+            there = vmap(chosen, executor=pool)
+            assert list(there(bs, [3.0, 4.0, 5.0])) == [6.0, -4.0, 10.0]
+            total = vmap(chosen, reduce="sum", executor=pool)
+            assert total(bs, [3.0, 4.0, 5.0]) == 12.0
+
+
+def test_batches_that_change_from_call_to_call_are_told_apart():
+    f, xs = vmap(chosen), [3.0, 4.0, 5.0]
+    for _ in range(3):
+        assert f([True, False, True], xs) == [6.0, -4.0, 10.0]
+        assert f([True, True, True], xs) == [6.0, 8.0, 10.0]
+        assert f([False, False, False], xs) == [-3.0, -4.0, -5.0]
+        assert f([1.0, 0.0, 1.0], xs) == [6.0, -4.0, 10.0]
+        assert f([1.0, 0.0, True], xs) == [6.0, -4.0, 10.0]
+        assert f([None, "", "x"], xs) == [-3.0, -4.0, 10.0]
+
+
+def test_settings_inside_lanes_and_holders_group_them():
+    def f(p):
+        if p["how"] == "double" and p["on"] is not False:
+            return p["x"] * 2.0
+        return p["x"] if p["on"] is None else -p["x"]
+
+    how, on = ["double", "same", "double", "same"], [True, None, False, False]
+    xs = [1.0, 2.0, 3.0, 4.0]
+    lanes = [dict(zip(("how", "on", "x"), lane)) for lane in zip(how, on, xs)]
+    expected = list(map(f, lanes))
+    assert expected == [2.0, 2.0, -3.0, -4.0]
+    assert vmap(f)(lanes) == vmap(f)({"how": how, "on": on, "x": xs}) == expected
+    table = {"how": np.array(how), "on": np.array(on, object), "x": np.array(xs)}
+    assert vmap(f)(table).tolist() == expected
+    assert vmap(f)({"how": "double", "on": None, "x": xs}) == [2.0, 4.0, 6.0, 8.0]
+    rows = [(b, x) for b, x in zip(on, xs)]
+    assert vmap(lambda row: chosen(*row))(rows) == [2.0, -2.0, -3.0, -4.0]
+    assert vmap(lambda x: 0.0 if x is None else 2 * x)([1.0, True, None]) == [2, 2, 0]
+
+
+def test_lanes_in_another_order_or_container_are_lanes_of_their_own():
+    first = vmap(lambda d: next(iter(d.values())))
+    assert first([{"a": 1.0, "b": 2.0}, {"b": 3.0, "a": 4.0}]) == [1.0, 3.0]
+    sized = vmap(lambda p: p[0] if isinstance(p, list) else -p[0])
+    assert sized([[1.0, 2.0], (3.0, 4.0), [5.0, 6.0]]) == [1.0, -3.0, 5.0]
+
+
+def test_results_of_groups_are_put_back_in_order():
+    def f(b, x):
+        return {"y": [x, -x] if b else [-x, x], "text": "yes" if b else "no"}
+
+    bs = [True, False, False, True]
+    out = vmap(f)(bs, [1.0, 2.0, 3.0, 4.0])
+    assert out["y"] == [[1.0, -1.0], [-2.0, 2.0], [-3.0, 3.0], [4.0, -4.0]]
+    assert out["text"] == ["yes", "no", "no", "yes"]
+    array = vmap(lambda b, x: np.array([x, b * x]))(bs, np.arange(4.0))
+    assert array.tolist() == [[0, 0], [1, 0], [2, 0], [3, 3]]
+    assert vmap(lambda x: None if x is None else x)([1.0, None]) == [1.0, None]
+
+
+@pytest.mark.parametrize("xs", [[1.0, 2.0], np.array([1.0, 2.0])])
+@pytest.mark.parametrize("reduce", [None, "sum"])
+def test_groups_must_give_results_that_go_together(xs, reduce):
+    if reduce is None and isinstance(xs, list):
+        f = vmap(lambda b, x: (x,) if b else {"x": x})
+    else:
+        f = vmap(lambda b, x: x if b else None, reduce=reduce)
+    with pytest.raises(TypeError, match="must give the same containers for every lane"):
+        f([True, False], xs)
+
+
+def test_values_take_part_in_grouped_lanes():
+    w = Value(3.0)
+    f = vmap(lambda w, b, x: w * x if b else -x, (None, 0, 0), reduce="sum")
+    total = f(w, [True, False, True], [3.0, 4.0, 5.0])
+    total.backward()
+    assert (total.data, w.grad) == (20.0, 8.0)
+    flags = [True, False]
+    assert grad(lambda w: f(w, flags, [3.0, 4.0]))(2.0) == 3.0
+    assert hessian(lambda w: f(w * w, flags, [3.0, 4.0]))(2.0) == 6.0
+    closed = vmap(lambda b, x: w * x if b else -x)
+    assert [float(getattr(y, "data", y)) for y in closed(flags, [3.0, 4.0])] == [9, -4]
+    assert jit(lambda x: vmap(chosen)(flags, [x, x]))(3.0) == [6.0, -3.0]
+    nested = vmap(lambda bs, xs: vmap(chosen)(bs, xs))
+    assert nested([flags, flags[::-1]], [[1.0, 2.0], [3.0, 4.0]]) == [[2, -2], [-3, 8]]
+
+
+def test_truths_of_a_numpy_array_are_what_its_items_are():
+    eager = lambda a, b: (a + b) * 1.0  # noqa: E731
+    flags = np.array([True, True, False])
+    expected = [float(eager(a, b)) for a, b in zip(flags, flags)]
+    assert vmap(eager)(flags, flags).tolist() == expected == [1.0, 1.0, 0.0]
+    rows = np.array([[True, False], [False, True]])
+    xs = np.array([[1.0, 2.0], [3.0, 4.0]])
+    assert vmap(lambda m, x: m[0] * x[0] + m[1] * x[1])(rows, xs).tolist() == [1, 4]
+
+
+def test_forms_of_lanes_have_a_bound_and_texts_need_a_number():
+    names = [str(i) for i in range(100)]
+    for texts in (names, np.array(names)):
+        with pytest.raises(ValueError, match="vmap: what is no number must have at m"):
+            vmap(lambda name, x: x)(texts, [1.0] * 100)
+    many = vmap(lambda name, x: x * len(name))(names[:64] * 2, [1.0] * 128)
+    assert many == [float(len(name)) for name in names[:64] * 2]
+    assert vmap(lambda b: 1.0 if b else 2.0)([True, False]) == [1.0, 2.0]
+    assert vmap(lambda b: 1.0 if b else 2.0, reduce="sum")([True, False]) == 3.0
+
+
+def test_grouped_batch_is_pickled_and_may_be_large():
+    f = vmap(chosen)
+    flags, xs = POINTS > 0, np.arange(5000.0)
+    expected = np.where(flags, 2 * xs, -xs)
+    assert (f(flags, xs) == expected).all()
+    assert (pickle.loads(pickle.dumps(f))(flags, xs) == expected).all()
+    assert vmap(chosen, reduce="sum")(flags, xs) == expected.sum()

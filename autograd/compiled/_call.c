@@ -433,6 +433,21 @@ static PyObject *give_list(Builder *builder, Py_ssize_t count, int numbers)
     return list;
 }
 
+/* A tuple of the kind by tuple's own __new__: that of the kind would run a second time on
+   what it has made. */
+static PyObject *as_kind(PyObject *kind, PyObject *tuple)
+{
+    newfunc new = (newfunc)PyType_GetSlot(&PyTuple_Type, Py_tp_new);
+    PyObject *named, *args = PyTuple_New(1);
+    if (!args)
+        return NULL;
+    Py_INCREF(tuple);
+    PyTuple_SetItem(args, 0, tuple);
+    named = new((PyTypeObject *)kind, args, NULL);
+    Py_DECREF(args);
+    return named;
+}
+
 static PyObject *give_tuple(Builder *builder, Py_ssize_t count, PyObject *kind)
 {
     PyObject *named, *tuple = PyTuple_New(count);
@@ -443,7 +458,7 @@ static PyObject *give_tuple(Builder *builder, Py_ssize_t count, PyObject *kind)
     }
     if (!kind || !tuple)
         return tuple;
-    named = PyObject_Call(kind, tuple, NULL);
+    named = as_kind(kind, tuple);
     Py_DECREF(tuple);
     return named;
 }

@@ -16,30 +16,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from itertools import chain
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from ..transforms import ravel
+from ..trees import Form, fill, flatten, is_array, replaced
 from ..value import Value, watching
 from . import calls
 from .branches import Branches, Turns, Uncompiled, Way, way_of
 from .columns import (
+    Argument,
     Column,
-    batches,
-    columns_of,
+    Lanes,
+    argument,
+    by_form,
     empty,
     flat,
+    for_c,
     gathered,
-    has_arrays,
-    has_values,
-    lane_of,
     length,
+    merged,
+    other_containers,
+    picked,
     point,
+    read,
+    require_no_text,
     tables_for,
 )
 from .jit import Compiled
 from .pieces import by_guard, cut, in_threads, loaded, mapped, no_guards
-from .structure import Entries, Form, Items, fill
+from .structure import of_call
 from .sums import Sums, Total
 from .trace import Doubt
 
@@ -50,7 +54,18 @@ except ImportError:  # lists will do
 
 Axes = int | None | Sequence[int | None]
 Reduce = Literal["sum", "mean"] | None
-Group = tuple[Turns, Any]  # the lanes whose guards begin with these turns
+Turned = tuple[Turns, Any]  # the lanes whose guards begin with these turns
+
+
+class Group(NamedTuple):
+    """Lanes of one form: which they are, their inputs, and the paths for them."""
+
+    lanes: Any
+    inputs: list[Column]
+    tree: Branches
+
+    def is_on_values(self) -> bool:
+        return bool(self.tree.closed) or Value in map(type, self.inputs)
 
 
 def vmap(
@@ -129,40 +144,45 @@ class Batched:
 
     def __call__(self, *args: Any) -> Any:
         axes = self._axes(args)
-        batched = [arg for arg, axis in zip(args, axes) if axis == 0]
-        n = length(batched)
+        arguments = list(map(argument, args, axes))
+        batches = [batch for arg in arguments for batch in arg.batches or ()]
+        n = length(batches)
         if self.reduce == "mean" and n == 0:
             raise ValueError(
                 "vmap: a batch must hold at least one lane for a mean, but is empty; "
                 "the mean of nothing is no number"
             )
-        values = watching() is not None or any(chain(*map(has_values, batched)))
+        lanes = [read(batch, n) for batch in batches]
+        values = watching() is not None or any(each.has_values() for each in lanes)
         if self.lane.doubt is None and not values:
             try:
-                return self._all_at_once(args, axes, n)
+                return self._all_at_once(arguments, batches, lanes)
             except Uncompiled:
                 pass
-        return self._one_by_one(args, axes, n)
+        return self._one_by_one(arguments, batches, n)
 
     def _all_at_once(
-        self, args: tuple[Any, ...], axes: Sequence[int | None], n: int
+        self,
+        arguments: Sequence[Argument],
+        batches: Sequence[Any],
+        lanes: Sequence[Lanes],
     ) -> Any:
         """The results by compiled code for all lanes."""
-        batched = [arg for arg, axis in zip(args, axes) if axis == 0]
-        inputs, tree = self._read(args, axes, n)
-        if tree.path is None:
-            tree.grow((), point(inputs, 0))
+        n = len(batches[0])
+        groups = self._grouped(arguments, lanes, n)
+        for group in groups:
+            if group.tree.path is None:
+                group.tree.grow((), point(group.inputs, 0))
         if self.reduce:
-            totals = self._reduced(tree, inputs, n)
-            self.ready = self._for_c(tree, args, axes, n)
-            return totals
-        if tree.closed or Value in map(type, inputs):
-            return self._one_by_one(args, axes, n)
-        arrays = any(chain(*map(has_arrays, batched)))
-        out = self._stacked(tree, inputs, n, arrays)
-        if tree.closed:  # a branch just traced is the first to use a Value
-            return self._one_by_one(args, axes, n)
-        self.ready = self._for_c(tree, args, axes, n)
+            out = self._reduced(groups, n)
+        elif any(group.is_on_values() for group in groups):
+            return self._one_by_one(arguments, batches, n)
+        else:
+            arrays = any(map(is_array, batches))
+            out = merged([(g.lanes, self._stacked(g, arrays)) for g in groups], n)
+            if any(group.is_on_values() for group in groups):  # by a path just traced
+                return self._one_by_one(arguments, batches, n)
+        self.ready = self._for_c(groups, arguments, n)
         return out
 
     def _axes(self, args: tuple[Any, ...]) -> Sequence[int | None]:
@@ -183,99 +203,113 @@ class Batched:
             )
         return axes
 
-    def _read(
-        self, args: tuple[Any, ...], axes: Sequence[int | None], n: int
-    ) -> tuple[list[Column], Branches]:
-        """A column for each number of one lane, and the paths for such lanes."""
-        inputs: list[Column] = []
-        forms: list[Form] = []
-        for arg, axis in zip(args, axes):
-            if axis == 0:
-                columns, arg = columns_of(arg, n)
-            numbers, form = flat(arg)
-            inputs += numbers if axis is None else columns
-            forms.append(form)
-        form = Items(tuple, (Items(tuple, tuple(forms)), Entries((), ())))
+    def _grouped(
+        self, arguments: Sequence[Argument], batches: Sequence[Lanes], n: int
+    ) -> list[Group]:
+        """The lanes by their forms, each group with the paths for such lanes."""
+        shared = [flat(a.given) if a.batches is None else ([], None) for a in arguments]
+        groups = []
+        for forms, lanes in by_form(batches, n):
+            columns = iter([batch.of(lanes) for batch in batches])
+            inside = iter(forms)
+            inputs: list[Column] = []
+            whole: list[Form] = []
+            for arg, (numbers, form) in zip(arguments, shared):
+                inputs += numbers
+                for _ in arg.batches or ():
+                    inputs += next(columns)
+                whole.append(form or replaced(arg.holder, inside))
+            groups.append(Group(lanes, inputs, self._tree(of_call(whole))))
+        if n and not any(group.inputs for group in groups):
+            require_no_text(arguments)
+        return groups
+
+    def _tree(self, form: Form) -> Branches:
         if form not in self._trees:
             self._trees[form] = Branches(self.lane, form)
         elif not self._trees[form].is_current():
             self._trees[form] = self._trees[form].renewed()
-        return inputs, self._trees[form]
+        return self._trees[form]
 
-    def _stacked(
-        self, tree: Branches, inputs: list[Column], n: int, arrays: bool
-    ) -> Any:
-        skeleton = fill(tree.outputs_form, map(float, range(len(tree.outputs))))
-        tables = {} if np is None else tables_for(skeleton, n)
-        found = {
-            j: column
-            for columns, table in tables.items()
-            for j, column in zip(columns, table.reshape(n, len(columns)).T)
-        }
-        outs = [found[j] if j in found else empty(n) for j in range(len(tree.outputs))]
-        _run_lanes(tree, tree.columns(inputs), n, outs, self.executor)
-        if tree.truths:
-            tables = {}
-            outs = [_bools(y) if j in tree.truths else y for j, y in enumerate(outs)]
-        return gathered(skeleton, outs, n, arrays, tables)
+    def _stacked(self, group: Group, arrays: bool) -> Any:
+        n, tree = len(group.lanes), group.tree
+        tables, outs = tables_for(tree.outputs_form, n)
+        _run_lanes(tree, tree.columns(group.inputs), n, outs, self.executor)
+        if not tree.truths:
+            return gathered(tree.outputs_form, outs, n, arrays, tables)
+        outs = [_bools(y) if j in tree.truths else y for j, y in enumerate(outs)]
+        return gathered(tree.outputs_form, outs, n, arrays)
 
-    def _reduced(self, tree: Branches, inputs: list[Column], n: int) -> Any:
-        sums = Sums(tree, inputs, n, self.executor)
-        totals: list[Any] = sums.totals(inputs)
-        operands = sums.operands(inputs)
+    def _reduced(self, groups: Sequence[Group], n: int) -> Any:
+        form = groups[0].tree.outputs_form
+        if any(group.tree.outputs_form != form for group in groups):
+            raise other_containers()
+        return self._added(form, list(map(self._totals, groups)), n)
+
+    def _added(self, form: Form, rows: Sequence[Sequence[Any]], n: int) -> Any:
+        """The sums, or means over n lanes, of these rows of outputs."""
+        totals = [sum(column[1:], column[0]) for column in zip(*rows)]
+        mean = self.reduce == "mean"
+        return fill(form, [total / n if mean else total for total in totals])
+
+    def _totals(self, group: Group) -> list[Any]:
+        """The sums over a group of lanes: Values where they depend on some."""
+        sums = Sums(group.tree, group.inputs, len(group.lanes), self.executor)
+        totals: list[Any] = sums.totals(group.inputs)
+        operands = sums.operands(group.inputs)
         if Value in map(type, operands):
             rows = [Total(sums, j, y) for j, y in enumerate(totals)]
             totals = [Value._apply(row, tuple(operands)) for row in rows]
-        if self.reduce == "mean":
-            totals = [total / n for total in totals]
-        return fill(tree.outputs_form, totals)
+        return totals
 
     def _for_c(
-        self, tree: Branches, args: Sequence[Any], axes: Sequence[int | None], n: int
+        self, groups: Sequence[Group], arguments: Sequence[Argument], n: int
     ) -> Any:
         """The way taken most, for C to make calls like this one."""
-        elsewhere = self.executor is not None or n == 0
+        tree = groups[0].tree
+        elsewhere = self.executor is not None or n == 0 or len(groups) > 1
         made_here = tree.closed or (tree.truths and not self.reduce)
         if calls.extension is None or elsewhere or made_here:
             return None
         forms = tree.form.forms[0].forms
-        arguments = [
-            form if axis is None else list(batches(arg, form))
-            for arg, axis, form in zip(args, axes, forms)
+        told = [
+            form if arg.batches is None else for_c(arg, form)
+            for arg, form in zip(arguments, forms)
         ]
         way = tree.ways[0]
-        key = tuple([x for x, axis in zip(map(tuple, arguments), axes) if axis == 0])
+        key = tuple([tuple(each) for each in told if isinstance(each, list)])
         if key not in way.ready:
             way.ready[key] = calls.mapped(
-                way, tree.outputs_form, arguments, tree.closed, tree.places, self.reduce
+                way, tree.outputs_form, told, tree.closed, tree.places, self.reduce
             )
         return way.ready[key]
 
     def _one_by_one(
-        self, args: tuple[Any, ...], axes: Sequence[int | None], n: int
+        self, arguments: Sequence[Argument], batches: Sequence[Any], n: int
     ) -> Any:
         """A call for each lane, on Values: recorded, or traced by who traces now."""
-        lanes = [
-            self.lane(
-                *[lane_of(x, i) if axis == 0 else x for x, axis in zip(args, axes)]
-            )
-            for i in range(n)
-        ]
-        if not lanes:
+        if not n:
             raise ValueError(
                 "vmap: a batch must hold at least one lane where Values take part, but "
                 "is empty; leave it out"
             )
-        flat = [ravel(lane, "vmap: the result of f")[0] for lane in lanes]
-        outs = list(zip(*flat))
+        groups: dict[Form, tuple[list[int], list[list[Any]]]] = {}
+        for i in range(n):
+            out = self.lane(*[arg.lane(i) for arg in arguments])
+            numbers, form = flatten(out, "vmap: the result of f")
+            lanes, rows = groups.setdefault(form, ([], []))
+            lanes.append(i)
+            rows.append(numbers)
+        if self.reduce and len(groups) > 1:
+            raise other_containers()
         if self.reduce:
-            totals = [sum(column[1:], column[0]) for column in outs]
-            scale = n if self.reduce == "mean" else 1
-            return ravel(lanes[0])[1]([total / scale for total in totals])
-        batched = [arg for arg, axis in zip(args, axes) if axis == 0]
-        arrays = any(chain(*map(has_arrays, batched)))
-        skeleton = ravel(lanes[0])[1]([float(i) for i in range(len(outs))])
-        return gathered(skeleton, [list(column) for column in outs], n, arrays, {})
+            return self._added(form, rows, n)
+        arrays = any(map(is_array, batches))
+        found = []
+        for form, (lanes, rows) in groups.items():
+            columns = [list(column) for column in zip(*rows)]
+            found.append((lanes, gathered(form, columns, len(lanes), arrays)))
+        return merged(found, n)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "executor": None}
@@ -295,7 +329,7 @@ def _run_lanes(
     executor: Executor | None,
 ) -> None:
     """Write the outputs of every lane, tracing the paths that no one has been on."""
-    todo: list[Group] = [((), range(n))]
+    todo: list[Turned] = [((), range(n))]
     if executor is not None and n:
         todo = _lanes_elsewhere(executor, tree.ways, columns, n, outs)
     while todo:
@@ -312,8 +346,8 @@ def _run_groups(
     columns: list[Column],
     n: int,
     outs: list[Column],
-    todo: list[Group],
-) -> list[Group]:
+    todo: list[Turned],
+) -> list[Turned]:
     """Run groups of lanes until none is left; gives those whose path is not known."""
     missing = []
     while todo:
@@ -338,8 +372,8 @@ def _run_group(
     if len(lanes) == n:
         return _batch(way, columns, n, outs)
     some = [empty(len(lanes)) for _ in outs]
-    picked = [c if type(c) is float else _picked(c, lanes) for c in columns]
-    failed = _batch(way, picked, len(lanes), some)
+    there = [picked(c, lanes) for c in columns]
+    failed = _batch(way, there, len(lanes), some)
     for out, column in zip(outs, some):
         if np is not None:
             out[lanes] = column
@@ -351,10 +385,6 @@ def _run_group(
 
 def _bools(column: Column) -> Column:
     return [y != 0.0 for y in column] if np is None else column != 0.0
-
-
-def _picked(column: Column, lanes: Any) -> Column:
-    return [column[lane] for lane in lanes] if np is None else column[lanes]
 
 
 def _batch(way: Way, columns: list[Column], n: int, outs: list[Column]) -> Any:
@@ -388,8 +418,8 @@ def _lanes_there(ways: bytes, columns: list[Column], n: int) -> Any:
 
 def _lanes_elsewhere(
     executor: Executor, ways: list[Way], columns: list[Column], n: int, outs: list[Any]
-) -> list[Group]:
-    missing: list[Group] = []
+) -> list[Turned]:
+    missing: list[Turned] = []
     for lanes, (found, left) in mapped(executor, _lanes_there, ways, columns, n):
         for out, column in zip(outs, found):
             out[lanes.start : lanes.stop] = column

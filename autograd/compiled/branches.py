@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .columns import Column
+from ..trees import Form
+from .columns import Column, other_containers
 from .jit import MOST_PATHS, Path, Tree, _numbers
-from .structure import Form
 from .tape import Executable, Operand, Tape
 
 Turns = tuple[bool, ...]
@@ -106,10 +106,7 @@ class Branches(Tree):
             if self.owner.doubt is not None:
                 raise Uncompiled
             if self.paths and path.form != self.outputs_form:
-                raise TypeError(
-                    "vmap: f must give the same containers for every lane, but a "
-                    "branch gives others; return the same structure from each"
-                )
+                raise other_containers()
             self.paths.append(path)
             self.path = self.path or path
             self._ways.append(_way(path))

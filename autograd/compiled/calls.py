@@ -16,9 +16,9 @@ from types import BuiltinFunctionType, FunctionType, NoneType
 from typing import Any, Final, NamedTuple, TypeVar
 
 from ..accelerator import in_c, load, python_twins, reader
+from ..trees import NUMBER, Array, Container, Form, Static, size
 from ..value import Value, _node, watchers
 from .source import Source
-from .structure import NUMBER, Array, Entries, Form, Items, Static
 from .tape import Executable
 
 T = TypeVar("T", bound=Any)
@@ -65,9 +65,11 @@ def ready(
            inputs its value depends on, and how many are arguments
     """
     arguments, keywords = form.forms
-    takes = [step for argument in arguments.forms for step in _steps(argument)]
-    gives = list(_steps(path.form, taken=False))
-    if keywords.forms or None in takes or (node and not _holds_nodes(gives)):
+    takes = [step for argument in arguments.forms for step in steps(argument)]
+    gives = list(steps(path.form, taken=False))
+    if keywords.forms or None in takes or None in gives:
+        return None
+    if node and not _holds_nodes(gives):
         return None
     if path.truths:  # bools are made in Python
         return None
@@ -110,7 +112,7 @@ def mapped(
     batches = [argument for argument in arguments if isinstance(argument, list)]
     leaves = [leaf for batch in batches for leaf in batch if isinstance(leaf, Batch)]
     arrays = any(leaf.is_array for leaf in leaves)
-    gives = list(_steps(outputs, taken=False) if reduce else _rows(outputs, arrays))
+    gives = list(steps(outputs, taken=False) if reduce else _rows(outputs, arrays))
     takes, ins = _takes(arguments)
     if None in takes or None in gives:
         return None
@@ -158,29 +160,25 @@ def _processors() -> int:
 
 def _rows(form: Form, arrays: bool) -> Iterator[Step | None]:
     """The steps that make arrays or lists of results, with an item for each lane."""
-    if isinstance(form, Entries):
-        yield KINDS.index("dict"), len(form.keys), form.keys
-        for item in form.forms:
-            yield from _rows(item, arrays)
-    elif isinstance(form, Items) and form.kind is not list:
-        yield _items(form, taken=False)
+    if isinstance(form, Container) and not issubclass(form.kind, list):
+        yield container(form)
         for item in form.forms:
             yield from _rows(item, arrays)
     else:
-        shape = _shape(form)
+        shape = shape_of(form)
         kind = KINDS.index("rows" if arrays or isinstance(form, Array) else "lanes")
         yield None if shape is None else (kind, len(shape), shape)
 
 
-def _shape(form: Form) -> tuple[int, ...] | None:
+def shape_of(form: Form) -> tuple[int, ...] | None:
     """The shape of a number, an array, or lists of numbers as long as each other."""
     if isinstance(form, Array):
         return form.shape
-    if isinstance(form, Items):
+    if isinstance(form, Container) and form.kind is list:
         arrays = any(isinstance(item, Array) for item in form.forms)
-        inside = set(map(_shape, form.forms)) or {()}
+        inside = set(map(shape_of, form.forms)) or {()}
         first = inside.pop()
-        if form.kind is not list or arrays or inside or first is None:
+        if arrays or inside or first is None:
             return None
         return len(form.forms), *first
     return () if form == NUMBER else None
@@ -204,14 +202,14 @@ def _takes(arguments: Sequence[Any]) -> tuple[list[Step | None], list[Group]]:
     slot = 0
     for argument in arguments:
         if not isinstance(argument, list):
-            takes += _steps(argument)
-            slot += _numbers_in(argument)
+            takes += steps(argument)
+            slot += size(argument)
             continue
         for part in argument:
             if not isinstance(part, Batch):
                 takes.append(part)
                 continue
-            count = _numbers_in(part.form)
+            count = size(part.form)
             takes += _leaf(part, count)
             groups += [(slot, count, part.dense)] if count else []
             slot += count
@@ -220,25 +218,11 @@ def _takes(arguments: Sequence[Any]) -> tuple[list[Step | None], list[Group]]:
 
 def _leaf(batch: Batch, count: int) -> list[Step | None]:
     if not batch.is_array:
-        return [(KINDS.index("lanes"), count, None), *_steps(batch.form)]
+        return [(KINDS.index("lanes"), count, None), *steps(batch.form)]
+    if batch.form != NUMBER and not isinstance(batch.form, Array):
+        return [None]
     shape = batch.form.shape if isinstance(batch.form, Array) else ()
     return [(KINDS.index("rows"), len(shape), shape)]
-
-
-def container(tree: Any) -> Step:
-    """The step into a tuple or dict that holds batches."""
-    if isinstance(tree, dict):
-        return KINDS.index("dict"), len(tree), tuple(tree)
-    kind = "named" if hasattr(tree, "_fields") else "tuple"
-    return KINDS.index(kind), len(tree), type(tree)
-
-
-def _numbers_in(form: Form) -> int:
-    if form == NUMBER:
-        return 1
-    if isinstance(form, Array):
-        return prod(form.shape)
-    return sum(map(_numbers_in, getattr(form, "forms", ())))
 
 
 def _know_numpy() -> None:
@@ -248,36 +232,32 @@ def _know_numpy() -> None:
     extension.know_numpy(np.ndarray, np.float64, np.empty)
 
 
-def _steps(form: Form, taken: bool = True) -> Iterator[Step | None]:
+def steps(form: Form, taken: bool = True) -> Iterator[Step | None]:
     """The steps that take a form apart, or put it together; None is one too many."""
-    if isinstance(form, Items) and form.kind is list and set(form.forms) == {NUMBER}:
-        yield KINDS.index("numbers"), len(form.forms), None
-    elif isinstance(form, Items):
-        yield _items(form, taken)
+    if isinstance(form, Container):
+        if form.kind is list and set(form.forms) == {NUMBER}:
+            yield KINDS.index("numbers"), len(form.forms), None
+            return
+        yield container(form)
         for item in form.forms:
-            yield from _steps(item, taken)
-    elif isinstance(form, Entries):
-        yield KINDS.index("dict"), len(form.keys), form.keys
-        for item in form.forms:
-            yield from _steps(item, taken)
+            yield from steps(item, taken)
+    elif form == NUMBER:
+        yield KINDS.index("number"), 1, None
     elif isinstance(form, Array):
         yield KINDS.index("array"), len(form.shape), form.shape
-    elif isinstance(form, Static):
-        fits = not taken or form.kind in CONSTANT
-        yield (KINDS.index("static"), 0, form.item) if fits else None
+    elif isinstance(form, Static) and (not taken or type(form.item) in CONSTANT):
+        yield KINDS.index("static"), 0, form.item
     else:
-        assert form == NUMBER
-        yield KINDS.index("number"), 1, None
+        yield None
 
 
-def _items(form: Items, taken: bool) -> Step | None:
+def container(form: Container) -> Step | None:
+    """The step into a container, if C knows its kind."""
     kind: Any
     kind, count = form.kind, len(form.forms)
-    if kind is list:
-        return KINDS.index("list"), count, kind
-    if hasattr(kind, "_fields"):
-        iterates = kind.__iter__ is tuple.__iter__  # and not in a way of its own
-        return (KINDS.index("named"), count, kind) if iterates else None
-    if taken and kind is not tuple:
-        return None
-    return KINDS.index("tuple"), count, kind
+    if kind is dict:
+        return KINDS.index("dict"), count, form.names
+    if kind is list or kind is tuple:
+        return KINDS.index(kind.__name__), count, kind
+    bare = issubclass(kind, tuple) and not kind.__dictoffset__  # but its items
+    return (KINDS.index("named"), count, kind) if bare and not form.rest else None

@@ -24,11 +24,12 @@ from typing import Any, Final, NamedTuple, Self
 
 from ..primitives import Primitive
 from ..transforms import _Recording
+from ..trees import NUMBER, Form, Static, fill, flatten, static
 from ..value import Value, _node, tick, topological, tracing, watchers, watching
 from . import calls, source
 from .places import Place, Places, find, is_of_table, moved, of_numbers
 from .simplify import simplify
-from .structure import NUMBER, Form, Static, described, fill, filler, flatten
+from .structure import described, filler
 from .tape import Executable, Instruction, Operand, Tape
 from .trace import OPERATORS, Doubt, Share, Trace, replay
 
@@ -821,8 +822,9 @@ def _lowered(y: Any, since: int) -> Any:
 
 def _statics(form: Form) -> Iterator[Static]:
     """What is no number in a form."""
-    if isinstance(form, Static):
-        yield form
+    rest = form if isinstance(form, Static) else getattr(form, "rest", None)
+    if rest is not None:
+        yield rest
     for inner in getattr(form, "forms", ()):
         yield from _statics(inner)
 
@@ -835,7 +837,7 @@ def _static(x: Any) -> Static:
             f"jit: a static argument must be hashable, but is {type(x).__name__}; "
             "pass its numbers as an ordinary argument, or close over it"
         ) from None
-    return Static(type(x), x)
+    return static(x)
 
 
 def _portable(compiled: Compiled) -> Any:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..primitives import Primitive
+from ..trees import NUMBER
 from ..value import Value
 from .branches import Branches, Turns, Way, turns_of, way_of
 from .calls import BLOCK
@@ -19,7 +20,6 @@ from .columns import Column, point
 from .jit import Path, Tree, _numbers, _Shares, executable, joined, shortened
 from .pieces import by_guard, cut, in_threads, loaded, mapped, no_guards
 from .source import combine
-from .structure import NUMBER
 from .tape import Tape
 
 try:
