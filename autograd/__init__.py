@@ -100,7 +100,8 @@ from .value import Value
 __version__ = "0.1.0"
 accelerated = not _reason  # whether Value and Primitive are the types in C
 
-_LAZY = {  # for people who look, and for speed
+_LAZY = {  # for people who look, for speed, and for what stands beside the engine
+    "brief": ".primitives",
     "draw": ".show.draw",
     "draw_network": ".show.network",
     "explain": ".show.explain",
@@ -109,13 +110,15 @@ _LAZY = {  # for people who look, and for speed
     "rounding_error": ".show.rounding",
     "vmap": ".compiled.batch",
     "why": ".show.why",
+    "write_file": ".files",
 }
 
 __all__ = [
-    "Primitive", "Value", "accelerated", "check_grads", "detect_anomaly", "draw",
+    "Primitive", "Value", "accelerated", "brief", "check_grads", "detect_anomaly",
+    "draw",
     "draw_network", "explain", "grad", "hessian", "hvp", "jacobian", "jit", "jvp",
     "player", "ravel", "record_lines", "register_tree", "rounding_error",
-    "value_and_grad", "vjp", "vmap", "why",
+    "value_and_grad", "vjp", "vmap", "why", "write_file",
     "abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh", "cbrt",
     "ceil", "clip", "copysign", "cos", "cosh", "degrees", "div", "dot", "equal", "erf",
     "erfc", "exp", "exp2", "expm1", "floor", "fma", "gamma", "gelu", "greater",

@@ -1108,8 +1108,8 @@ static PyObject *call_reference(Row *row, PyObject *const *args, size_t n,
         return NULL;
     if (keywords && PyTuple_Size(keywords) > 0) {
         PyErr_Format(PyExc_TypeError,
-                     "%S: operands must be given by position, but one has the name "
-                     "%R; leave out the name",
+                     "%.40S: operands must be given by position, but one has the name "
+                     "%.60R; leave out the name",
                      row->name, PyTuple_GetItem(keywords, 0));
         return NULL;
     }
@@ -1573,7 +1573,7 @@ static PyObject *topological(PyObject *Py_UNUSED(module), PyObject *roots,
     for (Py_ssize_t i = 0; i < n; i++)
         if (!is_value(PyTuple_GetItem(roots, i))) {
             PyErr_Format(PyExc_TypeError,
-                         "topological: roots must be Values, but one is %R; pass the "
+                         "topological: roots must be Values, but one is %.60R; pass the "
                          "results themselves", PyTuple_GetItem(roots, i));
             return NULL;
         }

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from math import inf, isfinite, ulp
 from typing import Any, NoReturn
 
+from .primitives import brief, clean
 from .transforms import grad, jvp, ravel
 from .trees import Tree
 from .value import PACKAGES, Value, topological, watch, watchers, watching
@@ -43,13 +44,13 @@ def check_grads(f: Callable[..., Any], args: Sequence[Tree], order: int = 2) -> 
     """
     if not isinstance(args, (tuple, list)):
         raise TypeError(
-            f"check_grads: args must be a tuple of f's arguments, but is {args!r}; "
-            "write (x,) for a single one"
+            "check_grads: args must be a tuple of f's arguments, but is "
+            f"{brief(args)}; write (x,) for a single one"
         )
     if not isinstance(order, int) or order < 1:
         raise ValueError(
-            f"check_grads: order must be a whole number above 0, but is {order!r}; "
-            "2 also checks the derivatives of the derivatives"
+            "check_grads: order must be a whole number above 0, but is "
+            f"{brief(order)}; 2 also checks the derivatives of the derivatives"
         )
     point, unravel = ravel(tuple(args), "check_grads: args")
     if any(isinstance(x, Value) for x in point):
@@ -171,7 +172,7 @@ def _check_node(node: Value, level: int, only_kinks: bool = False) -> None:
         if _close(partial, numeric, error) != only_kinks:
             continue
         operands = ", ".join(f"{x!r}" for x in numbers[:6])
-        what = f"operand {i} of {row.name}({operands})"
+        what = f"operand {i} of {clean(row.name)}({operands})"
         kink = _kink(slope, numbers[i])
         if kink:
             raise AssertionError(
@@ -182,9 +183,9 @@ def _check_node(node: Value, level: int, only_kinks: bool = False) -> None:
             continue
         if recorded is not None and isfinite(partial) and isfinite(numeric):
             raise AssertionError(
-                f"check_grads: the partial of {row.name!r} with respect to {what} must "
-                f"be {numeric!r} (central difference), but its rule gives {partial!r}; "
-                f"correct the rule (seen in a derivative of order {level})"
+                f"check_grads: the partial of {brief(row.name)} with respect to {what} "
+                f"must be {numeric!r} (central difference), but its rule gives "
+                f"{partial!r}; correct the rule (seen in a derivative of order {level})"
             )
 
 
@@ -353,7 +354,7 @@ def _number(x: Any) -> float:
 
 def _complain(node: Value, what: str, number: float) -> NoReturn:
     shown = [
-        f"{arg.label or arg.op or 'a leaf'}={arg._data!r}"
+        f"{clean(arg.label or arg.op or 'a leaf')}={arg._data!r}"
         if isinstance(arg, Value)
         else repr(arg)
         for arg in node._args[:4]
@@ -361,7 +362,7 @@ def _complain(node: Value, what: str, number: float) -> NoReturn:
     operands = ", ".join(shown) + (", …" if len(node._args) > 4 else "")
     place = node.line or "its source: compute it under detect_anomaly to see the line"
     raise FloatingPointError(
-        f"{node.op}: {what} must be finite, but is {number!r} at {operands}; "
+        f"{clean(node.op)}: {what} must be finite, but is {number!r} at {operands}; "
         f"look at {place}"
     )
 

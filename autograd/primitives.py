@@ -22,6 +22,7 @@ from functools import reduce
 from itertools import accumulate
 from math import fabs, inf, nan
 from numbers import Real
+from reprlib import Repr
 from types import FunctionType
 from typing import Any, Final
 
@@ -31,6 +32,40 @@ Edge = tuple[tuple[float, ...], float, tuple[float, ...]]
 Range = tuple[float, float]
 
 ARITHMETIC_ERRORS: Final = (ValueError, ZeroDivisionError, OverflowError)
+
+
+def clean(text: str, width: int = 40) -> str:
+    """Text on one line, clipped, without what is no visible character.
+
+    Control characters would break a page or a message, bidirectional ones reorder what
+    is around them, and surrogates cannot be written at all.
+
+    >>> clean("two\\nlines"), clean("a" * 10_000, width=5)
+    ('two lines', 'aaaa…')
+    """
+    line = "".join(
+        " " if c.isspace() else c if c.isprintable() else "\ufffd"
+        for c in text[: width + 1]
+    )
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def brief(x: object, most: int = 60) -> str:
+    """The repr of anything, for a message: never long, on one line, never an error.
+
+    >>> brief("a" * 1_000_000, most=12), brief([*range(1000)]), brief(-(10**9999))
+    ("'aaaa…aaaa'", '[0, 1, 2, 3, 4, 5, ...]', '<int>')
+    """
+    short = Repr()
+    short.maxlevel, short.maxdict = 3, 6
+    short.maxstring = short.maxlong = short.maxother = 2 * most
+    try:
+        text = short.repr(x)
+    except Exception:  # of the object's own, or Python's for an int of many digits
+        text = f"<{type(x).__name__}>"
+    if len(text) > most:
+        text = f"{text[: most // 2 - 1]}…{text[-(most // 2) + 1 :]}"
+    return clean(text, most)
 
 
 def number(x: Any, operation: str = "autograd", argument: str = "operand") -> float:
@@ -52,10 +87,9 @@ def number(x: Any, operation: str = "autograd", argument: str = "operand") -> fl
             return float(x)
         except OverflowError:
             raise ValueError(
-                f"{operation}: {argument} must fit a float64 (below 1.8e308), but is "
-                f"a larger {type(x).__name__}; scale it"
+                f"{clean(operation)}: {argument} must fit a float64 (below 1.8e308), "
+                f"but is a larger {type(x).__name__}; scale it"
             ) from None
-    text = repr(x) if len(repr(x)) < 40 else repr(x)[:37] + "..."
     remedy = "convert it with float()"
     if hasattr(x, "_apply"):
         remedy = "use it as it is, or stop_gradient(x) to drop its gradient on purpose"
@@ -66,7 +100,7 @@ def number(x: Any, operation: str = "autograd", argument: str = "operand") -> fl
     elif hasattr(x, "__len__") and not isinstance(x, str):
         remedy = "call it once for each element"
     raise TypeError(
-        f"{operation}: {argument} must be a real number, but is {text} "
+        f"{clean(operation)}: {argument} must be a real number, but is {brief(x)} "
         f"({type(x).__name__}); {remedy}"
     )
 
@@ -112,13 +146,13 @@ class Primitive:
     ) -> None:
         if not isinstance(name, str):
             raise TypeError(
-                f"Primitive: name must be a str, but is {name!r}; it is what errors "
-                "and drawings call the row"
+                f"Primitive: name must be a str, but is {brief(name)}; it is what "
+                "errors and drawings call the row"
             )
         if not partials:
             raise ValueError(
-                f"Primitive: partials must be one rule for each argument of {name!r}, "
-                "but is empty; pass rules such as lambda z, x: 2 * x"
+                "Primitive: partials must be one rule for each argument of "
+                f"{brief(name)}, but is empty; pass rules such as lambda z, x: 2 * x"
             )
         self.name, self.raw, self.ieee = name, value, ieee
         self.rules = tuple([_rule(name, partial) for partial in partials])
@@ -136,7 +170,7 @@ class Primitive:
         self.__module__ = sys._getframe(1).f_globals.get("__name__", __name__)
 
     def __repr__(self) -> str:
-        return f"<primitive {self.name}>"
+        return f"<primitive {clean(self.name)}>"
 
     def __reduce__(self) -> str:
         return self.name
@@ -203,8 +237,8 @@ class Primitive:
             found = tuple(rules[0](z, *args))
             if len(found) != len(args):
                 raise TypeError(
-                    f"{self.name}: the rule must give {len(args)} partials, one for "
-                    f"each operand, but gives {len(found)}; return a list of them"
+                    f"{clean(self.name)}: the rule must give {len(args)} partials, one "
+                    f"for each operand, but gives {len(found)}; return a list of them"
                 )
             return found
         if wanted is None:
@@ -225,8 +259,8 @@ class Primitive:
         if 0 < missing <= len(self.defaults):
             return args + self.defaults[-missing:]
         raise TypeError(
-            f"{self.name}: must be called with {self.arity} argument(s), but has "
-            f"{len(args)}; see help(autograd.{self.name})"
+            f"{clean(self.name)}: must be called with {self.arity} argument(s), but "
+            f"has {len(args)}; see help(autograd.{clean(self.name)})"
         )
 
     def _spread(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -237,8 +271,9 @@ class Primitive:
             if not _is_sequence(other) or len(other) != len(args[0]):
                 size = len(other) if _is_sequence(other) else "no length"
                 raise ValueError(
-                    f"{self.name}: every sequence must have the length of the first, "
-                    f"{len(args[0])}, but one has {size}; pair the elements first"
+                    f"{clean(self.name)}: every sequence must have the length of the "
+                    f"first, {len(args[0])}, but one has {size}; pair the elements "
+                    "first"
                 )
         return tuple([x for sequence in args for x in sequence])
 

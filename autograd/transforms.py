@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .accelerator import in_c
-from .primitives import identity, number
+from .primitives import brief, identity, number
 from .trees import (
     NUMBER,
     Container,
@@ -462,12 +462,14 @@ def _chosen(operation: str, argnums: ArgNums, count: int) -> list[int]:
         if not hasattr(i, "__index__") or not -count <= i < count:
             raise ValueError(
                 f"{operation}: argnums must name arguments by position, 0 to "
-                f"{count - 1} for this call, but is {argnums!r}; pass it by position"
+                f"{count - 1} for this call, but is {brief(argnums)}; pass it by "
+                "position"
             )
         chosen.append(i % count)
     if len(set(chosen)) < len(chosen):
         raise ValueError(
-            f"{operation}: argnums must be distinct, but is {argnums!r}; name each once"
+            f"{operation}: argnums must be distinct, but is {brief(argnums)}; name "
+            "each once"
         )
     return chosen
 

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, final
 
 from . import primitives as p
 from .accelerator import connect, in_c, python_twins
-from .primitives import ARITHMETIC_ERRORS, Primitive, number
+from .primitives import ARITHMETIC_ERRORS, Primitive, brief, clean, number
 
 UNREACHED: Final = float("0.0")  # a zero of its own: no sweep has touched it
 
@@ -110,8 +110,9 @@ class Value:
             _refuse_in_trace(self, "its data")
         if self._row is not None:
             raise TypeError(
-                f"Value.data: only a leaf can be assigned, but this is the result of "
-                f"{self.op!r}; assign its operands, or start anew with Value(number)"
+                "Value.data: only a leaf can be assigned, but this is the result of "
+                f"{brief(self.op)}; assign its operands, or start anew with "
+                "Value(number)"
             )
         self._data = number(new, "Value.data", "data")
         self._partials = (tick(),)  # of no use to a leaf otherwise: see `_assigned`
@@ -129,8 +130,8 @@ class Value:
             _refuse_in_trace(self, "its grad")
         if self._row is not None:
             raise TypeError(
-                f"Value.grad: only a leaf's can be assigned, but this is the result of "
-                f"{self.op!r}; every sweep starts it from zero by itself"
+                "Value.grad: only a leaf's can be assigned, but this is the result of "
+                f"{brief(self.op)}; every sweep starts it from zero by itself"
             )
         self._grad = number(new, "Value.grad", "grad")
 
@@ -152,7 +153,7 @@ class Value:
     def label(self, new: str | None) -> None:
         if new is not None and not isinstance(new, str):
             raise TypeError(
-                f"Value.label: label must be a str or None, but is {new!r}; "
+                f"Value.label: label must be a str or None, but is {brief(new)}; "
                 "write str(...) around it"
             )
         if new is not None:
@@ -374,10 +375,11 @@ def require_current(node: Value, operation: str) -> None:
     """Raise if a leaf among the operands was assigned after node was computed."""
     for arg in node._args:
         if type(arg) is Value and arg._assigned > node._made:
-            name = f"{arg.label!r}" if arg.label else "a leaf"
+            name = brief(arg.label) if arg.label else "a leaf"
             raise ValueError(
                 f"{operation}: the graph must be as it was recorded, but {name} was "
-                f"assigned after {node.op!r} was computed; compute the result again"
+                f"assigned after {brief(node.op)} was computed; compute the result "
+                "again"
             )
 
 
@@ -448,8 +450,8 @@ def _binary(row: Primitive) -> Callable[[Value, Any], Any]:
     def method(self: Value, other: Any, modulus: Any = None) -> Any:
         if modulus is not None:
             raise TypeError(
-                f"{row.name}: modulus must be left out, but is given; write pow(x, y) "
-                "% modulus"
+                f"{clean(row.name)}: modulus must be left out, but is given; write "
+                "pow(x, y) % modulus"
             )
         kind = type(other)
         if kind is not Value and kind is not float:

@@ -19,7 +19,7 @@ from operator import index
 from typing import Any, Final
 
 import autograd
-from autograd import Primitive, Value, dot
+from autograd import Primitive, Value, brief, dot
 
 from .losses import mse
 from .module import Module
@@ -180,7 +180,7 @@ class MLP(Module):
         if not isinstance(nouts, Sequence) or isinstance(nouts, str) or not nouts:
             raise ValueError(
                 "MLP: nouts must be a list of the widths of all layers, but is "
-                f"{nouts!r}; for one linear layer with one result write [1]"
+                f"{brief(nouts)}; for one linear layer with one result write [1]"
             )
         self.activation = _known("MLP", activation)
         widths = [_width("MLP", "nin", nin)]
@@ -257,7 +257,7 @@ def _width(operation: str, argument: str, width: Any) -> int:
     if found < 1:
         raise ValueError(
             f"{operation}: {argument} must be a whole number of at least 1, but is "
-            f"{width!r}; every layer needs a feature and a neuron"
+            f"{brief(width)}; every layer needs a feature and a neuron"
         )
     return found
 
@@ -281,7 +281,8 @@ def _unknown(
     near = " or ".join(map(repr, get_close_matches(str(name).lower(), known, 2)))
     remedy = f"did you mean {near}?" if near else f"known are {', '.join(known)}"
     return ValueError(
-        f"{operation}: {argument} must be a name it knows, but is {name!r}; {remedy}"
+        f"{operation}: {argument} must be a name it knows, but is {brief(name)}; "
+        f"{remedy}"
     )
 
 

@@ -18,7 +18,7 @@ from math import inf
 from numbers import Real
 from typing import Any
 
-from autograd import Value, dot, logsumexp, relu, softplus, where
+from autograd import Value, brief, dot, logsumexp, relu, softplus, where
 
 Point = tuple[list[Any], list[Any]]
 
@@ -75,7 +75,7 @@ def binary_cross_entropy(logits: Any, targets: Any) -> Any:
     for _, t in pairs:
         if not 0 <= t <= 1:
             raise ValueError(
-                f"binary_cross_entropy: every target must be from 0 to 1, but one is "
+                "binary_cross_entropy: every target must be from 0 to 1, but one is "
                 f"{t}; write (t + 1) / 2 for targets -1 and 1"
             )
     return _mean([_binary_cross_entropy(z, t) for z, t in pairs])
@@ -234,6 +234,7 @@ def _row(operation: str, numbers: Any) -> list[Any]:
         if not isinstance(x, (Value, Real)) or isinstance(x, str):
             raise TypeError(
                 f"{operation}: predictions and targets must be numbers or Values, but "
-                f"one is {x!r} ({type(x).__name__}); give a number, a list, or rows"
+                f"one is {brief(x)} ({type(x).__name__}); give a number, a list, or "
+                "rows"
             )
     return row

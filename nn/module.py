@@ -12,15 +12,17 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from math import isfinite
 from pathlib import Path
-from secrets import token_hex
+from stat import S_ISDIR, S_ISREG
 from typing import Any, Final
 
-from autograd import Value
+from autograd import Value, brief, write_file
 
 FORMAT: Final = "scalar-autograd weights 1"
+LONGEST_NUMBER: Final = 24  # characters: "-2.2250738585072014e-308"
 _TRAILING_INDICES: Final = re.compile(r"\.(\d+(?:\.\d+)*)$")
 
 
@@ -64,7 +66,7 @@ class Module:
             if name in named:
                 raise ValueError(
                     f"{type(self).__name__}: every parameter must have a name of its "
-                    f"own, but {name!r} names two; rename a key or an attribute"
+                    f"own, but {brief(name)} names two; rename a key or an attribute"
                 )
             named[name] = parameter
         return list(named.items())
@@ -95,7 +97,8 @@ class Module:
         """Write the parameters to a JSON file, whole or not at all, without rounding.
 
         The shortest decimal that reads back as the same float64 stands for each, so
-        that `load` restores every bit. An existing file is replaced in one step.
+        that `load` restores every bit. An existing file is replaced in one step, and
+        keeps its mode; what is no regular file, a pipe say, is written into.
 
         Raises ValueError if a parameter is not finite (JSON has no such numbers),
         OSError if the file cannot be written; an existing file then stays as it was.
@@ -105,10 +108,11 @@ class Module:
             if not isfinite(number):
                 raise ValueError(
                     f"{type(self).__name__}.save: every parameter must be finite, but "
-                    f"{name!r} is {number}; go back to weights from before it diverged"
+                    f"{brief(name)} is {number}; go back to weights from before it "
+                    "diverged"
                 )
         text = json.dumps({"format": FORMAT, "parameters": numbers}, indent=1)
-        _write_whole(Path(path), text + "\n")
+        write_file(path, (text + "\n").encode(), f"{type(self).__name__}.save")
 
     def load(self, path: str | os.PathLike[str]) -> None:
         """Read parameters that `save` wrote for a model of the same shape.
@@ -122,12 +126,12 @@ class Module:
         >>> fresh([0.5, -0.5]).data == trained([0.5, -0.5]).data
         True
 
-        Raises ValueError if the file is truncated, foreign or of another shape, OSError
-        if it cannot be read; the model then stays as it was.
+        Raises ValueError if the file is truncated, foreign, no regular file or of
+        another shape, OSError if it cannot be read; the model then stays as it was.
         """
         operation = f"{type(self).__name__}.load"
         named = dict(self.named_parameters())
-        saved = _read(operation, Path(path))
+        saved = _read(operation, Path(path), _most(named))
         _require_same_names(operation, named, saved)
         for name, parameter in named.items():
             parameter.data = saved[name]
@@ -173,29 +177,39 @@ def _attached(indices: re.Match[str]) -> str:
 # ---- files ---------------------------------------------------------------------------
 
 
-def _write_whole(path: Path, text: str) -> None:
-    """Write beside the target, then rename: readers see the old file or the new one."""
-    target = path.resolve()  # through a link, so that the link itself stays
-    if not target.parent.is_dir():
-        raise FileNotFoundError(
-            f"Module.save: path must be in a folder that exists, but {target.parent} "
-            "does not; make it first"
-        )
-    partial = target.with_name(f".{target.name}.{token_hex(4)}.part")
+def _most(named: Iterable[str]) -> int:
+    """How large a file of these parameters may be, with room for other layouts."""
+    return 2**20 + 8 * sum(len(json.dumps(name)) + LONGEST_NUMBER for name in named)
+
+
+def _text(operation: str, path: Path, most: int) -> str:
+    """The text of a file: of no pipe, which would wait, and of no endless device."""
     try:
-        with partial.open("x", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+        mode = path.stat().st_mode
+        if not S_ISREG(mode):
+            kind = "a folder" if S_ISDIR(mode) else "a device or a pipe"
+            raise _foreign(operation, path, f"is {kind}")
+        with path.open("rb") as file:
+            content = file.read(most + 1)
+    except OSError as error:
+        raise type(error)(
+            f"{operation}: path must name a file that can be read, but is "
+            f"{brief(str(path), 400)} ({error.strerror}); look for the file"
+        ) from None
+    if len(content) > most:
+        reason = f"has more than the {most} bytes that this model could take"
+        raise _foreign(operation, path, reason)
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise _foreign(operation, path, f"is no text ({error})") from None
 
 
-def _read(operation: str, path: Path) -> dict[str, float]:
+def _read(operation: str, path: Path, most: int) -> dict[str, float]:
     """The names and numbers of a file that `save` wrote; raises before giving any."""
+    text = _text(operation, path, most)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(text, object_pairs_hook=_distinct)
     except (ValueError, RecursionError) as error:
         raise _foreign(operation, path, f"is no whole JSON text ({error})") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
@@ -205,14 +219,26 @@ def _read(operation: str, path: Path) -> dict[str, float]:
         raise _foreign(operation, path, "has no table of parameters")
     for name, number in saved.items():
         if type(number) is not float or not isfinite(number):
-            raise _foreign(operation, path, f"has {number!r} for {name!r}")
+            reason = f"has {brief(number)} for {brief(name)}"
+            raise _foreign(operation, path, reason)
     return saved
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object whose names differ: of two numbers for one name, which is meant?"""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(
+            name for name, n in Counter(name for name, _ in pairs).items() if n > 1
+        )
+        raise ValueError(f"it has {brief(twice)} twice")
+    return found
 
 
 def _foreign(operation: str, path: Path, reason: str) -> ValueError:
     return ValueError(
-        f"{operation}: path must be a file written by save, but {str(path)!r} "
-        f"{reason}; save the model again"
+        f"{operation}: path must be a file written by save, but "
+        f"{brief(str(path), 400)} {reason}; save the model again"
     )
 
 
@@ -222,7 +248,9 @@ def _require_same_names(
     missing = [name for name in named if name not in saved]
     extra = [name for name in saved if name not in named]
     if missing or extra:
-        lacks = f"lacks {missing[0]!r}" if missing else f"also has {extra[0]!r}"
+        lacks = (
+            f"lacks {brief(missing[0])}" if missing else f"also has {brief(extra[0])}"
+        )
         raise ValueError(
             f"{operation}: the file must hold the {len(named)} parameter(s) of this "
             f"model, but has {len(saved)} and {lacks}; build the model with the widths "

@@ -15,7 +15,7 @@ from math import inf, isfinite, nan, sqrt
 from numbers import Real
 from typing import Any
 
-from autograd import Value
+from autograd import Value, brief
 
 Column = Any  # a number for each parameter: a list of floats, or a NumPy array
 
@@ -34,7 +34,7 @@ class Optimizer:
         for p in found:
             if not isinstance(p, Value) or p.op:
                 raise TypeError(
-                    f"{name}: params must be leaf Values, but one is {p!r}; "
+                    f"{name}: params must be leaf Values, but one is {brief(p)}; "
                     "pass model.parameters()"
                 )
         self.params = list(dict.fromkeys(found))  # a shared parameter moves once
@@ -204,6 +204,7 @@ def _within(
         most = "finite" if high == inf else f"below {high:g}"
         raise ValueError(
             f"{operation}: {argument} must be {least} {low:g} and {most}, but is "
-            f"{x!r}; usual are 0.01 for lr, 0.9 for momentum, 1e-4 for weight_decay"
+            f"{brief(x)}; usual are 0.01 for lr, 0.9 for momentum, 1e-4 for "
+            "weight_decay"
         )
     return number

@@ -24,7 +24,7 @@ from numbers import Real
 from typing import Any, Final
 
 import autograd
-from autograd import Primitive, Value, dot, grad, vjp
+from autograd import Primitive, Value, brief, dot, grad, vjp
 
 from .layers import MLP, Layer, Neuron, _features, _name
 from .losses import mse
@@ -462,8 +462,8 @@ def network_drawing(model: MLP, x: Any, y: Any, loss: Loss, by: str) -> Any:
 
     if by not in ("weight", "grad"):
         raise ValueError(
-            f"MLP.draw: by must be 'weight' or 'grad', but is {by!r}; it says what the "
-            "lines show"
+            f"MLP.draw: by must be 'weight' or 'grad', but is {brief(by)}; it says "
+            "what the lines show"
         )
     if x is None and y is not None:
         raise ValueError(

@@ -21,7 +21,7 @@ from typing import Any, Final, Protocol
 
 from tqdm import tqdm
 
-from autograd import Value
+from autograd import Value, brief
 
 from .compiled import SAMPLE, Compiled, Found, pays, predictions
 from .losses import accuracy, binary_cross_entropy, cross_entropy, hinge, mse
@@ -395,7 +395,7 @@ def _or_inf(loss: float) -> float:
 def _count(argument: str, n: Any) -> int:
     if not isinstance(n, Integral) or n < 1:
         raise ValueError(
-            f"fit: {argument} must be a whole number of at least 1, but is {n!r}; "
+            f"fit: {argument} must be a whole number of at least 1, but is {brief(n)}; "
             "leave it out for the usual one"
         )
     return int(n)
@@ -406,7 +406,7 @@ def _listed(operation: str, name: str, data: Any) -> list[Any]:
     if not isinstance(data, Iterable):
         raise TypeError(
             f"{operation}: {name} must be a list with one item for each point, but is "
-            f"{data!r}; write [[x]] for one point with one feature"
+            f"{brief(data)}; write [[x]] for one point with one feature"
         )
     return list(data)
 
@@ -445,8 +445,8 @@ def _checked_row(name: str, x: Any) -> list[float]:
     x = x.tolist() if hasattr(x, "tolist") else x
     if not isinstance(x, Sequence) or isinstance(x, str) or not x:
         raise TypeError(
-            f"fit: {name} must be a row of features, but is {x!r}; write [[x] for x in "
-            "xs] for points with one feature, df.to_numpy() for a data frame"
+            f"fit: {name} must be a row of features, but is {brief(x)}; write [[x] for "
+            "x in xs] for points with one feature, df.to_numpy() for a data frame"
         )
     _require_finite(name, x)
     return [float(feature) for feature in x]
@@ -456,12 +456,13 @@ def _require_finite(name: str, numbers: Sequence[Any]) -> None:
     for x in numbers:
         if type(x) is not float and not isinstance(x, Real):  # which takes much longer
             raise TypeError(
-                f"fit: {name} must hold plain numbers, but has {x!r} "
+                f"fit: {name} must hold plain numbers, but has {brief(x)} "
                 f"({type(x).__name__}); convert the data first"
             )
         if not isfinite(x):
             raise ValueError(
-                f"fit: {name} must be finite, but has {x!r}; fill or drop that point"
+                f"fit: {name} must be finite, but has {brief(x)}; fill or drop that "
+                "point"
             )
 
 
@@ -483,8 +484,8 @@ def _checked_validation(
     if validation is None:
         if patience is not None:
             raise ValueError(
-                f"fit: validation must be given where patience is, but is None with "
-                f"patience {patience!r}; hold out a part of the data as (xs, ys)"
+                "fit: validation must be given where patience is, but is None with "
+                f"patience {brief(patience)}; hold out a part of the data as (xs, ys)"
             )
         return None
     if not isinstance(validation, (tuple, list)) or len(validation) != 2:

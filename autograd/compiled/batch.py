@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import Any, Literal, NamedTuple
 
+from ..primitives import brief
 from ..trees import Form, fill, flatten, is_array, replaced
 from ..value import Value, watching
 from . import calls
@@ -108,12 +109,12 @@ def vmap(
     for axis in axes:
         if axis is not None and (type(axis) is not int or axis != 0):
             raise ValueError(
-                f"vmap: in_axes must be 0 or None for each argument, but is "
-                f"{in_axes!r}; move the batch to the front (numpy.moveaxis)"
+                "vmap: in_axes must be 0 or None for each argument, but is "
+                f"{brief(in_axes)}; move the batch to the front (numpy.moveaxis)"
             )
     if reduce not in (None, "sum", "mean"):
         raise ValueError(
-            f"vmap: reduce must be 'sum', 'mean' or None, but is {reduce!r}; "
+            f"vmap: reduce must be 'sum', 'mean' or None, but is {brief(reduce)}; "
             "reduce the result yourself"
         )
     return Batched(f, in_axes, reduce, executor)
@@ -199,7 +200,7 @@ class Batched:
         if 0 not in axes:
             raise ValueError(
                 "vmap: at least one argument must be a batch, but in_axes is "
-                f"{self.in_axes!r}; call the function itself for a single point"
+                f"{brief(self.in_axes)}; call the function itself for a single point"
             )
         return axes
 

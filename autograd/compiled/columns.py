@@ -15,7 +15,7 @@ from itertools import chain
 from types import NoneType
 from typing import Any, Final, NamedTuple
 
-from ..primitives import number
+from ..primitives import brief, number
 from ..trees import (
     NUMBER,
     Array,
@@ -102,7 +102,7 @@ def _holder(tree: Any, batches: list[Any]) -> Form:
     found = parts(tree, "vmap: an argument")
     if found is None:
         raise TypeError(
-            f"vmap: a batch must be a list or an array, but is {tree!r}; "
+            f"vmap: a batch must be a list or an array, but is {brief(tree)}; "
             "share it by in_axes=None"
         )
     items, names, rest = found

@@ -19,7 +19,7 @@ from math import nan
 from typing import Any, Final, NamedTuple
 
 from ..check import caller, watched_by
-from ..primitives import equal, maximum, mul, where
+from ..primitives import brief, equal, maximum, mul, where
 from ..value import COMPARISONS, LEFTOVER, Value, tick
 from .tape import Guard, Instruction, Operand, Tape
 
@@ -157,8 +157,9 @@ class Trace:
             if x._row is None:
                 return x._data
             raise ValueError(
-                f"jit: f must compute in one thread, but the result of {x.op!r} was "
-                "made in another while f was traced; call jit in each thread instead"
+                f"jit: f must compute in one thread, but the result of {brief(x.op)} "
+                "was made in another while f was traced; call jit in each thread "
+                "instead"
             )
         self.met[x] = caller()
         return self._close_over(x)

@@ -22,9 +22,10 @@ from itertools import pairwise
 from math import isfinite, sqrt
 from typing import Any, Final
 
+from ..files import write_file
+from ..primitives import brief, clean
 from ..value import Value, require_current, topological
 from .inside import is_closed, opened
-from .latex import clean
 from .render import embeddable, render
 
 LEGIBLE, CROWDED, LIMIT = 60, 120, 2000  # numbers of Values
@@ -69,12 +70,14 @@ class Drawing:
         Raises RuntimeError without a renderer, TimeoutError where the layout takes too
         long, OSError where the file cannot be written (it is then left as it was).
         """
-        return self._svg if path is None else _write(path, self._svg.encode())
+        return (
+            self._svg if path is None else write_file(path, self._svg.encode(), "draw")
+        )
 
     def png(self, path: str | os.PathLike[str]) -> str:
         """Write a PNG on a white ground and return its path; raises as `svg` does."""
         opaque = self.dot.replace("bgcolor=transparent", "bgcolor=white", 1)
-        return _write(path, render(opaque, "png", LAYOUT_SECONDS))
+        return write_file(path, render(opaque, "png", LAYOUT_SECONDS), "draw")
 
     def _repr_svg_(self) -> str:
         return self._svg
@@ -115,7 +118,7 @@ def draw(y: Any, inside: bool = False) -> Drawing:
     roots = [y] if isinstance(y, Value) else list(y)
     if not roots:
         raise ValueError(
-            f"draw: y must hold at least one Value, but is {y!r}; pass the results"
+            f"draw: y must hold at least one Value, but is {brief(y)}; pass the results"
         )
     for i, root in enumerate(roots):
         if not isinstance(root, Value):
@@ -145,10 +148,9 @@ def value_svg(y: Value) -> str | None:
 
 
 def _no_value(name: str, y: object) -> TypeError:
-    text = clean(repr(y), 40)
     return TypeError(
-        f"draw: {name} must be a Value, but is {text} ({type(y).__name__}); pass the "
-        "result of a computation on Values, or a list of such results"
+        f"draw: {name} must be a Value, but is {brief(y)} ({type(y).__name__}); pass "
+        "the result of a computation on Values, or a list of such results"
     )
 
 
@@ -605,25 +607,3 @@ def _markup(text: str, width: int) -> str:
 def _quotable(text: str) -> str:
     """Text of a tooltip or frame; Graphviz reads two levels of backslashes there."""
     return html.escape(text).replace("\\", r"\\\\")
-
-
-def _write(
-    path: str | os.PathLike[str], content: bytes, operation: str = "draw"
-) -> str:
-    """Write a file as a whole or not at all."""
-    name = os.fspath(path)
-    folder, base = os.path.split(os.path.realpath(name))
-    draft = os.path.join(folder, f".{base[:80]}.{os.getpid()}.{id(content)}")
-    try:
-        with open(draft, "wb") as file:
-            file.write(content)
-        os.replace(draft, os.path.join(folder, base))
-    except OSError as error:
-        raise type(error)(
-            f"{operation}: path must name a file that can be written, but is {name!r} "
-            f"({error.strerror}); choose a folder that exists and is yours"
-        ) from None
-    finally:
-        if os.path.exists(draft):
-            os.remove(draft)
-    return name

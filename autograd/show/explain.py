@@ -17,6 +17,7 @@ from itertools import islice, zip_longest
 from math import inf, isnan
 from typing import Final
 
+from ..primitives import brief, clean
 from ..value import Value, require_current, topological
 from .inside import opened
 from .latex import (
@@ -25,7 +26,6 @@ from .latex import (
     PLAIN,
     Style,
     Told,
-    clean,
     partial_formulas,
     row_formula,
 )
@@ -88,8 +88,8 @@ def explain(y: Value, inside: bool = False) -> Explanation:
     """
     if not isinstance(y, Value):
         raise TypeError(
-            f"explain: y must be a Value, but is {y!r} ({type(y).__name__}); compute "
-            "it from Values, as in x = Value(1.5); explain(x.sin())"
+            f"explain: y must be a Value, but is {brief(y)} ({type(y).__name__}); "
+            "compute it from Values, as in x = Value(1.5); explain(x.sin())"
         )
     return Explanation(opened([y], "explain").roots[0] if inside else y)
 

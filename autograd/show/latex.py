@@ -8,13 +8,12 @@ local derivative, what the row's rule gives when it runs on Values of those name
 from __future__ import annotations
 
 import re
-import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ..primitives import Primitive, where
+from ..primitives import Primitive, clean, where
 from ..value import Value, topological
 
 SUM, PRODUCT, SIGN, POWER, ATOM, NAME = range(6)  # how tightly a formula holds together
@@ -274,22 +273,6 @@ class Told(ABC):
 
     def _repr_markdown_(self) -> str:
         return self.markdown
-
-
-def clean(text: str, width: int = 40) -> str:
-    """Text on one line, clipped, without what is no visible character.
-
-    Control characters would break a page, and bidirectional ones reorder what is around
-    them.
-
-    >>> clean("two\\nlines"), clean("a" * 10_000, width=5)
-    ('two lines', 'aaaa…')
-    """
-    line = "".join(
-        " " if c.isspace() else "\ufffd" if unicodedata.category(c)[0] == "C" else c
-        for c in text[: width + 1]
-    )
-    return line if len(line) <= width else line[: width - 1] + "…"
 
 
 # Characters with a meaning in LaTeX or Markdown. MathJax prints a backslash before them

@@ -24,8 +24,9 @@ from itertools import groupby, pairwise
 from math import isfinite
 from typing import Final
 
-from .draw import COLOURS, FILLS, _largest, _shade, _share, _write
-from .latex import clean
+from ..files import write_file
+from ..primitives import clean
+from .draw import COLOURS, FILLS, _largest, _shade, _share
 from .render import shown_size
 
 Rows = Mapping[str, float | None]
@@ -61,7 +62,9 @@ class NetworkDrawing:
 
         Raises OSError where the file cannot be written; it is then left as it was.
         """
-        return self.text if path is None else _write(path, self.text.encode())
+        if path is None:
+            return self.text
+        return write_file(path, self.text.encode(), "draw_network")
 
     def _repr_svg_(self) -> str:
         return self.text

@@ -24,6 +24,8 @@ from importlib import resources
 from string import Template
 from typing import Final
 
+from ..files import write_file
+from ..primitives import brief, clean
 from ..value import Value, require_current, topological
 from .draw import (
     LEGIBLE,
@@ -36,10 +38,9 @@ from .draw import (
     _neurons,
     _share,
     _values,
-    _write,
 )
 from .explain import variable_names
-from .latex import PLAIN, Names, clean, formula, partial_formulas, row_formula
+from .latex import PLAIN, Names, formula, partial_formulas, row_formula
 from .render import render
 
 LIMIT: Final = 300  # Values: more steps than a person will watch
@@ -75,7 +76,7 @@ def player(y: Value) -> Player:
     """
     if not isinstance(y, Value):
         raise TypeError(
-            f"player: y must be a Value, but is {clean(repr(y), 40)} "
+            f"player: y must be a Value, but is {brief(y)} "
             f"({type(y).__name__}); compute it from Values, as in x = Value(1.5); "
             "player(x.sin())"
         )
@@ -137,7 +138,7 @@ class Player:
         Raises as `html` does, and OSError where the file cannot be written (it is then
         left as it was).
         """
-        return _write(path, self.html.encode(), "player")
+        return write_file(path, self.html.encode(), "player")
 
     def animated_svg(self, path: str | os.PathLike[str] | None = None) -> str:
         """The steps as an SVG that plays by itself, without a script, or its path.
@@ -145,7 +146,7 @@ class Player:
         Where people ask for less motion it shows the end. Raises as `save` does.
         """
         svg = _animated(self.title, self.steps, self.picture, self._layout)
-        return svg if path is None else _write(path, svg.encode(), "player")
+        return svg if path is None else write_file(path, svg.encode(), "player")
 
     def _repr_html_(self) -> str:
         scene = max(180.0, min(self._layout.height, 560.0))

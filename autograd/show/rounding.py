@@ -18,7 +18,7 @@ from fractions import Fraction
 from math import floor, fsum, inf, isfinite, log1p, log10, nextafter, ulp
 from typing import Any, Final
 
-from ..primitives import Primitive, polygamma
+from ..primitives import Primitive, brief, polygamma
 from ..value import Value, require_current, topological
 from .explain import adjoints, aligned, input_values, table_safe, variable_names
 from .inside import is_closed, opened
@@ -111,13 +111,14 @@ def rounding_error(y: Value, inputs: float = 0.0) -> RoundingBound:
     """
     if not isinstance(y, Value):
         raise TypeError(
-            f"rounding_error: y must be a Value, but is {y!r} ({type(y).__name__}); "
-            "compute it from Values, as in rounding_error(Value(1e-4).cos() - 1)"
+            f"rounding_error: y must be a Value, but is {brief(y)} "
+            f"({type(y).__name__}); compute it from Values, as in "
+            "rounding_error(Value(1e-4).cos() - 1)"
         )
     if not 0.0 <= inputs < inf:
         raise ValueError(
-            f"rounding_error: inputs must be 0 or more units in the last place, but is "
-            f"{inputs!r}; pass 0.5 for numbers rounded once"
+            "rounding_error: inputs must be 0 or more units in the last place, but is "
+            f"{brief(inputs)}; pass 0.5 for numbers rounded once"
         )
     return RoundingBound(opened([y], "rounding_error").roots[0], inputs)
 
@@ -319,9 +320,10 @@ def _require_open(order: Iterable[Value], names: dict[Value, str]) -> None:
     for node in order:
         if is_closed(node):
             raise ValueError(
-                f"rounding_error: every operation must be known, but {names[node]!r}, "
-                f"the result of {node.op!r}, sums over a batch what is not recorded; "
-                "call the function on a few points, one by one"
+                "rounding_error: every operation must be known, but "
+                f"{brief(names[node])}, the result of {brief(node.op)}, sums over a "
+                "batch what is not recorded; call the function on a few points, one by "
+                "one"
             )
 
 
@@ -333,11 +335,11 @@ def _require_finite(
 ) -> None:
     for node in nodes:
         if not isfinite(number(node)):
-            operation = f", the result of {node.op!r}," if node._row else ""
+            operation = f", the result of {brief(node.op)}," if node._row else ""
             raise ValueError(
                 f"rounding_error: {what} of every node must be finite, but that of "
-                f"{names[node]!r}{operation} is {number(node)!r}; detect_anomaly() "
-                "names the line that computes it"
+                f"{brief(names[node])}{operation} is {number(node)!r}; "
+                "detect_anomaly() names the line that computes it"
             )
 
 

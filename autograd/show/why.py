@@ -21,10 +21,11 @@ from functools import cached_property
 from math import exp, inf, isfinite, isinf, isnan, log, log10
 from typing import Final
 
+from ..primitives import brief, clean
 from ..value import Value, require_current, topological
 from .explain import Step
 from .inside import opened
-from .latex import PLAIN, Told, clean
+from .latex import PLAIN, Told
 
 Found = tuple[str, Value, str]  # (kind, node, sentence) of what becomes a Cause
 
@@ -137,7 +138,7 @@ def why(y: Value, x: Value) -> Diagnosis:
     for name, value in ("y", y), ("x", x):
         if not isinstance(value, Value):
             raise TypeError(
-                f"why: {name} must be a Value, but is {value!r} "
+                f"why: {name} must be a Value, but is {brief(value)} "
                 f"({type(value).__name__}); pass the Value itself, as in "
                 "x = Value(1.5); why(x.sin(), x) (a plain number depends on nothing)"
             )
@@ -402,7 +403,7 @@ def _no_use(run: _Sweeps) -> Cause:
             return _cause(
                 "unused",
                 value,
-                f"y was computed from another Value that also has the label "
+                "y was computed from another Value that also has the label "
                 f"{_short(run.x.label)} (its value is {_number(value._data)}, and "
                 f"x's {_number(run.x._data)})",
             )
@@ -786,7 +787,7 @@ def _shown(node: Value) -> str:
     hidden = len(node._args) - len(operands)
     operands += [f"… {hidden} more"] if hidden else []
     label = f"{_short(node.label)} = " if node.label else ""
-    result = f"{label}{node.op}({', '.join(operands)}) = {_number(node._data)}"
+    result = f"{label}{_short(node.op)}({', '.join(operands)}) = {_number(node._data)}"
     place = "" if label else _place(node)
     return f"{result} (beside {place})" if place else result
 
