@@ -167,6 +167,7 @@ class Primitive:
         code = getattr(partials[0], "__code__", None)
         self.variadic = len(partials) == 1 and bool(code and code.co_flags & 0x04)
         self.arity = 0 if self.variadic else len(partials)
+        _require_template(self)
         self.__module__ = sys._getframe(1).f_globals.get("__name__", __name__)
 
     def __repr__(self) -> str:
@@ -276,6 +277,20 @@ class Primitive:
                     "first"
                 )
         return tuple([x for sequence in args for x in sequence])
+
+
+def _require_template(row: Primitive) -> None:
+    """Refuse a `latex` that could not be filled in with the operands."""
+    operands = ["x"] * (row.arity or 1)
+    try:
+        if row.latex is not None:
+            row.latex.format(*operands, all="x")
+    except (LookupError, ValueError, AttributeError, TypeError):
+        raise ValueError(
+            f"{clean(row.name)}: latex must be a template of {{0}} to "
+            f"{{{len(operands) - 1}}} and {{all}}, with other braces doubled, but is "
+            f"{brief(row.latex)}; write \\sqrt{{{{{{0}}}}}} for a root"
+        ) from None
 
 
 def _rule(name: str, partial: Callable[..., Any] | float) -> Callable[..., Any]:

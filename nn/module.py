@@ -150,7 +150,7 @@ def _leaves(root: Any) -> Iterator[tuple[str, Value]]:
             continue
         if isinstance(item, Value):
             seen[id(item)] = item
-            if not item.op:
+            if not item.args:
                 yield path, item
         elif parts := list(_parts(item)):
             seen[id(item)] = item

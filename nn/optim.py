@@ -32,7 +32,7 @@ class Optimizer:
                 "pass model.parameters()"
             )
         for p in found:
-            if not isinstance(p, Value) or p.op:
+            if not isinstance(p, Value) or p.args:
                 raise TypeError(
                     f"{name}: params must be leaf Values, but one is {brief(p)}; "
                     "pass model.parameters()"

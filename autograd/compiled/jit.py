@@ -687,8 +687,7 @@ class Row(Primitive):
 
     def __init__(self, tree: Tree, path: Path) -> None:
         name = getattr(tree.owner, "__name__", "f")
-        latex = rf"\operatorname{{{{{name}}}}}\left({{all}}\right)"
-        super().__init__(name, self._value, self._rule, latex=latex)
+        super().__init__(name, self._value, self._rule)
         self.variadic, self.arity = True, 0
         self._tree, self._path = tree, path
         self._shares = Tree(_Shares(path.long), NUMBER)

@@ -366,7 +366,7 @@ def _lower(w: Writer, row: Primitive, xs: Sequence[str]) -> str:
     """The value of a row: by a formula, its kernel, libm, or its own Python."""
     if row in EXACT:
         return EXACT[row](w, *xs)
-    own = getattr(p, row.name, None) is row
+    own = vars(p).get(row.name) is row
     if w.width and row is p.pow and (power := _whole_power(w, *xs)):
         return power
     if w.width and own and (kernel := w.kernel(row.name, len(xs))):

@@ -248,7 +248,7 @@ class _Writer:
         A user's row goes through `value`, which turns what it gives into a float.
         """
         if row not in self._bound:
-            own = getattr(p, row.name, None) is row
+            own = vars(p).get(row.name) is row
             name = row.name if own else f"row{len(self._bound)}"
             self._bound[row] = name
             self.names[name] = row.raw if own else row.value

@@ -125,8 +125,7 @@ class Total(Primitive):
     def __init__(self, sums: Sums, j: int, known: float | None = None) -> None:
         order = "".join(f"D{i + 1}_" for i in (*sums.chain, j)[1:])  # D1_: by the first
         name = f"{order}sum_{sums.tree.owner.__name__}"
-        latex = rf"\operatorname{{{{{name}}}}}\left({{all}}\right)"
-        super().__init__(name, self._value, self._rule, latex=latex)
+        super().__init__(name, self._value, self._rule)
         self.variadic, self.arity = True, 0
         self._sums, self._j = sums, j
         self._known = known  # the value where the node is made, asked for once

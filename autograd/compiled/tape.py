@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from ..primitives import Primitive
+from ..primitives import Primitive, clean
 
 Operand = int | float  # a slot, or a constant
 
@@ -91,7 +91,7 @@ class Tape:
     def formula(self, k: int) -> str:
         """What instruction k computes, as text."""
         row, args = self.code[k]
-        return f"{row.name}({', '.join(map(self._name, args))})"
+        return f"{clean(row.name)}({', '.join(map(self._name, args))})"
 
     def _guard_line(self, guard: Guard) -> str:
         place = f"  # {guard.place}" if guard.place else ""

@@ -26,6 +26,7 @@ from ..files import write_file
 from ..primitives import brief, clean
 from ..value import Value, require_current, topological
 from .inside import is_closed, opened
+from .latex import known, made_by
 from .render import embeddable, render
 
 LEGIBLE, CROWDED, LIMIT = 60, 120, 2000  # numbers of Values
@@ -206,12 +207,14 @@ def _home_of_result(node: Value, home: dict[Value, str]) -> str | None:
     not the neuron's, save adding the product to the 0 that Python's sum() begins with.
     """
     operands = [arg for arg in node.args if isinstance(arg, Value)]
-    if _is_penalty(node.op, operands, home):
+    if _is_penalty(known(node), operands, home):
         return PENALTY
     own = {home[arg] for arg in operands if _is_parameter(arg)}
     if not own:
-        begins_sum = node.op == "add" and 0.0 in node.args and operands[0].op == "mul"
-        if len(operands) == 1 and node.op in ARITHMETIC and not begins_sum:
+        begins_sum = (
+            known(node) == "add" and 0.0 in node.args and known(operands[0]) == "mul"
+        )
+        if len(operands) == 1 and known(node) in ARITHMETIC and not begins_sum:
             return None
         if any(arg not in home for arg in operands):
             return None
@@ -280,7 +283,7 @@ def _drawing(roots: list[Value], calls: dict[Value, str]) -> Drawing:
     home = _neurons(values) | calls
     collapsed = len(values) > CROWDED and any(map(_layer, home.values()))
     picture = _collapsed(values, home) if collapsed else _detailed(values, home)
-    names = [clean(root.label or root.op or "a leaf", 40) for root in roots]
+    names = [clean(root.label or made_by(root) or "a leaf", 40) for root in roots]
     title = "Graph of " + ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
     return Drawing(_dot(picture), title, _description(picture))
 
@@ -358,13 +361,13 @@ def _kind(node: Value) -> str:
 
 def _operation(node: Value) -> str:
     """The operation with its plain numbers in place: "× 2", "1 −", "clip(·, 0, 1)"."""
-    symbol = SYMBOLS.get(node.op, node.op)
+    symbol = SYMBOLS.get(known(node)) or made_by(node)
     plain = [None if isinstance(arg, Value) else f"{arg:.6g}" for arg in node.args]
     if not any(plain):
         return symbol
-    if node.op == "pow":
+    if known(node) == "pow":
         return f"{plain[0] or ''}^{plain[1] or ''}"
-    if node.op in SYMBOLS:
+    if known(node) in SYMBOLS:
         return " ".join(filter(None, [plain[0], symbol, plain[1]]))
     shown = [number or "·" for number in plain]
     if len(shown) > 6:
@@ -373,12 +376,12 @@ def _operation(node: Value) -> str:
 
 
 def _name(node: Value) -> str:
-    return clean(node.label or node.op or "leaf", 80)
+    return clean(node.label or made_by(node) or "leaf", 80)
 
 
 def _card_tip(node: Value) -> str:
     grad = repr(node.grad) if node.reached else "– (no sweep has reached it)"
-    made = f" ({node.op})" if node.op and node.label else ""
+    made = f" ({made_by(node)})" if node.args and node.label else ""
     line = f"; computed at {node.line}" if node.line else ""
     return f"{_name(node)}{made} = {node.data!r}; grad {grad}{clean(line, 120)}"
 
@@ -388,7 +391,7 @@ def _arrow_tip(
 ) -> str:
     names = f"∂{_name(node)}/∂{_name(arg)}"
     if factor is None:
-        return f"{node.op} left {_name(arg)} out: nothing flows back"
+        return f"{made_by(node)} left {_name(arg)} out: nothing flows back"
     if flow is None:
         return f"{names} = {factor!r}"
     return f"{names} = {factor!r}; flows back: {factor!r} × {node.grad!r} = {flow!r}"
@@ -444,7 +447,7 @@ def _layer(neuron: str) -> str:
 
 def _natural(text: str) -> list[tuple[int, str]]:
     """Sort key that puts neurons.2 before neurons.10."""
-    return [(int(part) if part.isdecimal() else 0, part) for part in text.split(".")]
+    return [(len(part) * part.isdecimal(), part) for part in text.split(".")]
 
 
 # ---- DOT text ------------------------------------------------------------------------
@@ -513,7 +516,7 @@ def _add_cards(graph: Any, picture: Picture) -> None:
 def _add_frame(graph: Any, frame: str, name: str, cards: list[Any]) -> None:
     with graph.subgraph(name=frame) as inside:
         inside.attr(
-            label=clean(name, 60), style="rounded", margin="10",
+            label=_quotable(clean(name, 60)), style="rounded", margin="10",
             color=COLOURS["grey"], fontcolor=COLOURS["grey"],
         )  # fmt: skip
         for card, attributes in cards:
@@ -539,7 +542,10 @@ def _card_attributes(card: Card, top: float) -> dict[str, str]:
         f"{_row('value', card.values, '#ffffff')}{_row('grad', card.grads, shade)}"
         "</TABLE>"
     )
-    return {"label": f"<{table}>", "tooltip": _quotable(card.tooltip or card.head)}
+    return {
+        "label": f"<{table}>",
+        "tooltip": _quotable(card.tooltip or clean(card.head, 80)),
+    }
 
 
 def _head(card: Card) -> str:

@@ -26,6 +26,7 @@ from .latex import (
     PLAIN,
     Style,
     Told,
+    made_by,
     partial_formulas,
     row_formula,
 )
@@ -192,7 +193,7 @@ class Explanation(Told):
             head = ["variable", "value", "local derivatives", "adjoint"]
             yield "Forward", head, [self._row(n, style) for n in self.order], []
             return
-        counts = Counter(node.op for node in self.order).most_common()
+        counts = Counter(map(made_by, self.order)).most_common()
         rows = [[_words(op), str(count)] for op, count in counts]
         yield "Operations", ["operation", "count"], rows, []
         head = ["variable", "value", "adjoint"]
@@ -231,7 +232,7 @@ class Explanation(Told):
     def _formula(self, node: Value, style: Style) -> str:
         text = style.name(self.names[node])
         if node._row is not None and node._row.variadic and self.summarised:
-            words = f"{_words(node.op)} of {len(node._args)} operands"
+            words = f"{_words(made_by(node))} of {len(node._args)} operands"
             text += rf" = \text{{{words}}}" if style.latex else f" = {words}"
         elif node._row is not None:
             text += f" = {row_formula(node, self.names, style)}"

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..value import Value, _node, require_current, tick, topological
+from .latex import made_by
 
 
 class Opened(NamedTuple):
@@ -52,10 +53,11 @@ def opened(roots: Sequence[Value], operation: str) -> Opened:
         since = tick()
         result = _inside(node, args)
         if result is not None:
-            names[node.op] += 1
-            number = f" ({names[node.op]})" if names[node.op] > 1 else ""
+            name = made_by(node)
+            names[name] += 1
+            number = f" ({names[name]})" if names[name] > 1 else ""
             inner = topological(result, since=since, whole=True)
-            found.calls.update(dict.fromkeys(inner, node.op + number))
+            found.calls.update(dict.fromkeys(inner, name + number))
             _tell(inner, result, node)
         elif any(new is not old for new, old in zip(args, node._args)):
             assert node._row is not None

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from .. import primitives
 from ..primitives import Primitive, clean, where
 from ..value import Value, topological
 
@@ -90,17 +91,17 @@ class Style:
 
     def template(self, row: Primitive) -> tuple[str, int, tuple[int, ...]]:
         """The row's template, its tightness and what it asks of each operand."""
-        text, tightness, needs = TEXT.get(row.name, ("", ATOM, ()))
+        known = row.name if in_table(row) else ""  # a user's row may bear any name
+        text, tightness, needs = TEXT.get(known, ("", ATOM, ()))
         if not self.latex:
             if text:
                 return text, tightness, needs
             places = ", ".join(f"{{{i}}}" for i in range(row.arity)) or "{all}"
-            return f"{row.name}({places})", ATOM, (SUM,) * row.arity
+            return f"{_literal(title(row))}({places})", ATOM, (SUM,) * row.arity
         latex = row.latex
         if latex is None:
-            name = row.name.replace("_", r"\_")
-            latex = rf"\operatorname{{{{{name}}}}}\left({{all}}\right)"
-        if text and row.name not in ("div", "pow", "exp", "exp2"):
+            latex = _literal(_operator(title(row))) + r"\left({all}\right)"
+        if text and known not in ("div", "pow", "exp", "exp2"):
             return latex, tightness, needs
         delimited = [
             rf"{{{{{{{i}}}}}}}" in latex or r"\left" in latex for i in range(row.arity)
@@ -108,7 +109,7 @@ class Style:
         tightness = PRODUCT if latex.startswith(r"\frac") else ATOM
         if not all(delimited) and row.arity == 1:
             tightness = POWER  # a prefix such as \sin x: an exponent needs brackets
-        if row.name in ("pow", "exp", "exp2"):
+        if known in ("pow", "exp", "exp2"):
             tightness = POWER
         return latex, tightness, tuple(SUM if d else ATOM for d in delimited)
 
@@ -171,7 +172,7 @@ def partial_formulas(
     row = node._row
     if row is None:
         return []
-    if row.variadic and len(node._args) > MOST_OPERANDS and row.name != "dot":
+    if row.variadic and len(node._args) > MOST_OPERANDS and known(node) != "dot":
         return [None if d is None else style.number(d) for d in node._partials]
     stand_in = {arg: Value(arg._data) for arg in node._args if isinstance(arg, Value)}
     labels = {copy: names.get(arg, "?") for arg, copy in stand_in.items()}
@@ -207,7 +208,7 @@ def _write(x: Any, names: Names, style: Style) -> Formula:
 
 
 def _write_row(row: Primitive, node: Value, names: Names, style: Style) -> Formula:
-    simple = _simplified(row.name, node, names, style)
+    simple = _simplified(known(node), node, names, style)
     if simple is not None:
         return simple
     template, tightness, needs = style.template(row)
@@ -252,6 +253,41 @@ def _product(x: Any, y: Any, names: Names, style: Style) -> Formula | None:
     return style.power(first, 2.0) if first == second else None
 
 
+def in_table(row: Primitive) -> bool:
+    """Whether it is a row of the table, and not a user's, which may bear its name."""
+    return vars(primitives).get(row.name) is row
+
+
+def known(node: Value) -> str:
+    """The row of the table that computed it; "" on a leaf and on a user's row.
+
+    >>> x = Value(2.0)
+    >>> known(x.sin()), known(x), known(Primitive("sin", abs, 1.0)(x))
+    ('sin', '', '')
+    """
+    row = node._row
+    return row.name if row is not None and in_table(row) else ""
+
+
+def title(row: Primitive) -> str:
+    """A row's name, which may be any text, on a line for the eye.
+
+    >>> title(Primitive("x\\n{max}", abs, 1.0)), title(Primitive("", abs, 1.0))
+    ('x {max}', '?')
+    """
+    return clean(row.name).strip() or "?"
+
+
+def made_by(node: Value) -> str:
+    """What computed it, for the eye: the title of its row, "" on a leaf."""
+    return "" if node._row is None else title(node._row)
+
+
+def _literal(text: str) -> str:
+    """Text that stays as it is where a template is filled in."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
 class Told(ABC):
     """Something told in words: `.text` at the prompt, `.markdown` in a notebook."""
 
@@ -281,6 +317,17 @@ SPECIAL: Final = {
     "\\": r"\backslash", "~": r"\sim", "^": r"\wedge", "|": r"\vert", "<": r"\lt",
     ">": r"\gt", "=": "=", **{c: "\\" + c for c in "&%$#_{}"},
 }  # fmt: skip
+
+
+def _operator(name: str) -> str:
+    r"""A function's name: an operator where it is a word, else text.
+
+    >>> print(_operator("leaky_relu"), _operator("x_{max}"))
+    \operatorname{leaky\_relu} \text{x}\_\{\text{max}\}
+    """
+    if re.fullmatch(r"\w+", name, re.ASCII):
+        return rf"\operatorname{{{name.replace('_', chr(92) + '_')}}}"
+    return _upright(name)
 
 
 def _upright(name: str) -> str:

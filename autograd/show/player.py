@@ -40,7 +40,7 @@ from .draw import (
     _values,
 )
 from .explain import variable_names
-from .latex import PLAIN, Names, formula, partial_formulas, row_formula
+from .latex import PLAIN, Names, formula, known, made_by, partial_formulas, row_formula
 from .render import render
 
 LIMIT: Final = 300  # Values: more steps than a person will watch
@@ -323,7 +323,7 @@ class _Sweep:
             arrow = self.picture.arrows[k]
             arg = self._values[arrow.tail]
             if arrow.factor is None:
-                yield [f"{names[arg]} is left out by {clean(node.op, WIDTH)}"]
+                yield [f"{names[arg]} is left out by {made_by(node)}"]
             else:
                 parts = dict.fromkeys([text, PLAIN.number(arrow.factor)])
                 ratio = self._factor_name(k, names)
@@ -417,7 +417,7 @@ def _ratio(z: Value, x: Value, names: Names) -> str:
 
 def _row_text(node: Value, names: Names) -> str:
     """The formula of one operation; a short dot product is written out."""
-    if node.op == "dot" and len(node.args) <= 2 * MOST_TERMS:
+    if known(node) == "dot" and len(node.args) <= 2 * MOST_TERMS:
         half = len(node.args) // 2
         written = [names[x] if isinstance(x, Value) else _signed(x) for x in node.args]
         return " + ".join(map("·".join, zip(written[:half], written[half:])))

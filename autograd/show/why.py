@@ -25,7 +25,7 @@ from ..primitives import brief, clean
 from ..value import Value, require_current, topological
 from .explain import Step
 from .inside import opened
-from .latex import PLAIN, Told
+from .latex import PLAIN, Told, known, made_by
 
 Found = tuple[str, Value, str]  # (kind, node, sentence) of what becomes a Cause
 
@@ -180,7 +180,7 @@ class Diagnosis(Told):
         return "\n".join([*lines, "", *map(_plain_markdown, self._how_to_get_lines())])
 
     def _how_to_get_lines(self) -> list[str]:
-        if all(cause.line or not cause.node.op for cause in self.causes):
+        if all(cause.line or not cause.node.args for cause in self.causes):
             return []
         return ['For source lines compute y inside "with record_lines():"']
 
@@ -270,7 +270,7 @@ class _Sweeps:
         reached = {self.y}
         for node in reversed(self.whole):
             if node in reached:
-                passed = node._args if node.op == "relu" else node.parents
+                passed = node._args if known(node) == "relu" else node.parents
                 reached.update(arg for arg in passed if type(arg) is Value)
         for node in reversed(self.whole):
             if node is self.x or node not in reached:
@@ -461,10 +461,10 @@ def _wrong_value(node: Value) -> str:
     if isnan(z):
         if all(map(isfinite, numbers)):
             return "domain"
-        return "0·inf" if row.name in PRODUCTS else "inf - inf"
-    at_zero = row.name == "div" and numbers[1] == 0.0
-    at_zero |= row.name == "pow" and numbers[0] == 0.0
-    return "pole" if row.name in POLES or at_zero else "overflow"
+        return "0·inf" if known(node) in PRODUCTS else "inf - inf"
+    at_zero = known(node) == "div" and numbers[1] == 0.0
+    at_zero |= known(node) == "pow" and numbers[0] == 0.0
+    return "pole" if known(node) in POLES or at_zero else "overflow"
 
 
 # ---- shares that go wrong in the sweep -----------------------------------------------
@@ -488,7 +488,7 @@ def _bad_shares(run: _Sweeps, known: list[Cause]) -> list[Cause]:
 
 
 def _dead_ends(run: _Sweeps) -> list[Cause]:
-    bent = {node for node, gap, _ in _gaps(run) if gap == 0.0 and node.op in BENT}
+    bent = {node for node, gap, _ in _gaps(run) if gap == 0.0 and known(node) in BENT}
     found = [_dead_end(*end) for end in run.dead_ends() if end[0] not in bent]
     found.sort(key=lambda cause: -_UNLIKELY.get(cause[0], 0))
     return _grouped(found)[::-1]  # from x on, each by its place nearest to y
@@ -499,7 +499,7 @@ _UNLIKELY: Final = {"left out": 1, "condition": 2}  # rules select as well, and 
 
 def _dead_end(node: Value, i: int) -> Found:
     """The kind of a slope of 0, the node to blame, and the arithmetic."""
-    op, shown = node.op, _shown(node)
+    op, shown = known(node), _shown(node)
     if op == "stop_gradient":
         return "stopped", node, f"{shown} lets no gradient through, on purpose"
     if op in STEPS:
@@ -530,7 +530,7 @@ def _zero_factor(node: Value, i: int) -> Found:
     args = node._args
     others = (arg for k, arg in enumerate(args) if k != i and _data(arg) == 0.0)
     opposite = args[i - len(args) // 2]
-    factor = opposite if node.op == "dot" else next(others, opposite)
+    factor = opposite if known(node) == "dot" else next(others, opposite)
     if type(factor) is Value and _underflowed(factor):
         return "underflow", factor, f"{_shown(factor)}: the result rounds to 0"
     sentence = f"{_shown(node)} multiplies {_named(node._args[i])} by "
@@ -539,7 +539,7 @@ def _zero_factor(node: Value, i: int) -> Found:
 
 def _underflowed(node: Value) -> bool:
     """Whether it is 0 though its operands are not."""
-    small = node._data == 0.0 and node.op in PRODUCTS | DECAYING | {"div", "pow"}
+    small = node._data == 0.0 and known(node) in PRODUCTS | DECAYING | {"div", "pow"}
     return small and _no_zero(node)
 
 
@@ -548,7 +548,7 @@ def _no_zero(node: Value) -> bool:
 
 
 def _saturated(node: Value, slope: float) -> str:
-    formula = SATURATING[node.op]
+    formula = SATURATING[known(node)]
     formula = f"{formula} = " if formula else ""
     return f"{_shown(node)} is saturated: its slope is {formula}{_number(slope)}"
 
@@ -564,7 +564,7 @@ def _small_products(run: _Sweeps) -> list[Cause]:
     found, rest = [], []
     for step in steps:
         node, _, partial = step
-        if node.op in SATURATING and abs(partial) <= FLAT:
+        if known(node) in SATURATING and abs(partial) <= FLAT:
             found.append(("saturated", node, _saturated(node, partial)))
         elif abs(partial) <= SMALL:
             found.append(("small factor", node, _one_factor(step)))
@@ -623,7 +623,7 @@ def _many_factors(kind: str, run: _Sweeps, steps: list[Step]) -> list[Found]:
     if len(steps) < MANY:
         return []
     mean = exp(_log(steps) / len(steps))
-    ops = Counter(node.op for node, _, _ in steps).most_common(MOST_OPERANDS)
+    ops = Counter(made_by(node) for node, _, _ in steps).most_common(MOST_OPERANDS)
     rows = ", ".join(f"{count} of {op}" for op, count in ops)
     extreme = min if kind == "vanishing" else max
     node, _, factor = extreme(steps, key=lambda step: abs(step[2]))
@@ -704,7 +704,7 @@ def _kinks(run: _Sweeps) -> list[Cause]:
 
 
 def _bend(node: Value) -> str:
-    return "kink" if node.op in BENT else "jump"
+    return "kink" if known(node) in BENT else "jump"
 
 
 def _gaps(run: _Sweeps) -> Iterator[tuple[Value, float, float]]:
@@ -712,10 +712,14 @@ def _gaps(run: _Sweeps) -> Iterator[tuple[Value, float, float]]:
     candidates: dict[Value, None] = {}
     for node in run.order:
         candidates[node] = None
-        if node.op == "where" and type(node._args[0]) is Value:
+        if known(node) == "where" and type(node._args[0]) is Value:
             candidates[node._args[0]] = None
     for node in candidates:
-        if node.op in BENT | STEPS | {"mod"} and node in run.uses and node is not run.x:
+        if (
+            known(node) in BENT | STEPS | {"mod"}
+            and node in run.uses
+            and node is not run.x
+        ):
             for a, b in _sides(node):
                 slopes = [
                     run.dots.get(side, 0.0) if type(side) is Value else 0.0
@@ -727,14 +731,14 @@ def _gaps(run: _Sweeps) -> Iterator[tuple[Value, float, float]]:
 def _sides(node: Value) -> list[tuple[Value | float, Value | float]]:
     """The pairs of numbers that are equal at a kink of this row."""
     first, *others = node._args
-    if node.op in ("relu", "abs", "sign", "leaky_relu"):
+    if known(node) in ("relu", "abs", "sign", "leaky_relu"):
         return [(first, 0.0)]
-    if node.op == "copysign":
+    if known(node) == "copysign":
         return [(first, 0.0), (others[0], 0.0)]
-    if node.op in ("floor", "ceil"):
+    if known(node) in ("floor", "ceil"):
         x = _data(first)
         return [(first, float(round(x)))] if isfinite(x) else []
-    if node.op == "mod":
+    if known(node) == "mod":
         return [(node, 0.0), (node, others[0])]
     return [(first, other) for other in others]
 
@@ -750,7 +754,7 @@ def _grouped(found: list[Found]) -> list[Cause]:
     """One cause for each kind and row, with the first node and the others counted."""
     groups: dict[tuple[str, str], dict[Value, str]] = {}
     for kind, node, sentence in found:
-        groups.setdefault((kind, node.op), {}).setdefault(node, sentence)
+        groups.setdefault((kind, made_by(node)), {}).setdefault(node, sentence)
     causes = []
     for (kind, op), sentences in groups.items():
         node, sentence = next(iter(sentences.items()))
@@ -772,11 +776,15 @@ def _short(name: str) -> str:
     return clean(name, WIDTH)
 
 
+def _name(x: Value) -> str:
+    return _short(x.label or made_by(x) or "a leaf")
+
+
 def _named(x: Value | float) -> str:
     """An operand with its number: a label, the row that computed it, or "a leaf"."""
     if not isinstance(x, Value):
         return _number(x)
-    return f"{_short(x.label or x.op or 'a leaf')} = {_number(x._data)}"
+    return f"{_name(x)} = {_number(x._data)}"
 
 
 def _shown(node: Value) -> str:
@@ -787,7 +795,7 @@ def _shown(node: Value) -> str:
     hidden = len(node._args) - len(operands)
     operands += [f"… {hidden} more"] if hidden else []
     label = f"{_short(node.label)} = " if node.label else ""
-    result = f"{label}{_short(node.op)}({', '.join(operands)}) = {_number(node._data)}"
+    result = f"{label}{made_by(node)}({', '.join(operands)}) = {_number(node._data)}"
     place = "" if label else _place(node)
     return f"{result} (beside {place})" if place else result
 
@@ -810,7 +818,7 @@ def _place(node: Value) -> str:
 
 def _route(run: _Sweeps, steps: list[Step]) -> str:
     """A path as names from y to x; the middle of a long one is counted, not shown."""
-    names = [_short(node.label or node.op) for node, _, _ in steps]
+    names = [_name(node) for node, _, _ in steps]
     names.append(_short(run.x.label or "x"))
     if len(names) > MOST_STEPS:
         half = MOST_STEPS // 2
