@@ -521,3 +521,286 @@ def test_rounding_error_refuses_a_graph_whose_leaf_was_assigned_since():
     x.data = 2.0
     with pytest.raises(ValueError, match="rounding_error: .* 'x' was assigned after"):
         rounding_error(y)
+
+
+# ---- steps and choices ---------------------------------------------------------------
+
+
+class Exact:
+    """The rows with steps and kinks in 50 digits, beside what mpmath has."""
+
+    def __getattr__(self, name):
+        return getattr(mp, name)
+
+    less = staticmethod(lambda x, y: mp.mpf(x < y))
+    where = staticmethod(lambda c, x, y: x if c else y)
+    maximum = staticmethod(lambda *xs: max(mp.mpf(x) for x in xs))
+    minimum = staticmethod(lambda *xs: min(mp.mpf(x) for x in xs))
+    clip = staticmethod(lambda x, lo, hi: min(max(x, mp.mpf(lo)), mp.mpf(hi)))
+    relu = staticmethod(lambda x: max(x, mp.mpf(0)))
+    abs = staticmethod(lambda x: abs(x))
+    mod = staticmethod(lambda x, y: x - y * mp.floor(x / y))
+    copysign = staticmethod(lambda x, y: abs(x) if y >= 0 else -abs(x))
+    atan2 = staticmethod(lambda y, x: mp.atan2(y, x))
+    stop_gradient = staticmethod(lambda x: x)
+
+
+exact = Exact()
+
+
+def stepped(f, *xs):
+    """What was found for f(m, *xs), and how wrong its value is."""
+    y = f(autograd, *map(Value, xs))
+    return rounding_error(y), float(abs(mp.mpf(y.data) - f(exact, *map(mp.mpf, xs))))
+
+
+OFF_BY_A_JUMP = {
+    "floor": (lambda m, x: m.floor(x * 3), 1 / 3, 1.0),
+    "ceil": (lambda m, x: m.ceil(x * 10), 0.1, 1.0),
+    "sign": (lambda m, x: m.sign(x * 3 - 1), 1 / 3, 1.0),
+    "less": (lambda m, x: m.less(x * 3, 1), 1 / 3, 1.0),
+    "where": (lambda m, x: m.where(m.less(x * 3, 1), 5 + x, 7 + x), 1 / 3, 2.0),
+    "mod": (lambda m, x: m.mod(x * 3, 1), 1 / 3, 1.0),
+    "copysign": (lambda m, x: m.copysign(2 + 0 * x, x * 3 - 1), 1 / 3, 0.0),
+    "sum": (lambda m, x: 100 + 2 * m.floor(x * 3), 1 / 3, 2.0),
+    "twice": (lambda m, x: m.floor(m.floor(x * 3) / 1), 1 / 3, 1.0),
+}
+
+
+@pytest.mark.parametrize("name", OFF_BY_A_JUMP)
+def test_step_that_rounding_may_take_is_named_with_its_margin(name):
+    f, x, off = OFF_BY_A_JUMP[name]
+    found, error = stepped(f, x)
+    assert off <= error + 1e-9 and error <= found.total * (1 + 1e-12)
+    assert found.jump is not None and found.jump.margin <= found.jump.moved
+    assert found.jump.node.op == {
+        "where": "less",
+        "sum": "floor",
+        "twice": "floor",
+    }.get(name, name)
+    assert "exact" not in found.text and "A choice that rounding" in found.text
+    assert "A choice that rounding" in found.markdown
+    assert found.digits <= 2
+
+
+def test_step_at_a_safe_distance_is_exact():
+    for f in (
+        lambda x: (x * 3).floor(),
+        lambda x: (x * 3 + 0.5).sign(),
+        lambda x: autograd.less(x * 3, 2),
+        lambda x: (x * 0.0).sign(),
+        lambda x: (lambda u: autograd.less(u, u))(x * 0.1),
+        lambda x: autograd.where(autograd.less(x * 3, 2), 1.0, 2.0 * x),
+        lambda x: (x * 3 - 7).relu(),
+        lambda x: autograd.maximum(x * 3, 7.0),
+    ):
+        found = rounding_error(f(Value(0.6)))
+        assert found.total == 0.0 and found.jump is None and "is exact" in found.text
+
+
+def test_step_of_an_exact_number_is_exact_unless_inputs_are_rounded():
+    y = Value(3.0, "x").floor()
+    assert rounding_error(y).total == 0.0
+    assert rounding_error(y, inputs=0.5).total == 1.0
+    assert rounding_error(y, inputs=0.5).jump.margin == 0.0
+
+
+def test_step_that_enters_a_curve_has_no_bound():
+    x = Value(1 / 3, "x")
+    for y in (
+        ((x * 3).floor() * 2).exp(),
+        1 / (1 + (x * 3).floor()),
+        (x * 3).ceil() ** 2,
+    ):
+        found = rounding_error(y)
+        assert found.total == math.inf and found.digits == 0 and found.jump is not None
+        assert "nobody knows" in found.text
+
+
+def test_step_that_nothing_depends_on_is_not_named():
+    x = Value(1 / 3, "x")
+    found = rounding_error(autograd.where(autograd.less(x, 1), x + 1, (x * 3).floor()))
+    assert found.jump is None and found.total < 1e-15
+
+
+def test_branches_that_meet_are_no_jump():
+    """A Huber loss where it changes over: either branch gives the same number."""
+
+    def huber(m, x):
+        return m.exp(m.where(m.less(x * 3, 1), x * x * 4.5, x * 3 - 0.5))
+
+    found, error = stepped(huber, 1 / 3)
+    assert found.jump is None and error <= found.total < 1e-14
+
+
+def test_kink_moves_by_the_error_of_its_operand():
+    for f in (
+        lambda m, x: m.relu(1 - x * 3),
+        lambda m, x: m.abs(x * 3 - 1),
+        lambda m, x: m.maximum(x * 3, 1),
+        lambda m, x: m.minimum(x * 3, 1),
+        lambda m, x: m.clip(x * 3, 1, 2),
+        lambda m, x: m.stop_gradient(x * 3),
+        lambda m, x: m.hypot(x * 3 - 1, 0),
+    ):
+        found, error = stepped(f, 1 / 3)
+        assert error <= found.total and 0.0 < found.total < 1e-15
+        assert found.jump is None
+
+
+def test_step_that_a_user_wrote_is_tried_beside_its_operand():
+    nearest = Primitive("nearest", lambda x: float(round(x)), 0.0)
+    x = Value(0.1, "x")
+    assert rounding_error(nearest(x * 3)).total < 1e-300
+    found = rounding_error(nearest(x * 15))
+    assert 1.0 <= found.total < 1.0 + 1e-14 and found.jump.node.op == "nearest"
+
+
+TENTHS = st.integers(-40, 40).map(lambda n: n / 10) | st.integers(-9, 9).map(
+    lambda n: n / 3
+)
+STEPS = {
+    "add": lambda m, x, y: x + y,
+    "sub": lambda m, x, y: x - y,
+    "mul": lambda m, x, y: x * y,
+    "ten": lambda m, x, y: x * 10,
+    "three": lambda m, x, y: x * 3,
+    "sin": lambda m, x, y: m.sin(x),
+    "over": lambda m, x, y: x / (1 + y * y),
+    "floor": lambda m, x, y: m.floor(x),
+    "ceil": lambda m, x, y: m.ceil(x),
+    "sign": lambda m, x, y: m.sign(x),
+    "less": lambda m, x, y: m.less(x, y),
+    "where": lambda m, x, y: m.where(m.less(x, y), x * 2, y + 1),
+    "maximum": lambda m, x, y: m.maximum(x, y),
+    "minimum": lambda m, x, y: m.minimum(x, y),
+    "clip": lambda m, x, y: m.clip(x, 0.3, 0.9),
+    "relu": lambda m, x, y: m.relu(x),
+    "abs": lambda m, x, y: m.abs(x),
+    "mod": lambda m, x, y: m.mod(x, 0.1),
+    "copysign": lambda m, x, y: m.copysign(x, y + 0.0),
+    "stop": lambda m, x, y: m.stop_gradient(x),
+    "hypot": lambda m, x, y: m.hypot(x, y),
+}
+stepping = st.tuples(st.sampled_from(sorted(STEPS)), st.integers(0), st.integers(0))
+
+
+def run_steps(m, xs, program):
+    made = list(xs)
+    for name, i, j in program:
+        made.append(STEPS[name](m, made[i % len(made)], made[-1 - j % len(made)]))
+    return sum(made[len(xs) :], 0 * made[0])
+
+
+@given(st.lists(TENTHS, min_size=1, max_size=3), st.lists(stepping, max_size=12))
+def test_bound_holds_for_random_programs_with_steps(xs, program):
+    y = run_steps(autograd, [Value(x) for x in xs], program)
+    if not isinstance(y, Value):
+        return
+    try:
+        found = rounding_error(y)
+    except ValueError:  # something is not finite
+        return
+    error = abs(mp.mpf(y.data) - run_steps(exact, [mp.mpf(x) for x in xs], program))
+    assert found.doubtful is not None or error <= found.total * (1 + 1e-6)
+    if error > 1e-6 and found.doubtful is None:
+        assert found.jump is not None and found.jump.margin <= found.jump.moved
+
+
+# ---- the digits of derivatives -------------------------------------------------------
+
+
+def derivative(f, *xs):
+    """The bound of ∂f/∂x for the first x, and how wrong the engine's number is."""
+    leaves = [Value(x) for x in xs]
+    y = f(autograd, *leaves)
+    y.backward()
+    found = rounding_error(y).gradients[leaves[0]]
+    assert found.y.data == leaves[0].grad
+    rest = [mp.mpf(x) for x in xs[1:]]
+    right = mp.diff(lambda t: f(exact, t, *rest), mp.mpf(xs[0]))
+    return found, abs(mp.mpf(leaves[0].grad) - right)
+
+
+def test_derivative_may_have_fewer_digits_than_the_value():
+    x = Value(1e-5, "x")
+    found = rounding_error(x.sin() / x)
+    slope, error = derivative(lambda m, x: m.sin(x) / x, 1e-5)
+    assert found.digits == 15 and slope.digits == found.gradients[x].digits in (4, 5)
+    assert error <= slope.total
+    assert f"∂y/∂x = -3.3333199e-06: {slope.digits} digits are certain" in found.text
+    assert (
+        rf"$\partial y/\partial x$ = -3.3333199e-06: {slope.digits}" in found.markdown
+    )
+
+
+@pytest.mark.parametrize("x", [1e-5, 0.3, 1.7])
+def test_bound_of_a_derivative_holds(x):
+    for f in (
+        lambda m, x: (1 - m.cos(x)) / (x * x),
+        lambda m, x: (m.exp(x) - 1) / x,
+        lambda m, x: m.log(1 + x) * m.sqrt(x),
+        lambda m, x: m.tanh(x * x) - m.relu(x - 1),
+    ):
+        found, error = derivative(f, x)
+        assert error <= found.total * (1 + 1e-6) + 1e-40
+
+
+def test_derivatives_of_all_inputs_are_bounded():
+    x, y = Value(0.3, "x"), Value(-2.0, "y")
+    found = rounding_error(x * y + y.exp())
+    assert [*found.gradients] == [x, y]
+    assert found.gradients[x].total == 0.0 and found.gradients[y].total > 0.0
+
+
+def test_derivative_beside_a_kink_has_no_digits():
+    x = Value(1 / 3, "x")
+    for y in (
+        (1 - x * 3).relu() + x,
+        autograd.maximum(x * 3, 1) + x,
+        abs(x * 3 - 1),
+        autograd.clip(x * 3, 0, 1),
+        autograd.where(autograd.less(x * 3, 1), x, 2 * x),
+    ):
+        found = rounding_error(y)
+        assert found.gradients[x].total == math.inf
+        assert "0 digits are certain, " in found.text and "its kink" in found.text
+    found = rounding_error((x - 1).relu() + x)
+    assert found.gradients[x].digits == 15 and "kink" not in found.text
+
+
+def test_derivative_that_cannot_be_bounded_is_left_out():
+    x = Value(0.0, "x")
+    found = rounding_error(x**1.5 + x)  # whose derivative has an infinite slope
+    assert found.gradients == {} and "∂y/∂x is not finite" in found.text
+
+
+def test_derivatives_of_many_inputs_are_left_to_who_asks():
+    xs = [Value(i / 7) for i in range(1, 30)]
+    found = rounding_error(dot(xs, xs))
+    assert "see .gradients" in found.text and len(found.gradients) == 29
+
+
+@given(
+    st.lists(st.floats(-3.0, 3.0, allow_subnormal=False), min_size=1, max_size=2),
+    st.lists(steps, min_size=1, max_size=8),
+)
+def test_bound_of_derivatives_holds_for_random_programs(xs, program):
+    def f(m, *xs):
+        made = list(xs)
+        for name, i, j in program:
+            x, y = made[i % len(made)], made[-1 - j % len(made)]
+            made.append(OPERATIONS[name](m, x, y))
+        return made[-1]
+
+    leaves = [Value(x) for x in xs]
+    bounds = rounding_error(f(autograd, *leaves)).gradients
+    for i, x in enumerate(leaves):
+        if x in bounds and bounds[x].doubtful is None:
+            others = [mp.mpf(v) for v in xs]
+
+            def along(t, i=i, others=others):
+                return f(exact, *others[:i], t, *others[i + 1 :])
+
+            error = abs(mp.mpf(bounds[x].y.data) - mp.diff(along, others[i]))
+            assert error <= bounds[x].total * (1 + 1e-6) + mp.mpf(10) ** -22

@@ -13,8 +13,10 @@ gives the errors made in x and y large adjoints compared with the result.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from math import floor, fsum, inf, isfinite, log1p, log10, nextafter, ulp
 from typing import Any, Final
 
@@ -22,9 +24,11 @@ from ..primitives import Primitive, brief, polygamma
 from ..value import Value, require_current, topological
 from .explain import adjoints, aligned, input_values, table_safe, variable_names
 from .inside import is_closed, opened
-from .latex import LATEX, PLAIN, Told, row_formula
+from .jumps import bends, is_jump, margin, missed, numbers_of, passes_on
+from .latex import LATEX, PLAIN, Told, known, row_formula
 
 MOST_ROWS: Final = 12
+MOST_SLOPES, MOST_STEPS = 8, 2000  # of inputs and operations, to tell of derivatives
 LEAST_GROWTH: Final = 10.0  # a cancellation worth a word loses a decimal digit
 ALL_DIGITS: Final = 15  # what a float64 holds
 
@@ -58,10 +62,11 @@ LARGEST_TERM: Final[dict[str, Callable[..., float]]] = {
 }
 POLE: Final = {
     "div": 1,
-    "log": 0,
-    "sqrt": 0,
+    "mod": 1,
     "pow": 0,
-}  # not smooth at 0 in this operand
+    "cbrt": 0,
+}  # not smooth at 0 in this operand, as at the ends of a row's domain
+POLES: Final = {"gamma": 0, "lgamma": 0, "polygamma": 1}  # at 0, -1, -2 …
 TAKEN_APART: Final = frozenset({"dot", "prod"})  # written with operators, of any length
 
 
@@ -75,7 +80,24 @@ class Rounding:
 
     @property
     def share(self) -> float:
-        return abs(self.adjoint) * self.error if self.error else 0.0
+        if self.error in (0.0, inf):  # unknown, whatever the adjoint
+            return self.error
+        return abs(self.adjoint) * self.error
+
+
+@dataclass(frozen=True)
+class Jump:
+    """A step, a comparison or a choice that rounding may have decided.
+
+    margin  how far its operands are from where it jumps
+    moved   how far rounding may have moved them: no less
+    size    how far the result is off if it did
+    """
+
+    node: Value
+    margin: float
+    moved: float
+    size: float
 
 
 @dataclass(frozen=True)
@@ -101,9 +123,17 @@ def rounding_error(y: Value, inputs: float = 0.0) -> RoundingBound:
     >>> rounding_error(1 - x.cos()).digits, rounding_error((x / 2).sin() ** 2).digits
     (7, 15)
 
+    A step or a choice (floor, where, a comparison by `less`) that exact numbers might
+    take differently counts as the error it then makes, and `jump` names it; where that
+    enters more than sums and products, the bound is infinite.
+
+    >>> floored = rounding_error((Value(1 / 3) * 3).floor())
+    >>> floored.y.data, floored.total, floored.digits, floored.jump.margin
+    (1.0, 1.0, 0, 0.0)
+
     The bound holds while errors stay small beside the numbers they enter (`doubtful`
-    names a division, root or logarithm where that is not sure), and while no choice
-    (where, maximum, floor, an `if`) would fall differently for exact numbers.
+    names a division, root or logarithm where that is not sure), and while no `if` would
+    fall differently for exact numbers: x < y is not recorded, less(x, y) is.
 
     Raises TypeError unless y is a Value; ValueError if a number in its graph is not
     finite, a leaf was assigned since, inputs is negative, or y depends on the sum over
@@ -129,34 +159,45 @@ class RoundingBound(Told):
     total         the bound on |y - what exact arithmetic gives|
     relative      the same, as a share of |y|
     digits        decimal digits of y that are certain, 0 to 15
+    jump          the first step or choice that exact numbers might take differently and
+                  that has a say in y, or None
     doubtful      a node that breaks the bound, its operand being nothing but error: it
                   divides by what may be 0. None where there is none
     nodes         every node's part, the largest first
     cancellation  the worst one, or None where none costs a digit
+    gradients     for each input x, the same of ∂y/∂x as `backward` and `grad` have it,
+                  where that is finite; infinite where a kink may be passed
+
+    >>> x = Value(1e-5, label="x")
+    >>> found = rounding_error(x.sin() / x)
+    >>> found.digits, found.gradients[x].digits
+    (15, 4)
     """
 
     def __init__(self, y: Value, inputs: float) -> None:
         self.y = y
-        order = topological(y)
-        leaves = input_values(y, order)
-        for node in order:
+        order, whole = topological(y), topological(y, whole=True)
+        leaves = input_values(y, whole)
+        for node in whole:
             require_current(node, "rounding_error")
-        self._names = variable_names(y, order, leaves)
+        self._whole, self._leaves, self._inputs = whole, leaves, inputs
+        self._names = variable_names(y, whole, leaves)
         _require_open(order, self._names)
         _require_finite([*leaves, *order], self._names, "the value", _value)
         bars = adjoints(y, order)
         _require_finite(order, self._names, "the adjoint", lambda node: bars[node])
-        parts = [Rounding(node, bars[node], _error(node)) for node in order]
-        if inputs:
-            parts += [
-                Rounding(x, bars[x], inputs * ulp(x.data)) for x in leaves if x in bars
-            ]
+        run = _Forward({x: inputs * ulp(x._data) for x in leaves} if inputs else {})
+        for node in whole:
+            run.enter(node)
+        parts = [
+            Rounding(x, bars[x], error) for x, error in run.own.items() if x in bars
+        ]
         self.nodes = tuple(sorted(parts, key=lambda part: -part.share))
         self.total = fsum(part.share for part in parts)
         self.cancellation = _worst_cancellation(y, order, bars, inputs > 0.0)
-        self.doubtful = _first_doubtful(
-            order, {part.node: part.error for part in parts}
-        )
+        self.jump = run.jumps.get(y)
+        self._bent = _under(node for node in run.bent if bars.get(node))
+        self.doubtful = next((node for node in order if node in run.doubtful), None)
 
     @property
     def relative(self) -> float:
@@ -178,6 +219,19 @@ class RoundingBound(Told):
             return 0
         return min(ALL_DIGITS, floor(-log10(self.relative)))
 
+    @cached_property
+    def gradients(self) -> dict[Value, RoundingBound]:
+        """For each input x, how much of ∂y/∂x is rounding."""
+        found = {}
+        with suppress(TypeError):  # of a user's rule that takes no Values
+            bars = _recorded_adjoints(self.y)
+            for x in self._leaves:
+                with suppress(ValueError):  # something is not finite
+                    found[x] = RoundingBound(bars.get(x, Value(0.0)), self._inputs)
+                    if x in self._bent:
+                        found[x].total = inf
+        return found
+
     @property
     def text(self) -> str:
         """The bound, its largest parts, and the worst cancellation, for a terminal."""
@@ -194,7 +248,7 @@ class RoundingBound(Told):
         ]
         table = aligned([list(head), *rows]) if rows else []
         lines = [self._summary(), *table, *self._rest(), *self._warning(latex=False)]
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._slopes(latex=False)])
 
     @property
     def markdown(self) -> str:
@@ -210,7 +264,7 @@ class RoundingBound(Told):
             numbers = f"{part.error:.2g} | {PLAIN.number(part.adjoint)}"
             value = PLAIN.number(part.node.data)
             lines.append(f"| {formula} | {value} | {numbers} | {part.share:.2g} |")
-        for line in (*self._rest(), *self._warning(latex=True)):
+        for line in (*self._rest(), *self._warning(True), *self._slopes(True)):
             lines += ["", line.strip()]
         return "\n".join(lines)
 
@@ -220,11 +274,34 @@ class RoundingBound(Told):
     def _summary(self) -> str:
         if not self.total:
             return f"{PLAIN.number(self.y.data)} is exact: no operation had to round"
-        digits = "digit is" if self.digits == 1 else "digits are"
+        if self.total == inf:
+            return f"Rounding moves {PLAIN.number(self.y.data)} nobody knows how far"
         return (
             f"Rounding moves {PLAIN.number(self.y.data)} by at most {self.total:.2g} "
-            f"(first order): {self.digits} {digits} certain"
+            f"(first order): {self._certain()}"
         )
+
+    def _certain(self) -> str:
+        are = "digit is" if self.digits == 1 else "digits are"
+        return f"{self.digits} {are} certain"
+
+    def _slopes(self, latex: bool) -> list[str]:
+        """A line for the derivative with respect to each input, if they are few."""
+        if len(self._leaves) > MOST_SLOPES or len(self._whole) > MOST_STEPS:
+            return ["For the digits of the derivatives see .gradients"]
+        return [self._slope(x, latex) for x in self._leaves if x is not self.y]
+
+    def _slope(self, x: Value, latex: bool) -> str:
+        style = LATEX if latex else PLAIN
+        top, bottom = style.name(self._names[self.y]), style.name(self._names[x])
+        ratio = rf"$\partial {top}/\partial {bottom}$" if latex else f"∂{top}/∂{bottom}"
+        found = self.gradients.get(x)
+        if found is None:
+            return f"{ratio} is not finite, or not on the way to it"
+        line = f"{ratio} = {PLAIN.number(found.y.data)}: {found._certain()}"
+        if x in self._bent:
+            line += f", {self._formula(self._bent[x], latex)} may be beyond its kink"
+        return line
 
     def _rest(self) -> list[str]:
         hidden = len(self.nodes) - len(self._shown())
@@ -235,6 +312,14 @@ class RoundingBound(Told):
 
     def _warning(self, latex: bool) -> list[str]:
         lines = []
+        jump = self.jump
+        if jump is not None:
+            lines.append(
+                "A choice that rounding may have made: "
+                f"{self._formula(jump.node, latex)} is {jump.margin:.2g} from a jump, "
+                f"and rounding moves its operands by up to {jump.moved:.2g}; it may be "
+                f"off by {jump.size:.2g}"
+            )
         if self.doubtful is not None:
             lines.append(
                 f"Beyond first order: {self._formula(self.doubtful, latex)} takes an "
@@ -264,12 +349,12 @@ def _error(node: Value) -> float:
     """A bound on |node - the exact result of its operation on its operands|."""
     row, z = node._row, node._data
     assert row is not None
-    numbers = [arg._data if isinstance(arg, Value) else arg for arg in node._args]
-    if row.name in EXACT or _is_exact(row.name, z, numbers):
+    numbers, name = numbers_of(node), known(node)
+    if name in EXACT or _is_exact(name, z, numbers):
         return 0.0
-    if row.name in HALF_A_PLACE:
+    if name in HALF_A_PLACE:
         return 0.5 * ulp(z) or ulp(z)  # half the smallest float64 is none
-    if row.name in TAKEN_APART:
+    if name in TAKEN_APART:
         inner: Any = row.raw(*map(Value, numbers))
         order = topological(inner)
         bars = adjoints(inner, order)
@@ -290,14 +375,17 @@ def _is_exact(name: str, z: float, numbers: list[float]) -> bool:
 
 def _width(row: Primitive, node: Value) -> float:
     """How many times more operands than the four that the column `ulp` holds for."""
-    own = row.variadic and row.name not in ("hypot", "logsumexp")  # these sum exactly
+    own = row.variadic and known(node) not in (
+        "hypot",
+        "logsumexp",
+    )  # these sum exactly
     return len(node._args) / 4.0 if own else 1.0
 
 
 def _size(row: Primitive, node: Value, numbers: list[float]) -> float:
     """The number in whose last places the row's accuracy is stated."""
-    if row.name in LARGEST_TERM:
-        return LARGEST_TERM[row.name](node._data, *numbers)
+    if known(node) in LARGEST_TERM:
+        return LARGEST_TERM[known(node)](node._data, *numbers)
     if not row.variadic:
         return node._data
     terms = [x * (d or 0.0) for x, d in zip(numbers, node._partials)]
@@ -349,7 +437,7 @@ def _worst_cancellation(
     """The add or sub that magnifies the relative error of an inexact operand most."""
     worst: Cancellation | None = None
     for node in order:
-        if node.op not in ("add", "sub"):
+        if known(node) not in ("add", "sub"):
             continue
         operands = [x for x in node.parents if x._row is not None or inputs]
         largest = max((abs(x._data) for x in operands), default=0.0)
@@ -363,25 +451,93 @@ def _worst_cancellation(
     return worst
 
 
-def _first_doubtful(order: list[Value], errors: dict[Value, float]) -> Value | None:
-    """The first node at a pole, as far as one can tell from the error of its operand.
+class _Forward:
+    """What rounding may have done to every number, bounded on the way forward.
 
-    That error is bounded forwards, adding up absolute values: too careful where errors
-    cancel, but right about every number on the way. Source: Higham, Accuracy and
-    Stability of Numerical Algorithms (2002), section 3.3, "Running error analysis".
+    Absolute values are added up: too careful where errors cancel, but right about every
+    number on the way. Source: Higham, Accuracy and Stability of Numerical Algorithms
+    (2002), section 3.3, "Running error analysis".
+
+    own       what each node adds by itself: its rounding, and a wrong choice
+    running   the bound on its whole error
+    jumps     for a node that a doubtful choice has a say in, the first of these
+    doubtful  the nodes whose operand is nothing but error, at a pole
+    bent      the nodes whose slopes may be those beyond a kink
     """
-    running = {x: error for x, error in errors.items() if x._row is None}
-    for node in order:
-        if node.op in POLE:
-            operand = node._args[POLE[node.op]]
-            if isinstance(operand, Value):
-                error = running.get(operand, 0.0)
-                if error > 0.0 and error >= abs(operand._data):
-                    return node
-        inherited = (
-            abs(partial) * running[parent]
-            for parent, partial in zip(node.parents, node.partials)
-            if running.get(parent)
-        )
-        running[node] = errors[node] + sum(inherited)
-    return None
+
+    def __init__(self, inputs: dict[Value, float]) -> None:
+        self.own, self.running = dict(inputs), dict(inputs)
+        self.jumps: dict[Value, Jump] = {}
+        self.doubtful: set[Value] = set()
+        self.bent: list[Value] = []
+
+    def enter(self, node: Value) -> None:
+        """Add a node, all of whose operands have been added."""
+        args = node._args
+        errors = [self.running.get(x, 0.0) if type(x) is Value else 0.0 for x in args]
+        if _at_pole(node, errors):
+            self.doubtful.add(node)
+        if bends(node, errors):
+            self.bent.append(node)
+        step = self._step(node, errors)
+        self.own[node] = step + (_error(node) if isfinite(node._data) else inf)
+        pairs = zip(node._partials, errors)
+        inherited = sum(abs(slope) * error for slope, error in pairs if slope and error)
+        self.running[node] = self.own[node] + inherited
+
+    def _step(self, node: Value, errors: list[float]) -> float:
+        """What it moves by against its slopes, because a choice may be wrong."""
+        args = node._args
+        jumped = [i for i, x in enumerate(args) if type(x) is Value and x in self.jumps]
+        size = missed(node, errors)
+        if jumped and not passes_on(node, jumped):
+            size = inf
+        if jumped and (size or any(node._partials[i] for i in jumped)):
+            self.jumps[node] = self.jumps[args[jumped[0]]]  # type: ignore[index]
+        elif size and is_jump(node, size, errors):
+            self.jumps[node] = Jump(node, margin(node), sum(errors), size)
+        return size
+
+
+def _recorded_adjoints(y: Value) -> dict[Value, Value]:
+    """∂y/∂node for every node below y, as the sweep computes it, but on Values."""
+    bars = {y: Value(1.0)}
+    for node in reversed(topological(y)):
+        row, bar = node._row, bars[node]
+        assert row is not None
+        wanted = [partial is not None for partial in node._partials]
+        operands = [x if isinstance(x, Value) else Value(x) for x in node._args]
+        slopes = row.derivatives(node, *operands, wanted=wanted)
+        for x, slope, open in zip(node._args, slopes, wanted):
+            if isinstance(x, Value) and open:
+                share = bar * slope
+                bars[x] = bars[x] + share if x in bars else share
+    return bars
+
+
+def _under(nodes: Iterable[Value]) -> dict[Value, Value]:
+    """The leaves below the nodes, each with the first node that it is below."""
+    found: dict[Value, Value] = {}
+    for node in nodes:
+        for leaf in input_values(node, topological(node, whole=True)):
+            found.setdefault(leaf, node)
+    return found
+
+
+def _at_pole(node: Value, errors: list[float]) -> bool:
+    """Whether an operand may be where the row is not smooth, for all its error."""
+    row, name = node._row, known(node)
+    numbers = numbers_of(node)
+    if name in POLE:
+        i = POLE[name]
+        return 0.0 < errors[i] >= abs(numbers[i])
+    if name in POLES:
+        x, error = numbers[POLES[name]], errors[POLES[name]]
+        return 0.0 < error >= abs(x - min(round(x), 0.0))
+    if name == "tan":
+        return errors[0] * abs(node._data) >= 1.0
+    assert row is not None
+    if len(errors) != 1 or not errors[0]:
+        return False
+    low, high = row.domain
+    return not low < numbers[0] - errors[0] or not numbers[0] + errors[0] < high
