@@ -19,7 +19,7 @@ import operator
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
-from itertools import accumulate
+from itertools import accumulate, product
 from math import fabs, inf, nan
 from numbers import Real
 from reprlib import Repr
@@ -120,7 +120,8 @@ class Primitive:
     partials one rule (z, *args) -> ∂z/∂arg for each argument, or a number; a row with
              any number of arguments has one rule (z, *args) -> all partials
     latex    a template such as r"\\sqrt{{{0}}}"; {all} stands for all operands
-    native   the name of the same function in libm or LLVM
+    native   the name of the same function in libm or LLVM (the keys of NATIVE), which
+             compiled code calls: it is compared with `value` on the sample, and edges
     domain   where a row of one argument has a value: (lowest, highest)
     sample   where tests try it: one (low, high) for all arguments, or one for each
     edges    kinks and limits that are fixed by convention: (args, value, partials)
@@ -168,6 +169,8 @@ class Primitive:
         self.variadic = len(partials) == 1 and bool(code and code.co_flags & 0x04)
         self.arity = 0 if self.variadic else len(partials)
         _require_template(self)
+        if native is not None and NATIVE:
+            _require_native(self)
         self.__module__ = sys._getframe(1).f_globals.get("__name__", __name__)
 
     def __repr__(self) -> str:
@@ -291,6 +294,68 @@ def _require_template(row: Primitive) -> None:
             f"{{{len(operands) - 1}}} and {{all}}, with other braces doubled, but is "
             f"{brief(row.latex)}; write \\sqrt{{{{{{0}}}}}} for a root"
         ) from None
+
+
+NATIVE: Final[dict[str, Primitive]] = {}  # filled at the end: the row for each name
+
+
+def _require_native(row: Primitive) -> None:
+    """Refuse a native name that stands for another function than the row's value.
+
+    >>> Primitive("twice", lambda x: 2.0 * x, 2.0, native="exp2")
+    Traceback (most recent call last):
+    ValueError: twice: native must name the function that value computes, but 'exp2' \
+gives 0.125 at (-3.0), where value gives -6.0; leave it out
+    """
+    name = clean(row.name)
+    known = NATIVE.get(row.native) if isinstance(row.native, str) else None
+    if known is None:
+        raise ValueError(
+            f"{name}: native must be a function of libm or LLVM that is known here, "
+            f"but is {brief(row.native)}; known are {', '.join(sorted(NATIVE))}"
+        )
+    if row.arity != known.arity:
+        raise ValueError(
+            f"{name}: native must take as many operands as the row, "
+            f"{row.arity or 'any'}, but {row.native!r} takes {known.arity}; leave it "
+            "out"
+        )
+    for point in _points(row):
+        ours, theirs = row.value(*point), known.value(*point)
+        if not _agree(ours, theirs):
+            at = ", ".join(map(repr, point))
+            raise ValueError(
+                f"{name}: native must name the function that value computes, but "
+                f"{row.native!r} gives {theirs!r} at ({at}), where value gives "
+                f"{ours!r}; leave it out"
+            )
+
+
+def _points(row: Primitive) -> Iterator[tuple[float, ...]]:
+    """Where a row says what it is: a lattice over its sample, and its edges."""
+    sample = row.sample
+    ranges = sample if isinstance(sample[0], tuple) else (sample,) * row.arity
+    steps = {1: 16, 2: 6}.get(row.arity, 3)
+    lattice = [
+        [low + (high - low) * k / steps for k in range(steps + 1)]
+        for low, high in ranges
+    ]
+    yield from (point for point in product(*lattice) if _has_value(row, point))
+    yield from (args for args, _, _ in row.edges)
+
+
+def _has_value(row: Primitive, point: tuple[float, ...]) -> bool:
+    try:
+        row.raw(*point)
+    except ARITHMETIC_ERRORS:
+        return False
+    return True
+
+
+def _agree(x: float, y: float) -> bool:
+    """Whether two ways to compute a number may be of the same function."""
+    near = math.isclose(x, y, rel_tol=1e-9, abs_tol=1e-15)
+    return near or x != x and y != y
 
 
 def _rule(name: str, partial: Callable[..., Any] | float) -> Callable[..., Any]:
@@ -947,3 +1012,9 @@ def _bind_float_rules() -> None:
 
 
 _bind_float_rules()
+NATIVE["fmod"] = Primitive("fmod", math.fmod, 1.0, 0.0)
+NATIVE.update({
+    row.native: row
+    for row in [*globals().values()]
+    if isinstance(row, Primitive) and row.native is not None
+})  # fmt: skip

@@ -1230,3 +1230,61 @@ def test_total_floats_do_not_leak_into_results() -> None:
     y.backward()
     assert (type(y.data), type(x.grad)) == (float, float)
     assert (y.data, x.grad) == (inf, -inf)
+
+
+def tan(x):
+    return autograd.tan(x)
+
+
+# ---- native names --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name, value, partials",
+    [
+        ("exp", math.exp, 1), ("log", math.log, 1), ("atan2", math.atan2, 2),
+        ("sqrt", math.sqrt, 1), ("fmod", math.fmod, 2), ("pow", math.pow, 2),
+        ("expm1", lambda x: math.exp(x) - 1.0, 1), ("tan", lambda x: tan(x), 1),
+        ("fadd", lambda x, y: x + y, 2), ("fma", lambda x, y, w: x * y + w, 3),
+    ],
+)  # fmt: skip
+def test_native_name_of_the_same_function_is_taken(name, value, partials):
+    row = Primitive("own", value, *[1.0] * partials, native=name)
+    assert row.native == name and row(*[0.5] * partials) == value(*[0.5] * partials)
+
+
+@pytest.mark.parametrize(
+    "name, value, partials, reason",
+    [
+        ("cos", math.sin, 1, r"'cos' gives -0.98\d+ at \(-3.0\), where .* -0.14"),
+        ("exp", lambda x: math.exp(min(x, 2.0)), 1, r"at \(2.25\), where .* 7.38"),
+        ("exp", lambda x: 1.0 + x, 1, "where value gives -2.0"),
+        ("exp", lambda x: math.nan, 1, "where value gives nan"),
+        ("atan2", math.pow, 2, r"at \(-3.0, -3.0\)"),
+        ("atan2", lambda x, y: math.atan2(y, x), 2, "where value gives"),
+        ("pow", math.sin, 1, "operands as the row, 1, but 'pow' takes 2"),
+        ("sin", math.atan2, 2, "operands as the row, 2, but 'sin' takes 1"),
+        ("fadd", lambda *xs: sum(xs), 0, "as the row, any, but 'fadd' takes 2"),
+        ("sine", math.sin, 1, "function of libm or LLVM that is .* but is 'sine'"),
+        ("", math.sin, 1, "but is ''"),
+        (math.sin, math.sin, 1, "but is <built-in function sin>"),
+    ],
+)  # fmt: skip
+def test_native_name_of_another_function_is_refused(name, value, partials, reason):
+    rules = [1.0] * partials or [lambda z, *xs: [1.0] * len(xs)]
+    with pytest.raises(ValueError, match=f"^own: native must .*{reason}"):
+        Primitive("own", value, *rules, native=name)
+
+
+def test_native_name_is_tried_at_the_edges():
+    edges = [((1e3,), 7.0, (0.0,))]
+    with pytest.raises(ValueError, match=r"inf at \(1000.0\), where value gives 7.0"):
+        Primitive(
+            "own", lambda x: math.exp(x) if x < 99 else 7.0, lambda z, x: z,
+            native="exp", edges=edges,
+        )  # fmt: skip
+
+
+def test_every_native_name_is_that_of_a_row_that_agrees_with_it():
+    for name, row in primitives.NATIVE.items():
+        assert row.native in (name, None) and not row.variadic
