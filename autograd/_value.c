@@ -1573,8 +1573,8 @@ static PyObject *topological(PyObject *Py_UNUSED(module), PyObject *roots,
     for (Py_ssize_t i = 0; i < n; i++)
         if (!is_value(PyTuple_GetItem(roots, i))) {
             PyErr_Format(PyExc_TypeError,
-                         "topological: roots must be Values, but one is %.60R; pass the "
-                         "results themselves", PyTuple_GetItem(roots, i));
+                         "topological: roots must be Values, but one is of %.60R; pass the "
+                         "results themselves", Py_TYPE(PyTuple_GetItem(roots, i)));
             return NULL;
         }
     init_search(&search);

@@ -22,7 +22,7 @@ from numbers import Number
 from types import MappingProxyType, NoneType, SimpleNamespace
 from typing import Any, Final, Literal, NamedTuple
 
-from .primitives import number
+from .primitives import brief, clean, number
 from .value import Value
 
 Tree = Any  # a number, an array, or nested lists, tuples, dicts … of them
@@ -130,12 +130,12 @@ def register_tree(
     if not own or kind in (*_registered, *_BASES, Value):
         raise ValueError(
             "register_tree: kind must be a class of your own, not registered yet, but "
-            f"is {kind!r}; register a subclass of it"
+            f"is {brief(kind)}; register a subclass of it"
         )
     if not callable(flatten) or not callable(unflatten):
         raise TypeError(
             "register_tree: flatten and unflatten must be functions, but are "
-            f"{flatten!r} and {unflatten!r}; see help(register_tree)"
+            f"{brief(flatten)} and {brief(unflatten)}; see help(register_tree)"
         )
     _registered[kind] = flatten, unflatten
 
@@ -207,7 +207,7 @@ def _rest(
         if name != "default_factory" and not is_static(item):
             raise TypeError(
                 f"{what} must hold its numbers as its items, but the {kind.__name__} "
-                f"has an attribute {name!r} besides; register_tree({kind.__name__}, "
+                f"has an attribute {brief(name)} besides; register_tree({kind.__name__}, "
                 "…) says what is to become of it"
             )
         attributes.append((name, item))
@@ -441,8 +441,8 @@ def _kind(x: Any) -> str:
     if found is None:
         return f"an array of shape {x.shape}" if is_array(x) else "a number"
     items, names, _ = found
-    said = len(items) if names is None else ", ".join(map(repr, names)) or "nothing"
-    return f"a {type(x).__name__} of {said}"
+    said = len(items) if names is None else clean(", ".join(map(brief, names)), 200)
+    return f"a {type(x).__name__} of {said or 'nothing'}"
 
 
 def described(form: Form) -> str:
@@ -454,7 +454,7 @@ def described(form: Form) -> str:
     if form == NUMBER:
         return "x"
     if isinstance(form, Static):
-        return repr(form.item)
+        return brief(form.item)
     if not isinstance(form, Container):
         return f"array of {form.shape}"
     texts = list(map(described, form.forms))
@@ -463,7 +463,7 @@ def described(form: Form) -> str:
         return f"[{texts[0]}] * {len(texts)}" if alike else f"[{', '.join(texts)}]"
     name = form.kind.__name__ if form.kind not in (tuple, dict) else ""
     if form.names is not None:
-        entries = [f"{k!r}: {text}" for k, text in zip(form.names, texts)]
+        entries = [f"{brief(k)}: {text}" for k, text in zip(form.names, texts)]
         return f"{name}{{{', '.join(entries)}}}"
     return f"{name}({', '.join(texts)}{',' if len(texts) == 1 else ''})"
 
