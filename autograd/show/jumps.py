@@ -17,7 +17,7 @@ from typing import Final
 
 from ..value import Value
 from .inside import is_closed
-from .latex import in_table, known
+from .latex import TABLE, known
 
 COMPARISONS: Final = frozenset({
     "less", "less_equal", "greater", "greater_equal", "equal", "not_equal",
@@ -148,7 +148,7 @@ def passes_on(node: Value, jumped: Sequence[int]) -> bool:
 def _is_bent(node: Value, errors: Sequence[float]) -> bool:
     """Whether it has a step or a kink; a user's row if it is flat, as steps are."""
     row = node._row
-    if row is None or in_table(row) or is_closed(node):
+    if row is None or row in TABLE or is_closed(node):
         return known(node) in MARGIN or known(node) in KINKED
     return any(error and not slope for slope, error in zip(node._partials, errors))
 

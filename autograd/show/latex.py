@@ -91,7 +91,7 @@ class Style:
 
     def template(self, row: Primitive) -> tuple[str, int, tuple[int, ...]]:
         """The row's template, its tightness and what it asks of each operand."""
-        known = row.name if in_table(row) else ""  # a user's row may bear any name
+        known = TABLE.get(row, "")
         text, tightness, needs = TEXT.get(known, ("", ATOM, ()))
         if not self.latex:
             if text:
@@ -253,9 +253,12 @@ def _product(x: Any, y: Any, names: Names, style: Style) -> Formula | None:
     return style.power(first, 2.0) if first == second else None
 
 
-def in_table(row: Primitive) -> bool:
-    """Whether it is a row of the table, and not a user's, which may bear its name."""
-    return vars(primitives).get(row.name) is row
+# What the rows of the table are called: a user's row may bear any name, theirs as well.
+TABLE: Final[dict[Primitive | None, str]] = {
+    row: name
+    for name, row in vars(primitives).items()
+    if isinstance(row, Primitive) and row.name == name
+}
 
 
 def known(node: Value) -> str:
@@ -265,8 +268,7 @@ def known(node: Value) -> str:
     >>> known(x.sin()), known(x), known(Primitive("sin", abs, 1.0)(x))
     ('sin', '', '')
     """
-    row = node._row
-    return row.name if row is not None and in_table(row) else ""
+    return TABLE.get(node._row, "")
 
 
 def title(row: Primitive) -> str:
