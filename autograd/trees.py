@@ -207,8 +207,8 @@ def _rest(
         if name != "default_factory" and not is_static(item):
             raise TypeError(
                 f"{what} must hold its numbers as its items, but the {kind.__name__} "
-                f"has an attribute {brief(name)} besides; register_tree({kind.__name__}, "
-                "…) says what is to become of it"
+                f"has an attribute {brief(name)} besides; "
+                f"register_tree({kind.__name__}, …) says what is to become of it"
             )
         attributes.append((name, item))
     exact = names if names is None or not _texts(names) else None
@@ -441,7 +441,9 @@ def _kind(x: Any) -> str:
     if found is None:
         return f"an array of shape {x.shape}" if is_array(x) else "a number"
     items, names, _ = found
-    said = len(items) if names is None else clean(", ".join(map(brief, names)), 200)
+    if names is None:
+        return f"a {type(x).__name__} of {len(items)}"
+    said = clean(", ".join(map(brief, names)), 200)
     return f"a {type(x).__name__} of {said or 'nothing'}"
 
 
