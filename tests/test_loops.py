@@ -192,6 +192,57 @@ def test_a_network_is_right_on_other_processors(features: str, contract: bool) -
         assert bits(found) == bits(plain)
 
 
+# ---- products that need each other ---------------------------------------------------
+
+
+def require_lanes_of_eager(f: Callable[..., Any], *arguments: Any) -> None:
+    """A batch gives what f gives lane by lane; a list of numbers is shared by all."""
+    shared = [type(x) is list for x in arguments]
+    found = np.array(vmap(f, in_axes=[None if s else 0 for s in shared])(*arguments))
+    for i, lane in enumerate(found):
+        one = [x if s else x[i].tolist() for x, s in zip(arguments, shared)]
+        np.testing.assert_allclose(lane, f(*one), rtol=1e-14, atol=1e-14)
+
+
+@pytest.mark.parametrize("count", range(4, 14))
+def test_residuals_with_signs_outside_of_products_are_those_of_eager(
+    count: int,
+) -> None:
+    """The first is another sum than the rest: its copies must not come too early."""
+
+    def f(a: Any, w: Any, x: Any) -> Any:
+        rows = range(count)
+        b = [sum([-(w[0] * x[r]), -(w[1] * x[count + r])]) for r in rows]
+        return [sum(a[count * o + r] * b[r] for r in rows) for o in range(2)]
+
+    rng = np.random.default_rng(count)
+    w, x = rng.normal(size=(9, 2)), rng.normal(size=(9, 2 * count))
+    require_lanes_of_eager(f, rng.normal(size=2 * count).tolist(), w, x)
+
+
+@pytest.mark.parametrize("needed", range(1, 8))
+def test_a_product_waits_for_one_that_it_needs_a_part_of(needed: int) -> None:
+    def f(a: Any, w: Any, x: Any) -> Any:
+        y = [w[0] * exp(x[i]) + w[1] * exp(x[7 + i]) for i in range(7)]
+        return [sum(a[7 * o + r] * y[r] for r in range(needed)) for o in range(6)] + y
+
+    rng = np.random.default_rng(needed)
+    w, x = rng.normal(size=(9, 2)), rng.normal(size=(9, 14))
+    require_lanes_of_eager(f, rng.normal(size=42).tolist(), w, x)
+
+
+@pytest.mark.parametrize("terms", range(4, 10))
+def test_products_that_need_each_other_are_not_both_loops(terms: int) -> None:
+    def f(w: Any, v: Any, x: Any, y: Any) -> Any:
+        first, second = weighted(w, x, y[0]), weighted(v, x[terms:], y[1])
+        third = weighted(v, x[2 * terms :], first)
+        return [first, second, third, weighted(w, x[3 * terms :], second)]
+
+    sizes = terms, terms, 4 * terms, 2
+    rng = np.random.default_rng(terms)
+    require_lanes_of_eager(f, *[rng.normal(size=(9, size)) for size in sizes])
+
+
 # ---- lanes that are special ----------------------------------------------------------
 
 

@@ -34,7 +34,7 @@ from .lower import (
     _lower_chunk,
     _places,
 )
-from .matrices import Outer, Presence, Product, find, with_signs_inside
+from .matrices import Line, Outer, Presence, Product, find, with_signs_inside
 from .rows import WIDTH
 from .tape import Operand
 
@@ -58,9 +58,13 @@ class Access(NamedTuple):
 
 
 class ProductLoop(NamedTuple):
-    """A product and where its numbers are; no access for constants and what is not."""
+    """A product and where its numbers are; no access for constants and what is not.
+
+    start   the step after which it runs, of the plan in which it was found
+    """
 
     product: Product
+    start: int
     outputs: Access
     inits: Access | None
     a: Access
@@ -90,13 +94,14 @@ class Layout:
     """Where everything is that loops read or write.
 
     shared    places of the numbers that all lanes share
-    made      where among the steps each number is made that lanes have for themselves
+    own       the numbers made by steps, which lanes have for themselves
     copies    numbers to be copied to a shared place
-    steps     further steps, which give numbers a place, by where they belong
+    steps     further steps, which give numbers a place: for each number those that
+              follow as soon as it is made; for -1 those that come first
     """
 
     shared: dict[int, int]
-    made: dict[int, int]
+    own: set[int]
     next_shared: int
     next_slot: int
     places: dict[int, int] = field(default_factory=dict)
@@ -134,7 +139,7 @@ class Layout:
         self.kept = len(self.places)
 
     def _place(self, x: Operand) -> int:
-        if type(x) is not int or x not in self.made:
+        if type(x) is not int or x not in self.own:
             key = x if type(x) is int else float(x).hex()
             if key not in self._slots:
                 self._slots[key] = self._copy(x)
@@ -143,9 +148,9 @@ class Layout:
 
     def _copy(self, x: Operand) -> int:
         """A slot of its own for the number of x."""
-        after = self.made.get(x, -1) if type(x) is int else -1
         slot, self.next_slot = self.next_slot, self.next_slot + 1
-        self.made[slot] = after
+        self.own.add(slot)
+        after = x if type(x) is int and x in self.own else -1
         self.steps.setdefault(after, []).append(Step(slot, p.identity, (x,)))
         return slot
 
@@ -201,16 +206,13 @@ def looped(
     """The plan with loops for what is a matrix product, if anything is."""
     new = 1 + max([*shared, *_slots(plan)], default=0)
     plan = with_signs_inside(plan, shared, new)
-    found = find(plan, shared, total)
-    made = {step.slot: k for k, step in enumerate(plan.steps)}
-    layout = Layout(shared, made, next_shared, 1 + max([new, *made]))
+    line = Line(plan, shared)
+    found = find(line, total)
+    own = set(line.made)
+    layout = Layout(shared, own, next_shared, 1 + max([new, *own]))
     outers, masks = _outer_loops(found.outers, layout)
     layout.keep()
-    loops = [
-        loop
-        for product in found.products
-        if (loop := _product_loop(product, layout)) is not None
-    ]
+    loops = list(_product_loops(found.products, line, layout))
     if not outers and not loops:
         return None
     claimed = {w for outer in outers for w in _which(outer.outer)}
@@ -248,7 +250,18 @@ def _outer_loops(
     return loops, masks
 
 
-def _product_loop(product: Product, layout: Layout) -> ProductLoop | None:
+def _product_loops(
+    products: Sequence[Product], line: Line, layout: Layout
+) -> Iterator[ProductLoop]:
+    """The loops for products, as long as none has to wait for one that waits for it."""
+    for product in products:
+        start = line.start(product)
+        if start is not None and (loop := _product_loop(product, start, layout)):
+            line.move(product, start)
+            yield loop
+
+
+def _product_loop(product: Product, start: int, layout: Layout) -> ProductLoop | None:
     """The loop for a product, unless its matrix or its outputs are scattered."""
     a = layout.access(product.a)
     outputs = layout.output(product.outputs)
@@ -257,6 +270,7 @@ def _product_loop(product: Product, layout: Layout) -> ProductLoop | None:
     constant = type(product.inits[0]) is float
     return ProductLoop(
         product,
+        start,
         outputs,
         None if constant else layout.vector(product.inits),
         a,
@@ -273,14 +287,16 @@ def _merged(
     replaced = {slot for loop in loops for slot in loop.product.outputs}
     after: dict[int, list[ProductLoop]] = {}
     for loop in loops:
-        after.setdefault(loop.product.after - 1, []).append(loop)
-    items: list[Item] = []
+        after.setdefault(loop.start, []).append(loop)
+    items: list[Item] = [*layout.steps.get(-1, ())]
     counts = []
     for k in range(-1, len(plan.steps)):
         if k >= 0 and plan.steps[k].slot not in replaced:
-            items.append(plan.steps[k])
-        items += layout.steps.get(k, [])
-        items += after.get(k, [])
+            items += plan.steps[k], *layout.steps.get(plan.steps[k].slot, ())
+        for loop in after.get(k, ()):
+            items.append(loop)
+            for slot in loop.product.outputs:
+                items += layout.steps.get(slot, ())
         counts.append(len(items))
     return items, [c._replace(after=counts[c.after]) for c in plan.checks]
 

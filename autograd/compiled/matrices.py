@@ -23,8 +23,9 @@ that are there, begun at -0.0, to which any number adds itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain as joined
 from math import inf
 from typing import Final, NamedTuple, TypeVar
 
@@ -51,7 +52,6 @@ class Product(NamedTuple):
     left_out   a slot for each term that is true where the term is left out, or nothing
     none       true where all terms but the last are, and the sum is the last term; or
                None if the sum then is init_o
-    after      how many steps must have run
     """
 
     outputs: tuple[int, ...]
@@ -60,7 +60,11 @@ class Product(NamedTuple):
     b: Operands
     left_out: Operands
     none: Operand | None
-    after: int
+
+    def read(self) -> Iterator[int]:
+        """The slots that it depends on."""
+        for row in (*self.a, self.b, self.inits, self.left_out, (self.none,)):
+            yield from [x for x in row if type(x) is int]
 
 
 class Presence(NamedTuple):
@@ -91,18 +95,17 @@ class Matrices(NamedTuple):
     outers: list[Outer]
 
 
-def find(plan: Plan, shared: Container[int], outers: bool) -> Matrices:
-    """The matrix products in a plan; outer products if its endings are to be summed.
-
-    shared   the slots that are the same in all lanes
-    """
-    line = Line(plan, shared)
+def find(line: Line, outers: bool) -> Matrices:
+    """The matrix products in a line; outer products if its endings are to be summed."""
     found = list(_outers(line)) if outers else []
     return Matrices(_products(line), found)
 
 
 class Line:
-    """A plan, and for each slot where it is made and used."""
+    """A plan, and for each slot where it is made and used.
+
+    shared   the slots that are the same in all lanes
+    """
 
     def __init__(self, plan: Plan, shared: Container[int]) -> None:
         self.plan, self.shared = plan, shared
@@ -134,6 +137,29 @@ class Line:
     def is_own(self, x: Operand) -> bool:
         """Whether x may be another number in each lane."""
         return type(x) is int and x not in self.shared
+
+    def last_made(self, xs: Iterable[Operand | None]) -> int:
+        """The step after which all of them are there; -1 for the start."""
+        made = [self.position.get(x, -1) for x in xs if type(x) is int]
+        return max(made, default=-1)
+
+    def start(self, product: Product) -> int | None:
+        """The step after which a product can run as a whole, or None if there is none.
+
+        What it reads may then be made too late: by a product that was moved before.
+        """
+        made = self.last_made(product.read())
+        used = [self.first_use.get(y, inf) for y in product.outputs]
+        return made if made < min(used) else None
+
+    def move(self, product: Product, start: int) -> None:
+        """From now on the product runs after that step, and those moved there before.
+
+        So is what it gives made there, and what it reads used there.
+        """
+        self.position.update(dict.fromkeys(product.outputs, start))
+        for x in product.read():
+            self.first_use[x] = min(start, self.first_use[x])
 
 
 # ---- signs that stand outside of products --------------------------------------------
@@ -220,19 +246,21 @@ def _negated_last(
 
 @dataclass
 class Chain:
-    """A sum of products: see `Product`. `inner` are the slots that it alone uses."""
+    """A sum of products: see `Product`."""
 
     slot: int
     init: Operand
     terms: list[Operands]
-    inner: list[int] = field(default_factory=list)
     left_out: list[Operand] = field(default_factory=list)
     none: Operand | None = None
     whole: bool = False  # nothing can be added any more
 
-    def add(self, slot: int, term: Operands, inner: Iterable[int]) -> None:
+    def read(self) -> Iterator[Operand | None]:
+        """What it depends on."""
+        yield from (*joined(*self.terms), self.init, *self.left_out, self.none)
+
+    def add(self, slot: int, term: Operands) -> None:
         self.terms.append(term)
-        self.inner += [self.slot, *inner]
         self.slot = slot
 
 
@@ -268,18 +296,16 @@ class _Chains:
             chain = self._open(total, uses=1)
             term = self.line.step(other, p.mul, uses=1)
             if chain and term and not chain.left_out:
-                self._extend(chain, slot, term, [int(other)])
+                self._extend(chain, slot, term)
                 return
         self._begin(slot, x, y)
 
     def _begin(self, slot: int, x: Operand, y: Operand) -> None:
         first, second = [self.line.step(z, p.mul, uses=1) for z in (x, y)]
         if first and second:
-            inner = [int(x), int(y)]
-            self.ends[slot] = Chain(slot, -0.0, [first, second], inner)
+            self.ends[slot] = Chain(slot, -0.0, [first, second])
         elif first or second:
-            init, term = (y, x) if first else (x, y)
-            self.ends[slot] = Chain(slot, init, [first or second], [int(term)])
+            self.ends[slot] = Chain(slot, y if first else x, [first or second])
 
     def _choice(self, slot: int, none: Operand, term: Operand, rest: Operand) -> None:
         """A sum from which terms may be left out; `none` if all were so far."""
@@ -293,14 +319,13 @@ class _Chains:
             return
         if not self.truths.issuperset((none, left_out)):
             return
-        inner = [int(term), int(rest), int(both)]
         chain = self._open(total, uses=2)
         first = self.line.step(total, p.mul, uses=2)
         if chain and chain.left_out and self._is_none(chain, none):
-            self._extend(chain, slot, product, inner)
+            self._extend(chain, slot, product)
         elif first:
             chain = Chain(int(total), -0.0, [first], left_out=[none])
-            chain.add(slot, product, inner)
+            chain.add(slot, product)
             self.ends[slot] = chain
         else:
             return
@@ -319,11 +344,9 @@ class _Chains:
             return None
         return chain
 
-    def _extend(
-        self, chain: Chain, slot: int, term: Operands, inner: Sequence[int]
-    ) -> None:
+    def _extend(self, chain: Chain, slot: int, term: Operands) -> None:
         del self.ends[chain.slot]
-        chain.add(slot, term, inner)
+        chain.add(slot, term)
         self.ends[slot] = chain
 
 
@@ -346,7 +369,7 @@ def _products(line: Line) -> list[Product]:
         for group in groups.values():
             for part in _in_order(line, group):
                 if len(part) > 1 and len(part) * len(part[0].terms) >= FEWEST:
-                    found.append(_product(line, part, shared))
+                    found.append(_product(part, shared))
                 else:
                     chains += part
     return found
@@ -369,7 +392,8 @@ def _in_order(line: Line, group: list[Chain]) -> Iterable[list[Chain]]:
     part: list[Chain] = []
     start, stop = -1, inf
     for chain in group:
-        made, used = _last_operand(line, chain), line.first_use.get(chain.slot, inf)
+        made = line.last_made(chain.read())
+        used = line.first_use.get(chain.slot, inf)
         if part and max(start, made) >= min(stop, used):
             yield part
             part, start, stop = [], -1, inf
@@ -378,16 +402,7 @@ def _in_order(line: Line, group: list[Chain]) -> Iterable[list[Chain]]:
     yield part
 
 
-def _last_operand(line: Line, chain: Chain) -> int:
-    operands = [x for term in chain.terms for x in term]
-    operands += [chain.init, *chain.left_out]
-    if chain.none is not None:
-        operands.append(chain.none)
-    made = [line.position.get(x, -1) for x in operands if type(x) is int]
-    return max(made, default=-1)
-
-
-def _product(line: Line, chains: Sequence[Chain], shared: int) -> Product:
+def _product(chains: Sequence[Chain], shared: int) -> Product:
     first = chains[0]
     return Product(
         tuple([chain.slot for chain in chains]),
@@ -396,7 +411,6 @@ def _product(line: Line, chains: Sequence[Chain], shared: int) -> Product:
         tuple([term[shared] for term in first.terms]),
         tuple(first.left_out),
         first.none,
-        1 + max(_last_operand(line, chain) for chain in chains),
     )
 
 
