@@ -243,6 +243,20 @@ def test_products_that_need_each_other_are_not_both_loops(terms: int) -> None:
     require_lanes_of_eager(f, *[rng.normal(size=(9, size)) for size in sizes])
 
 
+@pytest.mark.parametrize("terms", range(1, 9))
+def test_a_row_that_begins_with_another_one_waits_for_it(terms: int) -> None:
+    """Their sums end side by side, and so nothing of them is used in between."""
+
+    def f(w: Any, x: Any, y: Any) -> Any:
+        first = [weighted(w, x[k * terms :], y[k]) for k in range(8)]
+        second = weighted(w, x[8 * terms :], first[7])
+        return [*first, second, weighted(w, x[9 * terms :], second)]
+
+    rng = np.random.default_rng(terms)
+    sizes = terms, 10 * terms, 8
+    require_lanes_of_eager(f, *[rng.normal(size=(9, size)) for size in sizes])
+
+
 # ---- lanes that are special ----------------------------------------------------------
 
 

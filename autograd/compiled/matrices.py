@@ -23,7 +23,7 @@ that are there, begun at -0.0, to which any number adds itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain as joined
 from math import inf
@@ -61,10 +61,10 @@ class Product(NamedTuple):
     left_out: Operands
     none: Operand | None
 
-    def read(self) -> Iterator[int]:
+    def read(self) -> set[int]:
         """The slots that it depends on."""
-        for row in (*self.a, self.b, self.inits, self.left_out, (self.none,)):
-            yield from [x for x in row if type(x) is int]
+        every = (*joined(*self.a), *self.b, *self.inits, *self.left_out, self.none)
+        return {x for x in every if type(x) is int}
 
 
 class Presence(NamedTuple):
@@ -138,10 +138,9 @@ class Line:
         """Whether x may be another number in each lane."""
         return type(x) is int and x not in self.shared
 
-    def last_made(self, xs: Iterable[Operand | None]) -> int:
+    def last_made(self, xs: Iterable[int]) -> int:
         """The step after which all of them are there; -1 for the start."""
-        made = [self.position.get(x, -1) for x in xs if type(x) is int]
-        return max(made, default=-1)
+        return max([self.position.get(x, -1) for x in xs], default=-1)
 
     def start(self, product: Product) -> int | None:
         """The step after which a product can run as a whole, or None if there is none.
@@ -255,9 +254,10 @@ class Chain:
     none: Operand | None = None
     whole: bool = False  # nothing can be added any more
 
-    def read(self) -> Iterator[Operand | None]:
-        """What it depends on."""
-        yield from (*joined(*self.terms), self.init, *self.left_out, self.none)
+    def read(self) -> set[int]:
+        """The slots that it depends on."""
+        every = (*joined(*self.terms), self.init, *self.left_out, self.none)
+        return {x for x in every if type(x) is int}
 
     def add(self, slot: int, term: Operands) -> None:
         self.terms.append(term)
@@ -391,14 +391,19 @@ def _in_order(line: Line, group: list[Chain]) -> Iterable[list[Chain]]:
     """The chains in parts, each with all operands made before an output is used."""
     part: list[Chain] = []
     start, stop = -1, inf
+    read: set[int] = set()
+    given: set[int] = set()
     for chain in group:
-        made = line.last_made(chain.read())
-        used = line.first_use.get(chain.slot, inf)
-        if part and max(start, made) >= min(stop, used):
+        own = chain.read()
+        made, used = line.last_made(own), line.first_use.get(chain.slot, inf)
+        apart = chain.slot not in read and given.isdisjoint(own)
+        if part and not (apart and max(start, made) < min(stop, used)):
             yield part
-            part, start, stop = [], -1, inf
+            part, start, stop, read, given = [], -1, inf, set(), set()
         part.append(chain)
         start, stop = max(start, made), min(stop, used)
+        read |= own
+        given.add(chain.slot)
     yield part
 
 
