@@ -660,9 +660,11 @@ static Py_ssize_t first_changed(PyObject *self)
     if (!places->count)
         return -1;
     Py_INCREF(all);
-    for (Py_ssize_t i = 0; found < 0 && i < places->count; i++)
-        if (is_changed(&places->places[i]) || places->all != all)
-            found = i; /* or others have been set meanwhile */
+    for (Py_ssize_t i = 0; found < 0 && i < places->count; i++) {
+        Place place = places->places[i]; /* others may be set meanwhile */
+        if (is_changed(&place) || places->all != all)
+            found = i;
+    }
     Py_DECREF(all);
     PyErr_Clear();
     return found;
