@@ -31,6 +31,7 @@ from autograd.compiled import calls
 from autograd.compiled.batch import Batched
 from autograd.compiled.jit import Compiled
 from autograd.compiled.places import Places
+from autograd.trees import fill, flatten
 
 np = pytest.importorskip("numpy")
 pytest.importorskip("llvmlite")
@@ -847,3 +848,31 @@ def test_pickled_batched_function_is_ready_again() -> None:
     there = pickle.loads(pickle.dumps(f))
     assert type(there) is Batched and there.ready is None
     agree(there, xs)
+
+
+# ---- results that are bools ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: x > 1, lambda x: (x > 1, x), lambda x: [x, x <= 1, x > 0],
+        lambda x: {"on": x != 2, "y": x * 2}, lambda x: x > 1 if x > 0 else 0.0,
+        lambda x: x > 0 and x < 2, lambda x: not x > 1,
+        lambda x: (x, True) if x > 1 else (2.0, x > 0),
+        lambda x: np.array([x, x + 1.0]),
+    ],
+)  # fmt: skip
+def test_comparisons_come_out_as_bools_from_c_as_from_python(f: Any) -> None:
+    compiled, lanes = jit(f), vmap(f)
+    xs = [1.0, 2.0, -1.0, 3.0]
+    for x in xs * 60:
+        assert repr(compiled(x)) == repr(fill(flatten(f(x))[1], flatten(f(x))[0]))
+    assert (
+        compiled.ready is not None or compiled.path().form.__class__.__name__ == "Array"
+    )
+    if f(1.0) is True or f(1.0) is False:
+        assert lanes(xs) == [f(x) for x in xs]
+        if all(type(f(x)) is bool for x in xs):
+            assert all(type(y) is bool for y in lanes(xs))
+            assert lanes(np.array(xs)).dtype == bool

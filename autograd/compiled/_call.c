@@ -54,7 +54,7 @@ static PyTypeObject *CompiledType, *BatchedType, *ReadyType, *MappedType, *Place
 
 /* ---- steps -------------------------------------------------------------------------- */
 
-enum { NUMBER, NUMBERS, STATIC, LIST, TUPLE, NAMED, DICT, ARRAY, ROWS, LANES, KINDS };
+enum { NUMBER, NUMBERS, STATIC, LIST, TUPLE, NAMED, DICT, ARRAY, ROWS, LANES, TRUTH, KINDS };
 
 /* NUMBERS is a list of them. ROWS is an array, LANES a list, with an item for each lane of
    a batch. With an array, and with both in a result, comes the shape of an item; with a
@@ -543,6 +543,8 @@ static PyObject *give(Builder *builder)
     switch (step->kind) {
     case NUMBER:
         return give_number(builder);
+    case TRUTH:
+        return PyBool_FromLong(*builder->from++ != 0.0);
     case STATIC:
         Py_INCREF(step->object);
         return step->object;
@@ -760,7 +762,7 @@ static Py_ssize_t numbers_in(const Steps *steps)
     Py_ssize_t total = 0;
     for (Py_ssize_t i = 0; i < steps->count; i++) {
         const Step *step = &steps->steps[i];
-        Py_ssize_t numbers = step->kind == NUMBER;
+        Py_ssize_t numbers = step->kind == NUMBER || step->kind == TRUTH;
         if (step->kind == NUMBERS)
             numbers = step->count;
         else if (step->shape) {

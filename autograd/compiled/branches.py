@@ -6,11 +6,12 @@ way      a path ready to run, and how many lanes have taken it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
-from ..trees import Form
+from ..trees import NUMBER, Container, Form, Static, size
 from .columns import Column, other_containers
 from .jit import MOST_PATHS, Path, Tree, _numbers
 from .tape import Executable, Operand, Tape
@@ -91,6 +92,12 @@ class Branches(Tree):
         """The inputs, and those closed over, as numbers."""
         return _numbers([*inputs, *self.closed])
 
+    def _results(self, out: Any) -> tuple[list[Any], Form]:
+        """What f gave for a lane; another may have another bool, so it is a number."""
+        ys, form = super()._results(out)
+        numbers: list[Any] = []
+        return numbers, _with_bools(form, iter(ys), numbers)
+
     def grow(self, turns: Turns, xs: list[float]) -> None:
         """Trace the path that begins with these turns, at a point."""
         with self._lock:
@@ -116,6 +123,18 @@ class Branches(Tree):
         k = len(turns) - 1
         known = (path for path in self.paths if turns_of(path)[:k] == turns[:k])
         return next(known).long.guards[k].place
+
+
+def _with_bools(form: Form, ys: Iterator[Any], numbers: list[Any]) -> Form:
+    """The form with bools for numbers, which are added to `numbers` with the others."""
+    if isinstance(form, Static) and type(form.item) is bool:
+        numbers.append(form.item)
+        return NUMBER
+    if isinstance(form, Container):
+        forms = tuple([_with_bools(each, ys, numbers) for each in form.forms])
+        return form._replace(forms=forms)
+    numbers += islice(ys, size(form))
+    return form
 
 
 def turns_of(path: Path) -> Turns:

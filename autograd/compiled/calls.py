@@ -16,7 +16,7 @@ from types import BuiltinFunctionType, FunctionType, NoneType
 from typing import Any, Final, NamedTuple, TypeVar
 
 from ..accelerator import in_c, load, python_twins, reader
-from ..trees import NUMBER, Array, Container, Form, Static, size
+from ..trees import NUMBER, Array, Container, Form, Static, replaced, size
 from ..value import Value, _node, watchers
 from .source import Source
 from .tape import Executable
@@ -29,11 +29,12 @@ OFTEN: Final = 100  # calls after which machine code is worth its compilation
 SLOW: Final = 5000  # instructions after which other threads should get their turn
 PATIENCE: Final = 2**17  # the same in a batch, instructions times lanes
 WORTH_A_THREAD: Final = 2**25  # instructions times lanes: some 2 ms of machine code
+TRUTH: Final = "truth"  # in place of a number: 1.0 stands for True
 ALL_LANES: Final = 2**62
 BLOCK: Final = 1024  # lanes that are summed together; batches are cut between blocks
 KINDS: Final = (
     "number", "numbers", "static", "list", "tuple", "named", "dict", "array", "rows",
-    "lanes",
+    "lanes", "truth",
 )  # fmt: skip
 CONSTANT: Final = frozenset(  # what is the same as long as it is the same object
     (str, bool, int, float, NoneType, FunctionType, BuiltinFunctionType, type)
@@ -66,12 +67,10 @@ def ready(
     """
     arguments, keywords = form.forms
     takes = [step for argument in arguments.forms for step in steps(argument)]
-    gives = list(steps(path.form, taken=False))
+    gives = list(steps(_with_truths(path), taken=False))
     if keywords.forms or None in takes or None in gives:
         return None
-    if node and not _holds_nodes(gives):
-        return None
-    if path.truths:  # bools are made in Python
+    if (node or path.truths) and not _holds_objects(gives):
         return None
     entry = executable.entry()
     if entry is None:
@@ -85,7 +84,13 @@ def ready(
     )
 
 
-def _holds_nodes(gives: Sequence[Any]) -> bool:
+def _with_truths(path: Any) -> Form:
+    """The form of the results, with those numbers told apart that stand for bools."""
+    kinds = [TRUTH if i in path.truths else NUMBER for i in range(size(path.form))]
+    return replaced(path.form, iter(kinds)) if path.truths else path.form
+
+
+def _holds_objects(gives: Sequence[Any]) -> bool:
     return "array" not in [KINDS[kind] for kind, _, _ in gives]
 
 
@@ -243,6 +248,8 @@ def steps(form: Form, taken: bool = True) -> Iterator[Step | None]:
             yield from steps(item, taken)
     elif form == NUMBER:
         yield KINDS.index("number"), 1, None
+    elif form == TRUTH:
+        yield KINDS.index("truth"), 1, None
     elif isinstance(form, Array):
         yield KINDS.index("array"), len(form.shape), form.shape
     elif isinstance(form, Static) and (not taken or type(form.item) in CONSTANT):

@@ -585,12 +585,14 @@ class Tree:
         trace = Trace(xs, self.closed, turns)
         try:
             out = trace.run(lambda values: self.owner.run(self.form, values))
-            ys, form = flatten(out, f"{self.caller}: the result of f")
+            ys, form = self._results(out)
             tape = trace.tape(ys)
         finally:
             trace.close()
         truths = frozenset([
-            i for i, y in enumerate(ys) if type(y) is Value and y in trace.truths
+            i
+            for i, y in enumerate(ys)
+            if type(y) is bool or (type(y) is Value and y in trace.truths)
         ])  # fmt: skip
         self._find_places(trace, tape)
         self.closed[:] = trace.closed  # the same list: C looks whether it is empty
@@ -600,6 +602,10 @@ class Tree:
             return OnePath(tape, form, len(xs), truths)
         known = self._known(tape, form, truths)
         return known.again(self) if known else Path(tape, form, len(xs), truths)
+
+    def _results(self, out: Any) -> tuple[list[Any], Form]:
+        """What f gave, taken apart."""
+        return flatten(out, f"{self.caller}: the result of f")
 
     def _known(self, *what: Any) -> Path | None:
         """A path from before that is the same; users' rows may have changed since."""
