@@ -21,7 +21,7 @@ import threading
 from collections.abc import Callable
 from itertools import count
 from numbers import Real
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NoReturn, final
 
 from . import primitives as p
@@ -296,12 +296,20 @@ class Value:
     def __ge__(self, other: Any) -> Any:
         return _compared("ge", self, other) if watchers else self._data >= _plain(other)
 
-    def __hash__(self) -> int:  # by identity: equal numbers are not the same variable
+    def __hash__(self) -> int:
+        """By identity: equal numbers are not the same variable.
+
+        So a set or a dict finds a Value by itself, not by its number:
+
+        >>> x = Value(2.0)
+        >>> x in {x}, x == 2.0, Value(2.0) in {2.0: "two"}
+        (True, True, False)
+        """
         if watchers:
             _refuse_hash(self, sys._getframe(1).f_code.co_filename)
         return object.__hash__(self)
 
-    # ---- text, copies ----------------------------------------------------------------
+    # ---- text -----------------------------------------------------------------------
 
     def __repr__(self) -> str:
         if watchers:
@@ -319,26 +327,6 @@ class Value:
         from .show.draw import value_svg
 
         return value_svg(self)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        if watchers:
-            _refuse_in_trace(self, "a copy")
-        if self._row is None:
-            return _new_leaf, (self._data, self.label, self._kept_grad())
-        return _new_graph, _flat(self)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Value:
-        from copy import deepcopy
-
-        if watchers:
-            _refuse_in_trace(self, "a copy")
-        if self._row is None:
-            return _new_leaf(self._data, self.label, self._kept_grad())
-        leaves, records = _flat(self)
-        return _new_graph([deepcopy(leaf, memo) for leaf in leaves], records)
-
-    def _kept_grad(self) -> float | None:
-        return self._grad if self.reached else None
 
     def __init_subclass__(cls) -> None:
         raise TypeError(
@@ -658,70 +646,6 @@ def _give(name: str, method: Any) -> None:
 
 
 _install_methods()
-
-# ---- copies: a flat list of records, so that depth does not matter -------------------
-
-Record = tuple[Any, ...]
-
-
-def _new_leaf(data: float, label: str | None, grad: float | None) -> Value:
-    leaf = Value(data, label)
-    if grad is not None:
-        leaf._grad = grad
-    return leaf
-
-
-def _flat(root: Value) -> tuple[list[Value], list[Record]]:
-    """The leaves under root, and one record per computed Value, operands by index.
-
-    In between, the index of a leaf says that it was assigned at that time, if that made
-    what stands before it stale.
-    """
-    order = topological(root, whole=True)
-    leaves: dict[Any, int] = {}  # with the time of the first use
-    for node in order:
-        for arg in node._args:
-            if type(arg) is Value and arg._row is None:
-                leaves.setdefault(arg, node._made)
-    index = {node: i for i, node in enumerate([*leaves, *order])}
-    records = [
-        (
-            node._made,
-            (
-                node._row,
-                tuple(index[arg] if type(arg) is Value else arg for arg in node._args),
-                node._data,
-                node._partials,
-                node._kept_grad(),
-                node._note,
-            ),
-        )
-        for node in order
-    ]
-    assigned = [
-        (x._assigned, (index[x],)) for x, used in leaves.items() if x._assigned > used
-    ]
-    both = sorted([*records, *assigned], key=itemgetter(0))
-    return list(leaves), [record for _, record in both]
-
-
-def _new_graph(leaves: list[Value], records: list[Record]) -> Value:
-    """Build what `_flat` took apart, assignments included."""
-    nodes = list(leaves)
-    for record in records:
-        if len(record) == 1:
-            leaf = nodes[record[0]]
-            leaf.data = leaf._data
-            continue
-        row, args, data, partials, grad, note = record
-        operands = tuple(nodes[x] if type(x) is int else x for x in args)
-        node = _node(row, data, operands, partials)
-        node._note = note
-        if grad is not None:
-            node._grad = grad
-        nodes.append(node)
-    return nodes[-1]
-
 
 connect(
     value=python_twins.get(Value), primitive=python_twins.get(Primitive),

@@ -1,7 +1,7 @@
 """The arrows of DESIGN.md's layout, read off the source: who may import whom, and when.
 
-primitives ← value ← trees ← transforms ← check;  show, compiled → engine;
-nn → public names
+primitives ← value ← trees ← transforms ← check;  copies → value;
+show, compiled → engine;  nn → public names
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import autograd
 from autograd import Primitive, Value, primitives
 
 ROOT = Path(__file__).resolve().parent.parent
-ENGINE = ("primitives", "value", "trees", "transforms", "check")
+ENGINE = ("primitives", "value", "copies", "trees", "transforms", "check")
 HEAVY = {
     "ast", "asyncio", "dataclasses", "decimal", "fractions", "graphviz", "hypothesis",
     "inspect", "json", "llvmlite", "logging", "matplotlib", "mpmath", "numpy",
@@ -84,6 +84,7 @@ def files(folder: str) -> list[Path]:
         ("accelerator", set()),
         ("primitives", {"accelerator"}),
         ("value", {"accelerator", "primitives"}),
+        ("copies", {"primitives", "value"}),
         ("trees", {"primitives", "value"}),
         ("transforms", {"accelerator", "primitives", "value", "trees"}),
         ("check", {"primitives", "value", "trees", "transforms"}),
