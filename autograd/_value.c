@@ -1727,36 +1727,47 @@ static PyObject *reverse(PyObject *Py_UNUSED(module), PyObject *given)
     Py_RETURN_NONE;
 }
 
+/* What `_mark` does at one node: see transforms.py. */
+static int mark_one(Node *node, PyObject *depends, PyObject *live, int64_t since,
+                    PyObject *met)
+{
+    int needed = 0, alive = 0, failed = 0;
+    for (uint32_t i = 0; i < node->count; i++) {
+        PyObject *arg = node->edges[i].operand;
+        int before, out = left_out(&node->edges[i]);
+        if (!is_value(arg))
+            continue;
+        before = ((Node *)arg)->made < since;
+        needed = needed || PyDict_Contains(depends, arg) > 0;
+        alive = alive || (!out && (before || PyDict_Contains(live, arg) > 0));
+        if (before || (out && !is_leaf((Node *)arg)))
+            failed |= PyList_Append(met, arg);
+    }
+    if (needed)
+        failed |= PyDict_SetItem(depends, (PyObject *)node, Py_True);
+    if (alive)
+        failed |= PyDict_SetItem(live, (PyObject *)node, Py_True);
+    return failed || PyErr_Occurred() ? -1 : 0;
+}
+
 /* _mark(order, depends, live, since) */
 static PyObject *mark(PyObject *Py_UNUSED(module), PyObject *given)
 {
-    PyObject *order, *depends, *live;
+    PyObject *order, *depends, *live, *met;
     long long since;
+    int failed = 0;
     if (!PyArg_ParseTuple(given, "O!O!O!L:_mark", &PyList_Type, &order, &PyDict_Type,
-                          &depends, &PyDict_Type, &live, &since))
+                          &depends, &PyDict_Type, &live, &since) ||
+        !(met = PyList_New(0)))
         return NULL;
-    for (Py_ssize_t k = 0; k < PyList_Size(order); k++) {
-        Node *node = (Node *)PyList_GetItem(order, k);
-        int needed = 0, alive = 0;
-        if (!is_value((PyObject *)node))
-            continue;
-        for (uint32_t i = 0; i < node->count; i++) {
-            PyObject *parent = node->edges[i].operand;
-            if (!is_value(parent))
-                continue;
-            needed = needed || PyDict_Contains(depends, parent) > 0;
-            if (left_out(&node->edges[i]))
-                continue;
-            alive = alive || ((Node *)parent)->made < since ||
-                    PyDict_Contains(live, parent) > 0;
-        }
-        if (PyErr_Occurred())
-            return NULL;
-        if ((needed && PyDict_SetItem(depends, (PyObject *)node, Py_True) < 0) ||
-            (alive && PyDict_SetItem(live, (PyObject *)node, Py_True) < 0))
-            return NULL;
+    for (Py_ssize_t k = 0; !failed && k < PyList_Size(order); k++) {
+        PyObject *node = PyList_GetItem(order, k);
+        if (is_value(node))
+            failed = mark_one((Node *)node, depends, live, since, met);
     }
-    Py_RETURN_NONE;
+    if (failed)
+        Py_CLEAR(met);
+    return met;
 }
 
 /* ---- notes --------------------------------------------------------------------------- */

@@ -7,8 +7,10 @@ calls nest in any way without mixing up whose derivative is whose.
 
 A partial recorded as a float will do, unless a Value from outside f has a say in it:
 there the row's rule runs again, on Values, and so the result can be differentiated in
-turn. The result is a Value exactly then; otherwise it is a float. While a trace is made
-of a function to compile, it also says which Values stand for floats of a later call.
+turn. Derivatives are Values if an argument is one from outside, or any operand that f
+recorded, be it left out at this point or not; otherwise they are floats. While a trace
+is made of a function to compile, it also says which Values stand for floats of a later
+call.
 
     x_bar, y_bar   adjoints       fresh   the copies of the arguments that f receives
     x_dot, y_dot   tangents       live    what depends on Values from outside f
@@ -16,8 +18,11 @@ of a function to compile, it also says which Values stand for floats of a later 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import attrgetter
+from threading import get_ident
+from typing import Any, Final
+from weakref import ref
 
 from .accelerator import in_c
 from .primitives import brief, identity, number
@@ -95,8 +100,8 @@ def value_and_grad(
             y, aux = y
         y = _scalar("grad", y)
         x_bar = run.unravel(run.pull([y], [1.0]))
-        value = run.lower(y)
-        return ((value, run.lower_tree(aux)) if has_aux else value), x_bar
+        value = run.value(y)
+        return ((value, run.values(aux)) if has_aux else value), x_bar
 
     return value_and_gradient
 
@@ -113,9 +118,10 @@ def vjp(f: Callable[..., Any], *primals: Tree) -> tuple[Tree, Callable[[Tree], A
 
     def pullback(y_bar: Tree) -> Any:
         y_bars = alike("vjp: y_bar", "y", form, y_bar)
+        run.recall()
         return run.unravel(run.pull(ys, y_bars))
 
-    return fill(form, map(run.lower, ys)), pullback
+    return fill(form, map(run.value, ys)), pullback
 
 
 def jvp(
@@ -133,7 +139,7 @@ def jvp(
     x_dots = alike("jvp: tangents", "the primals", form, tangents)
     ys, form = run.results()
     y_dots = run.push(ys, x_dots)
-    return fill(form, map(run.lower, ys)), fill(form, y_dots)
+    return fill(form, map(run.value, ys)), fill(form, y_dots)
 
 
 def jacobian(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
@@ -199,14 +205,27 @@ class _Recording:
         flat = [_flat(args[i], f"{operation}: an argument") for i in chosen]
         self.forms = [form for _, form in flat]
         self.since, self.trace = tick(), tracing()
+        self.outside: Value | None = None  # the oldest Value from outside that f used
+        self.used: dict[Value, None] = {}  # what was outside for transforms inside f
         self.fresh = [self._copy(x) for numbers, _ in flat for x in numbers]
         inputs = dict(zip(chosen, self._trees(self.fresh)))
-        self.out = f(*[inputs.get(i, arg) for i, arg in enumerate(args)], **kwargs)
+        received = [inputs.get(i, arg) for i, arg in enumerate(args)]
+        thread = get_ident()
+        around = _running.get(thread)
+        try:
+            _running[thread] = ref(self)
+            self.out = f(*received, **kwargs)
+        finally:
+            _running[thread] = around
         self._one = not isinstance(argnums, (tuple, list))
         self._depends = dict.fromkeys(self.fresh, True)
         self._live = {x: True for x in self.fresh if x._args}
         self._rerun: dict[Value, list[Any]] = {}
-        self._follow()
+        given = [arg for x in self._live for arg in x._args]
+        if kwargs or len(chosen) < len(args):
+            others = [arg for i, arg in enumerate(args) if i not in chosen]
+            given += _values([*others, kwargs])
+        self._follow(given)
 
     def results(self) -> tuple[list[Any], Form]:
         """What f gave, taken apart."""
@@ -224,7 +243,7 @@ class _Recording:
     def pull(self, ys: Sequence[Any], y_bars: Sequence[Any]) -> list[Any]:
         """Reverse sweep: the adjoint of each input, given those of the results."""
         bars = self.adjoints(ys, y_bars)
-        return [self.result(bars.get(x, 0.0)) for x in self.fresh]
+        return self.derivatives([bars.get(x, 0.0) for x in self.fresh], y_bars)
 
     def adjoints(self, ys: Sequence[Any], y_bars: Sequence[Any]) -> dict[Any, Any]:
         """The adjoint of every node that the reverse sweep reaches."""
@@ -253,7 +272,8 @@ class _Recording:
         watcher = watching()
         if watcher:
             watcher.see_tangents(dots, order)
-        return [self.result(dots.get(y, 0.0)) if type(y) is Value else 0.0 for y in ys]
+        found = [dots.get(y, 0.0) if type(y) is Value else 0.0 for y in ys]
+        return self.derivatives(found, x_dots)
 
     def _order(self, ys: Sequence[Any], whole: bool) -> list[Value]:
         """What these results are made of and depends on the inputs, operands first."""
@@ -263,7 +283,7 @@ class _Recording:
         order = topological(*roots, since=self.since, whole=whole)
         return [node for node in order if node in self._depends]
 
-    def _follow(self) -> None:
+    def _follow(self, given: list[Any]) -> None:
         """Mark what depends on the inputs, and what on Values from outside (live).
 
         Where there are such, a sweep leaves a graph, and visits what a select left out
@@ -273,12 +293,40 @@ class _Recording:
             ys = [self.out]
         else:
             ys = [*values_in(self.out, f"{self.operation}: the result of f")]
-        _mark(topological(*ys, since=self.since), self._depends, self._live, self.since)
-        self._whole = bool(self._live)
+        since = self.since
+        met = _mark(topological(*ys, since=since), self._depends, self._live, since)
+        met += [*self.used, *given]
+        left_out = [x for x in met if x._made > since and x._row]
+        if left_out:
+            order = topological(*left_out, since=since, whole=True)
+            met += _mark(order, {}, {}, since)
+        self.outside = self._oldest(met) if met else None
+        self._whole = self.outside is not None or bool(self._live)
         if self._whole:
             self._depends = dict.fromkeys(self.fresh, True)
-            order = topological(*ys, since=self.since, whole=True)
-            _mark(order, self._depends, self._live, self.since)
+            order = topological(*ys, since=since, whole=True)
+            _mark(order, self._depends, self._live, since)
+
+    def recall(self) -> None:
+        """Tell the run around of Values from outside, where f has run before it did."""
+        self._oldest([self.outside])
+
+    def _oldest(self, xs: Iterable[Any]) -> Value | None:
+        """The oldest Value from outside among xs; the run around is told of them all.
+
+        For what f does by transforms counts as done by f, whatever came of it.
+        """
+        since, trace = self.since, self.trace
+        older = [x for x in xs if type(x) is Value and x._made < since]
+        if trace is not None:
+            older = [x for x in older if not trace.is_number(x)]
+        if not older:
+            return None
+        around = _running.get(get_ident())
+        run = around and around()
+        if run:
+            run.used.update(dict.fromkeys(older))
+        return min(older, key=attrgetter("_made"))
 
     def _is_live(self, x: Any) -> bool:
         return type(x) is Value and (x._made < self.since or x in self._live)
@@ -324,14 +372,36 @@ class _Recording:
         fresh.label = x.label
         return fresh
 
-    def result(self, x: Any) -> Any:
-        """A derivative to hand out: never a leaf of the caller's, nor -0.0."""
+    def derivatives(self, xs: Sequence[Any], given: Sequence[Any] = ()) -> list[Any]:
+        """What to hand out of adjoints or tangents, where those were given."""
+        outside = self.outside
+        if Value in map(type, given):
+            outside = self._oldest([outside, *given])
+        return [self._derivative(x, outside) for x in xs]
+
+    def _derivative(self, x: Any, outside: Value | None) -> Any:
+        """A Value or a number; never a leaf of the caller's, nor the number -0.0."""
         if self.trace is not None:
             x = self.trace.result(x)
         if type(x) is Value and x._row is None:
-            return identity(x)
-        x = self._settled(x)
-        return x + 0.0 if type(x) is float else x
+            x = identity(x)
+        if outside is None:
+            x = self._settled(x)
+        x = x + 0.0 if type(x) is float else x
+        return x if outside is None else self._as_value(x, outside)
+
+    def _as_value(self, x: Any, outside: Value) -> Any:
+        """x, or a constant Value where it is a number."""
+        if self.trace is not None:
+            return self.trace.as_value(x, outside)
+        return x if type(x) is Value else Value(x)
+
+    def value(self, y: Any) -> Any:
+        """A result of f to hand out: it stays a Value if derivatives are."""
+        lowered = self.lower(y)
+        if self.outside is None or type(y) is not Value:
+            return lowered
+        return self._as_value(lowered, self.outside)
 
     def _settled(self, x: Any) -> Any:
         """A plain number where x is a constant."""
@@ -339,30 +409,56 @@ class _Recording:
             return x
         return x if any(d is not None for d in x._partials) else self._number(x)
 
-    def lower_tree(self, tree: Tree) -> Tree:
-        """Lower every Value in nested containers; leave anything else as it is."""
+    def values(self, tree: Tree) -> Tree:
+        """Such results in nested containers; anything else stays as it is."""
         found = parts(tree, f"{self.operation}: aux")
         if found is not None:
-            return rebuilt(tree, [self.lower_tree(item) for item in found[0]])
+            return rebuilt(tree, [self.values(item) for item in found[0]])
         if is_array(tree) and tree.dtype == object:
-            return array_of([*map(self.lower, tree.ravel().tolist())], tree.shape)
-        return self.lower(tree)
+            return array_of([*map(self.value, tree.ravel().tolist())], tree.shape)
+        return self.value(tree)
+
+
+# By thread: the latest run of which f has not returned yet.
+_running: dict[int, ref[_Recording] | None] = {}
+_PLAIN: Final = frozenset({float, int, bool, str, type(None)})
+
+
+def _values(tree: Any) -> Iterator[Value]:
+    """The Values in an argument that is not differentiated."""
+    if type(tree) is Value:
+        yield tree
+    elif isinstance(tree, dict):
+        yield from _values([*tree.values()])
+    elif isinstance(tree, (list, tuple)):
+        if not _PLAIN.issuperset(map(type, tree)):
+            for item in tree:
+                yield from _values(item)
+    elif is_array(tree) and tree.dtype == object:
+        yield from _values(tree.ravel().tolist())
 
 
 @in_c
 def _mark(
     order: list[Value], depends: dict[Any, bool], live: dict[Any, bool], since: int
-) -> None:
+) -> list[Value]:
     """Add what has an operand in depends to depends.
 
-    Likewise live, for what has a parent in live or made before.
+    Likewise live, for what has a parent in live or made before. The operands that were
+    made before come back, and those results that a select left out.
     """
+    met = []
     for node in order:
-        parents = node.parents
-        if any(arg in depends for arg in node._args if type(arg) is Value):
-            depends[node] = True
-        if any(parent._made < since or parent in live for parent in parents):
-            live[node] = True
+        for arg, partial in zip(node._args, node._partials):
+            if type(arg) is not Value:
+                continue
+            if arg in depends:
+                depends[node] = True
+            if arg._made < since or partial is None and arg._row is not None:
+                met.append(arg)
+            if partial is not None and (arg._made < since or arg in live):
+                live[node] = True
+    return met
 
 
 @in_c

@@ -329,7 +329,7 @@ class Path:
     def sources(self) -> frozenset[int]:
         """The inputs that the first output depends on, other than by comparisons."""
         if self._sources is None:
-            used = {self.long.outputs[0]}
+            used = {x for x in self.long.outputs[:1] if type(x) is int}
             for k in reversed(range(len(self.long.code))):
                 row, args = self.long.code[k]
                 if self.long.inputs + k in used and row not in OPERATORS:
@@ -771,11 +771,16 @@ class _Shares:
         absent = [
             bar.absent if type(bar) is Share else float(bar is None) for bar in found
         ]
-        return [run.result(0.0 if bar is None else bar) for bar in found] + absent
+        return run.derivatives([0.0 if bar is None else bar for bar in found]) + absent
 
 
 def _recorded(tree: Tree, path: Path, inputs: list[Any], y: float) -> Any:
-    """One node for a call on Values; y itself if it depends on none of them."""
+    """One node for a call on Values; y itself if it depends on none of them.
+
+    A constant is a Value if an argument is one, as derivatives are in eager code.
+    """
+    if not path.sources() and Value in map(type, inputs[: path.own]):
+        return Value(y)
     if not any(type(inputs[i]) is Value for i in path.sources()):
         return y
     row = _row(tree, path)

@@ -191,6 +191,14 @@ class Trace:
             self._numbers.add(self._leaves[x])
         return self._leaves[x]
 
+    def as_value(self, x: Any, outside: Value) -> Any:
+        """x, or, where it stands for a number, a constant Value.
+
+        That is one because of a Value from outside, which so is an operand.
+        """
+        number = type(x) is not Value or x in self._numbers
+        return where(0.0, outside, x) if number else x
+
     def leaf(self, x: Value) -> Value:
         """A leaf with the number of x, in the same slot."""
         leaf = Value(x._data)
