@@ -148,6 +148,26 @@ def test_why_says_that_y_does_not_use_x():
     assert "does not depend on x" in found.verdict
 
 
+def test_why_calls_both_values_by_their_labels():
+    x, z = Value(2.0, "x"), Value(3.0, "z")
+    loss = x * 2
+    loss.label = "loss"
+    found = why(loss, z)
+    assert found.verdict == "∂loss/∂z = 0: loss does not depend on z"
+    assert "loss was computed without z = 3" in found.text
+    assert "loss was computed from x, not x from loss" in why(x, loss).text
+    off = (x * -1.0).relu()
+    off.label = "off"
+    assert why(off, x).verdict == "∂off/∂x = 0: no path from off to x is open"
+
+
+def test_why_calls_values_without_labels_by_letters_that_are_free():
+    x, y, z = Value(2.0, "x"), Value(3.0, "y"), Value(4.0)
+    assert why(x * y, z).verdict == "∂y/∂x = 0: y does not depend on x"
+    assert why(x * 1.0, y).verdict.endswith("the result does not depend on y")
+    assert why(x, z).verdict.endswith("x does not depend on the input")
+
+
 def test_why_finds_another_value_with_the_same_label():
     x, twin = Value(2.0, "x"), Value(3.0, "x")
     for y in twin * 2, twin:
@@ -380,7 +400,7 @@ def test_why_finds_dead_relus_in_a_network():
     weight = model.layers[0].neurons[0].w[0]
     found = why(nn.mse([model([1.0, 2.0, 3.0])], [1.0]), weight)
     assert found.gradient == 0.0
-    assert found.verdict.endswith("no path from y to x is open")
+    assert found.verdict.endswith("no path from y to layers.0.neurons.0.w0 is open")
     first, second = found.causes
     assert first.kind == "off"
     assert "beside layers.0.neurons.0.b" in first.sentence

@@ -337,16 +337,16 @@ def _wrong_sum(before: float, share: float) -> str:
 
 def _verdict(run: _Sweeps, causes: bool) -> str:
     g = run.bars.get(run.x, 0.0)
-    y, x = run.y.label or "y", run.x.label or "x"
-    head = f"∂{_short(y)}/∂{_short(x)} = {_number(g)}"
+    y, x = _names(run)
+    head = f"∂{y}/∂{x} = {_number(g)}"
     if run.y is run.x:
         return f"{head}: y is x itself"
     if run.y not in run.uses:
-        return f"{head}: y does not depend on x"
+        return f"{head}: {y} does not depend on {x}"
     if run.y not in run.live:
-        return f"{head}: no path from y to x is open"
+        return f"{head}: no path from {y} to {x} is open"
     if isfinite(g) and not isfinite(run.y._data):
-        return f"{head}: {_in_words(g)}, but y itself is {_number(run.y._data)}"
+        return f"{head}: {_in_words(g)}, but {y} itself is {_number(run.y._data)}"
     plain = TINY <= abs(g) <= HUGE and not causes
     return f"{head}: {_in_words(g)}{', nothing is wrong with it' if plain else ''}"
 
@@ -395,19 +395,19 @@ def _causes(run: _Sweeps) -> list[Cause]:
 
 
 def _no_use(run: _Sweeps) -> Cause:
-    below = topological(run.x, whole=True)
+    below, (y, x) = topological(run.x, whole=True), _names(run)
     if any(run.y is value for node in below for value in (node, *node._args)):
-        return _cause("swapped", run.x, "x was computed from y, not y from x")
+        return _cause("swapped", run.x, f"{x} was computed from {y}, not {y} from {x}")
     for value in {run.y: None} | _leaves(run.whole):
         if run.x.label and value.label == run.x.label:
             return _cause(
                 "unused",
                 value,
-                "y was computed from another Value that also has the label "
-                f"{_short(run.x.label)} (its value is {_number(value._data)}, and "
-                f"x's {_number(run.x._data)})",
+                f"{y} was computed from another Value that also has the label {x} "
+                f"(its value is {_number(value._data)}, and {x}'s "
+                f"{_number(run.x._data)})",
             )
-    return _cause("unused", run.x, f"y was computed without {_named(run.x)}")
+    return _cause("unused", run.x, f"{y} was computed without {_named(run.x)}")
 
 
 def _leaves(nodes: list[Value], whole: bool = True) -> dict[Value, None]:
@@ -780,6 +780,13 @@ def _name(x: Value) -> str:
     return _short(x.label or made_by(x) or "a leaf")
 
 
+def _names(run: _Sweeps) -> tuple[str, str]:
+    """What texts call y and x: their labels, or these letters where they are free."""
+    y, x = run.y.label, run.x.label
+    y = y or ("the result" if x == "y" else "y")
+    return _short(y), _short(x or ("the input" if y == "x" else "x"))
+
+
 def _named(x: Value | float) -> str:
     """An operand with its number: a label, the row that computed it, or "a leaf"."""
     if not isinstance(x, Value):
@@ -819,7 +826,7 @@ def _place(node: Value) -> str:
 def _route(run: _Sweeps, steps: list[Step]) -> str:
     """A path as names from y to x; the middle of a long one is counted, not shown."""
     names = [_name(node) for node, _, _ in steps]
-    names.append(_short(run.x.label or "x"))
+    names.append(_names(run)[1])
     if len(names) > MOST_STEPS:
         half = MOST_STEPS // 2
         names[half:-half] = [f"({len(names) - 2 * half} more)"]
