@@ -407,6 +407,12 @@ def _record(row: Primitive, args: tuple[Any, ...]) -> Value:
     depends = [type(x) is Value for x in args]
     z = row.value(*floats)
     found = row.derivatives(z, *floats, wanted=depends)
+    for partial in found:
+        if type(partial) is Value:
+            raise TypeError(
+                f"{row.name}: a partial must be a number where its operands are, but "
+                f"is {partial!r}; make what it depends on an operand of the row"
+            )
     if row.select:
         depends = [use and d != 0.0 for use, d in zip(depends, found)]
     partials = [d if use else None for d, use in zip(found, depends, strict=True)]

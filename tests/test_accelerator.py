@@ -26,7 +26,17 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from in_python import ENGINES, ROWS, bits, needs_c, outcome, python_engine, row_of, told
+from in_python import (
+    ENGINES,
+    ROWS,
+    bits,
+    needs_c,
+    on_both,
+    outcome,
+    python_engine,
+    row_of,
+    told,
+)
 
 import autograd
 import nn
@@ -594,3 +604,57 @@ def test_training_steps_do_not_grow_memory() -> None:
         step()
     gc.collect()
     assert sys.getallocatedblocks() - before < 200
+
+
+# ---- rules that give what they should not --------------------------------------------
+
+ODD_PARTIALS: dict[str, Any] = {
+    "Value": lambda engine: engine.Value(2.0, label="w"),
+    "whole": lambda engine: 2,
+    "bool": lambda engine: True,
+    "None": lambda engine: None,
+    "text": lambda engine: "2",
+    "complex": lambda engine: 1j,
+    "list": lambda engine: [2.0],
+    "too large": lambda engine: 10**400,
+    "NaN": lambda engine: math.nan,
+}
+USES_OF_A_ROW: dict[str, Any] = {
+    "eager": lambda engine, row, x: (row(x), row(x).backward(), x.grad),
+    "two": lambda engine, row, x: row(x * 2.0).partials,
+    "grad": lambda engine, row, x: engine.grad(row)(3.0),
+    "second": lambda engine, row, x: engine.grad(engine.grad(row))(3.0),
+    "jvp": lambda engine, row, x: engine.jvp(row, (3.0,), (1.0,)),
+    "derivatives": lambda engine, row, x: row.derivatives(9.0, 3.0),
+    "float": lambda engine, row, x: row(3.0),
+}
+
+
+@needs_c
+@pytest.mark.parametrize("use", USES_OF_A_ROW)
+@pytest.mark.parametrize("odd", ODD_PARTIALS)
+def test_rules_and_values_that_are_odd_come_to_the_same(odd: str, use: str) -> None:
+    def rows(engine: Any) -> list[Any]:
+        given = ODD_PARTIALS[odd](engine)
+        return [
+            engine.Primitive("odd", lambda x: x * x, lambda z, x: given),
+            engine.Primitive("odd", lambda x: given, lambda z, x: 1.0),
+            engine.Primitive("odd", lambda *xs: sum(xs), lambda z, *xs: [given]),
+        ]
+
+    for k in range(3):
+        found, expected = on_both(
+            lambda engine, k=k: USES_OF_A_ROW[use](
+                engine, rows(engine)[k], engine.Value(3.0)
+            )
+        )
+        assert found == expected
+
+
+def test_partial_that_is_a_value_is_refused_by_name() -> None:
+    w = Value(2.0, label="w")
+    row = autograd.Primitive("twice", lambda x: 2.0 * x, lambda z, x: w)
+    with pytest.raises(
+        TypeError, match="twice: a partial must be .*label='w'.*operand"
+    ):
+        row(Value(3.0))
