@@ -66,8 +66,15 @@ def grad(
     >>> grad(lambda w, x: w[0] * x + w[1], argnums=(0, 1))([3.0, 1.0], 2.0)
     ([2.0, 1.0], 3.0)
 
+    None stays where it is in a container, and so does a setting: a str, a bool or a
+    member of an Enum under a name of its own (a key, a field).
+
+    >>> grad(lambda p: p["w"] ** 2 if p["on"] else 0.0)({"w": 3.0, "on": True})
+    {'w': 6.0, 'on': True}
+
     With has_aux, f returns (y, aux) and the gradient function (gradient, aux).
-    Raises TypeError if f does not return one number, or an argument holds no numbers.
+    Raises TypeError if f does not return one number, or for an argument that is neither
+    a number nor a container: tell `register_tree` of classes of your own.
     """
     both = value_and_grad(f, argnums, has_aux)
 

@@ -88,14 +88,6 @@ def _exactly(x: Any) -> Any:
 
 _registered: dict[type, tuple[Callable[..., Any], Callable[..., Any]]] = {
     deque: (lambda x: (x, x.maxlen), lambda most, items: deque(items, most)),
-    MappingProxyType: (
-        lambda x: (x.values(), tuple(x)),
-        lambda keys, items: MappingProxyType(dict(zip(keys, items))),
-    ),
-    SimpleNamespace: (
-        lambda x: (vars(x).values(), tuple(vars(x))),
-        lambda names, items: SimpleNamespace(**dict(zip(names, items))),
-    ),
 }
 _LEAVES: Final = frozenset((int, bool, str, NoneType, Static))
 _TEXT: Final = frozenset((str,))
@@ -127,7 +119,7 @@ def register_tree(
     check them. A subclass has to be registered itself.
     """
     own = isinstance(kind, type) and kind.__module__ not in ("builtins", "numpy")
-    if not own or kind in (*_registered, *_BASES, Value):
+    if not own or kind in (*_registered, *_BASES, SimpleNamespace, Value):
         raise ValueError(
             "register_tree: kind must be a class of your own, not registered yet, but "
             f"is {brief(kind)}; register a subclass of it"
@@ -151,6 +143,10 @@ def parts(tree: Tree, what: str = "ravel: the tree") -> Parts | None:
         return [*tree.values()], names, rest
     if kind in _registered:
         return _registered_parts(tree, what)
+    if kind is MappingProxyType:
+        return parts(dict(tree), what)
+    if kind is SimpleNamespace:
+        return parts(vars(tree), what)
     base = _base(kind)
     if base is tuple or base is list:
         return [*base.__iter__(tree)], None, _rest(tree, None, what)
@@ -235,6 +231,10 @@ def build(kind: type, names: Any, rest: Any, items: list[Any]) -> Any:
         return dict(zip(names, items))
     if kind in _registered:
         return _registered[kind][1](rest.item, items)
+    if kind is MappingProxyType:
+        return MappingProxyType(dict(zip(names, items)))
+    if kind is SimpleNamespace:
+        return SimpleNamespace(**dict(zip(names, items)))
     base = _base(kind)
     if base is tuple:
         made: Any = tuple.__new__(kind, items)
@@ -260,6 +260,11 @@ def rebuilt(tree: Tree, items: list[Any]) -> Any:
     found = parts(tree)
     assert found is not None
     return build(type(tree), *found[1:], items)
+
+
+def has_names(kind: type, names: Any) -> bool:
+    """Whether each item of a container has a name: a key or a field."""
+    return names is not None or hasattr(kind, "_fields")
 
 
 def items_of(tree: Tree) -> Sequence[Any]:
@@ -306,7 +311,7 @@ def _form(
     found = parts(tree, what) if kind not in _LEAVES else None
     if found is not None:
         items, names, rest = found
-        named = names is not None or hasattr(kind, "_fields")
+        named = has_names(kind, names) or kind in _registered
         forms = _forms(items, numbers, what, static, named)
         return Container(kind, names, rest, forms)
     if kind is Static:

@@ -392,6 +392,8 @@ def test_settings_among_the_arguments_of_a_transform_stay() -> None:
     def loss(p: Any) -> Any:
         return p["w"] ** 2 if p["on"] is True and p["how"] == "square" else p["w"]
 
+    for settings in (SimpleNamespace(w=3.0, on="a"), MappingProxyType({"w": 3.0})):
+        assert grad(squares)(settings) == twice(settings)
     tree = {"w": 3.0, "on": True, "how": "square", "none": None}
     expected = {"w": 6.0, "on": True, "how": "square", "none": None}
     assert grad(loss)(tree) == jit(grad(loss))(tree) == expected
@@ -401,6 +403,16 @@ def test_settings_among_the_arguments_of_a_transform_stay() -> None:
         grad(lambda xs: xs[0])([2.0, "fast"])
     with pytest.raises(ValueError, match="tangents must have the structure"):
         jvp(loss, (tree,), ({**tree, "how": "cube"},))
+
+
+def test_truths_in_a_tuple_are_no_batch_and_under_a_name_they_are_settings() -> None:
+    f = vmap(lambda flags, x: x if flags else -x)
+    for flags in ((True, False), deque([True, False]), True, "ab", None):
+        with pytest.raises(TypeError, match="vmap: a batch must be a list or an array"):
+            f(flags, [1.0, 2.0])
+    named = vmap(lambda p: p.x if p.on else -p.x)
+    assert named(SimpleNamespace(on=False, x=[1.0, 2.0])) == [-1.0, -2.0]
+    assert named(SimpleNamespace(on=[False, True], x=[1.0, 2.0])) == [-1.0, 2.0]
 
 
 def test_aux_keeps_every_kind() -> None:

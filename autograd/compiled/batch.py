@@ -91,11 +91,17 @@ def vmap(
     executor  any concurrent.futures.Executor, as of Dask or mpi4py: the batch
               is cut, and the pieces run there, with the same bits as in one process
 
-    A list or an array is a batch, one item for each lane; a tuple or a dict holds one
-    batch in each item. So it is with what comes back: item i of each batch in it is
-    what f gives for lane i, in arrays if an argument has arrays, else in lists. The
-    function takes no keyword arguments. For an empty batch, f is run at ones to learn
-    what it returns.
+    A list or an array is a batch, one item for each lane; a tuple, a dict or any other
+    container holds one batch in each item. So it is with what comes back: item i of
+    each batch in it is what f gives for lane i, in arrays if an argument has arrays,
+    else in lists. The function takes no keyword arguments. For an empty batch, f is run
+    at ones to learn what it returns.
+
+    What is no number (bool, str, None) makes groups of lanes, at most 64, and f is
+    compiled for each:
+
+    >>> vmap(lambda up, x: 2 * x if up else -x)([True, False, None], [3.0, 4.0, 5.0])
+    [6.0, -4.0, -5.0]
 
     Values may be shared, as an argument or because f closes over them. With reduce,
     each output is then one node; without, each lane is a call of `jit(f)`.

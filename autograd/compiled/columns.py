@@ -26,6 +26,7 @@ from ..trees import (
     described,
     fill,
     flatten,
+    has_names,
     is_array,
     is_static,
     items_of,
@@ -93,11 +94,11 @@ def argument(arg: Any, axis: int | None) -> Argument:
     return Argument(arg, batches, _holder(arg, batches))
 
 
-def _holder(tree: Any, batches: list[Any]) -> Form:
+def _holder(tree: Any, batches: list[Any], named: bool = False) -> Form:
     if isinstance(tree, list) or is_array(tree):
         batches.append(tree)
         return NUMBER
-    if is_static(tree):  # for all lanes
+    if named and is_static(tree):  # a setting, for all lanes
         return Static(type(tree), tree)
     found = parts(tree, "vmap: an argument")
     if found is None:
@@ -106,7 +107,8 @@ def _holder(tree: Any, batches: list[Any]) -> Form:
             "share it by in_axes=None"
         )
     items, names, rest = found
-    forms = tuple([_holder(item, batches) for item in items])
+    named = has_names(type(tree), names)
+    forms = tuple([_holder(item, batches, named) for item in items])
     return Container(type(tree), names, rest, forms)
 
 

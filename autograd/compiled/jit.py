@@ -52,11 +52,12 @@ def jit(f: Callable[..., Any], static_argnums: int | Sequence[int] = ()) -> Comp
     >>> g(-1.0), g(3.0), len(g.paths)
     (1.0, 9.0, 2)
 
-    Numbers may come in nested containers; str, bool, None and the arguments named by
-    static_argnums select what is compiled. Values that f closes over are read at every
-    call, where f would find them then: in the variables, attributes and items that held
-    them when f was traced. Another Value in such a place is read in its stead, and
-    where more has changed, f is traced again:
+    Numbers may come in nested containers, those of `register_tree` as well; str, bool,
+    None, members of an Enum and the arguments named by static_argnums select what is
+    compiled, while an array of bools is one of numbers. Values that f closes over are
+    read at every call, where f would find them then: in the variables, attributes and
+    items that held them when f was traced. Another Value in such a place is read in its
+    stead, and where more has changed, f is traced again:
 
     >>> w = Value(2.0)
     >>> h = jit(lambda x: w * x)
