@@ -31,6 +31,7 @@ from .trees import (
     Container,
     Form,
     Static,
+    Statics,
     Tree,
     alike,
     array_of,
@@ -139,12 +140,18 @@ def jvp(
     >>> jvp(lambda x, y: x * y, (2.0, 3.0), (1.0, 0.0))
     (6.0, 3.0)
     """
+    return _jvp(f, primals, tangents, "no truths")
+
+
+def _jvp(
+    f: Callable[..., Any], primals: Any, tangents: Any, static: Statics
+) -> tuple[Tree, Tree]:
     primals = _sequence("jvp", "primals", primals)
     tangents = _sequence("jvp", "tangents", tangents)
     run = _Recording("jvp", f, primals, tuple(range(len(primals))), {})
     form = Container(tuple, None, None, tuple(run.forms))
     x_dots = alike("jvp: tangents", "the primals", form, tangents)
-    ys, form = run.results()
+    ys, form = run.results(static)
     y_dots = run.push(ys, x_dots)
     return fill(form, map(run.value, ys)), fill(form, y_dots)
 
@@ -157,11 +164,17 @@ def jacobian(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
 
     f runs once; one reverse sweep is made for each number that f returns.
     """
+    return _jacobian(f, argnums, "no truths")
+
+
+def _jacobian(
+    f: Callable[..., Any], argnums: ArgNums, static: Statics
+) -> Callable[..., Any]:
     _require_callable("jacobian", f)
 
     def jacobian_of_f(*args: Any, **kwargs: Any) -> Any:
         run = _Recording("jacobian", f, args, argnums, kwargs)
-        ys, form = run.results()
+        ys, form = run.results(static)
         return fill(form, [run.unravel(run.pull([y], [1.0])) for y in ys])
 
     return jacobian_of_f
@@ -173,7 +186,7 @@ def hessian(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
     >>> hessian(lambda x: x[0] ** 2 * x[1])([2.0, 3.0])
     [[6.0, 4.0], [4.0, 0.0]]
     """
-    return jacobian(grad(f, argnums), argnums)
+    return _jacobian(grad(f, argnums), argnums, "named")
 
 
 def hvp(
@@ -189,7 +202,7 @@ def hvp(
     primals = _sequence("hvp", "primals", primals)
     tangents = _sequence("hvp", "tangents", tangents)
     gradient = grad(f, tuple(range(len(primals))))
-    return tuple(jvp(gradient, primals, tangents)[1])
+    return tuple(_jvp(gradient, primals, tangents, "named")[1])
 
 
 # ---- one run of f, and the two ways to walk what it recorded -------------------------
@@ -234,9 +247,9 @@ class _Recording:
             given += _values([*others, kwargs])
         self._follow(given)
 
-    def results(self) -> tuple[list[Any], Form]:
-        """What f gave, taken apart."""
-        return _flat(self.out, f"{self.operation}: the result of f")
+    def results(self, static: Statics = "no truths") -> tuple[list[Any], Form]:
+        """What f gave, taken apart: truths are numbers, as comparisons give them."""
+        return _flat(self.out, f"{self.operation}: the result of f", static)
 
     def unravel(self, xs: Sequence[Any]) -> Any:
         """Numbers in the structure of the arguments named."""
@@ -605,11 +618,11 @@ def ravel(tree: Tree, what: str = "ravel: the tree") -> tuple[list[Any], Unravel
     return flat, unravel
 
 
-def _flat(tree: Tree, what: str) -> tuple[list[Any], Form]:
+def _flat(tree: Tree, what: str, static: Statics = "named") -> tuple[list[Any], Form]:
     """`flatten` for what must be a number or hold some."""
     if type(tree) is float or type(tree) is Value:
         return [tree], NUMBER
-    numbers, form = flatten(tree, what, "named")
+    numbers, form = flatten(tree, what, static)
     if type(form) is Static:
         operation, _, argument = what.partition(": ")
         return [number(tree, operation, argument)], NUMBER

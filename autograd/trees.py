@@ -28,7 +28,7 @@ from .value import Value
 Tree = Any  # a number, an array, or nested lists, tuples, dicts … of them
 Form = Any  # NUMBER, or one of the following
 NUMBER: Final = "number"
-Statics = Literal["all", "named"]  # what belongs to a form: see `flatten`
+Statics = Literal["all", "named", "no truths"]  # what belongs to a form: see `flatten`
 HEAP_TYPE: Final = 1 << 9  # the flag of a class made by a `class` statement
 
 
@@ -292,7 +292,7 @@ def flatten(
 
     static   "all": whatever is no number is static; "named": None is, and the others
              under a name of their own (a key, a field), as settings are: elsewhere a
-             bool is a number, and a str none
+             bool is a number, and a str none; "no truths": likewise, but bools never
     Raises TypeError for what is neither a number nor a container nor static.
     """
     numbers: list[Any] = []
@@ -316,7 +316,7 @@ def _form(
         return Container(kind, names, rest, forms)
     if kind is Static:
         return tree
-    if is_static(tree) and (tree is None or named or static == "all"):
+    if is_static(tree) and _stays(tree, static, named):
         return Static(kind, tree)
     if is_array(tree):
         return _array_form(tree, numbers, what, static)
@@ -333,6 +333,13 @@ def _forms(
         numbers += items
         return (NUMBER,) * len(items)
     return tuple([_form(item, numbers, what, static, named) for item in items])
+
+
+def _stays(x: Any, static: Statics, named: bool) -> bool:
+    """Whether what is no number belongs to the form here."""
+    if static == "no truths" and _is_truth(x):
+        return False
+    return x is None or named or static == "all"
 
 
 def is_static(x: Any) -> bool:
