@@ -17,7 +17,7 @@ if _os.path.isdir(_os.path.join(_os.path.dirname(__file__), "numpy")):
 
 from . import copies as _copies  # noqa: F401 (it gives Value its ways to be copied)
 from .accelerator import reason as _reason
-from .check import check_grads, detect_anomaly, record_lines
+from .check import check_grads
 from .primitives import (
     Primitive,
     abs,
@@ -97,6 +97,7 @@ from .transforms import (
 )
 from .trees import register_tree
 from .value import Value
+from .watch import detect_anomaly, record_lines
 
 __version__ = "0.1.0"
 accelerated = not _reason  # whether Value and Primitive are the types in C

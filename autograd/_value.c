@@ -574,13 +574,14 @@ static struct Lent {
     PyObject *record;    /* (row, args) -> Value, by the row's Python */
     PyObject *shown;     /* (node) -> None: show it to who watches */
     PyObject *watchers;  /* the dict, empty unless someone watches */
+    PyObject *watching;  /* () -> who watches this thread, or None */
     PyObject *unreached; /* the zero of a Value that no sweep has touched */
     PyObject *leftover;  /* in place of a number: raises when used as one */
     PyObject *hashed;    /* (Value, file) -> None: who hashes it while a thread is watched */
     PyObject *packages;  /* a tuple: what the names of the engine's own files begin with */
 } python;
 
-static int watched;      /* whether `watchers` holds someone: see `watch` */
+static int watched;      /* whether `watchers` holds a block: see `watch` */
 static size_t leftovers; /* nodes whose number a trace has taken when it ended */
 static int alert;        /* whether either is so: a new node needs a closer look */
 
@@ -603,6 +604,15 @@ static int is_leftover(PyObject *x)
 
 /* Raise for a Value that has no number any more. */
 static PyObject *refuse_leftover(void) { return PyNumber_Float(python.leftover); }
+
+/* Whether someone watches this thread; blocks that are over are forgotten. */
+static int is_watched(void)
+{
+    PyObject *watcher = PyObject_CallFunctionObjArgs(python.watching, NULL);
+    int is = watcher ? watcher != Py_None : -1;
+    Py_XDECREF(watcher);
+    return is;
+}
 
 /* A new node of nothing left over, once it was shown. */
 static PyObject *inspected(Node *node)
@@ -1524,9 +1534,9 @@ static PyObject *value_backward(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     Search search;
     Order order;
-    int failed;
-    if (watched)
-        return by_reference("backward", self, NULL);
+    int failed, shown = watched ? is_watched() : 0;
+    if (shown)
+        return shown < 0 ? NULL : by_reference("backward", self, NULL);
     init_search(&search);
     failed = search_from(&search, (Node *)self, INT64_MIN, 0);
     if (!failed) {
@@ -2399,15 +2409,16 @@ static PyObject *bind(PyObject *Py_UNUSED(module), PyObject *given)
 /* connect(value=, primitive=, …): what Python lends, see `python` above. */
 static PyObject *connect(PyObject *Py_UNUSED(module), PyObject *args, PyObject *keywords)
 {
-    static char *names[] = {"value",    "primitive", "number", "operand",
-                            "record",   "shown",     "watchers", "unreached",
-                            "leftover", "hashed",    "packages", NULL};
+    static char *names[] = {"value",    "primitive", "number",   "operand",
+                            "record",   "shown",     "watchers", "watching",
+                            "unreached", "leftover", "hashed",   "packages", NULL};
     struct Lent lent;
     PyObject **field = (PyObject **)&lent;
     if (!PyArg_ParseTupleAndKeywords(
-            args, keywords, "OOOOOOO!OOOO:connect", names, &lent.value, &lent.primitive,
+            args, keywords, "OOOOOOO!OOOOO:connect", names, &lent.value, &lent.primitive,
             &lent.number, &lent.operand, &lent.record, &lent.shown, &PyDict_Type,
-            &lent.watchers, &lent.unreached, &lent.leftover, &lent.hashed, &lent.packages))
+            &lent.watchers, &lent.watching, &lent.unreached, &lent.leftover,
+            &lent.hashed, &lent.packages))
         return NULL;
     for (size_t i = 0; i < sizeof lent / sizeof *field; i++)
         Py_INCREF(field[i]);
@@ -2443,21 +2454,30 @@ static PyObject *module_node(PyObject *Py_UNUSED(module), PyObject *given)
     return node ? made(node) : NULL;
 }
 
-/* watch(thread, watcher): who is shown what the thread does, or None. */
-static PyObject *watch(PyObject *Py_UNUSED(module), PyObject *given)
+static void set_watched(void)
 {
-    PyObject *thread, *watcher;
-    int failed = 0;
-    if (!connected() || !PyArg_ParseTuple(given, "OO:watch", &thread, &watcher))
-        return NULL;
-    if (watcher != Py_None)
-        failed = PyDict_SetItem(python.watchers, thread, watcher);
-    else if ((failed = PyDict_Contains(python.watchers, thread)) > 0)
-        failed = PyDict_DelItem(python.watchers, thread);
     watched = PyDict_Size(python.watchers) > 0;
     set_alert();
-    if (failed)
+}
+
+/* watch(block, thread): show its watcher what the thread does. */
+static PyObject *watch(PyObject *Py_UNUSED(module), PyObject *given)
+{
+    PyObject *block, *thread;
+    if (!connected() || !PyArg_ParseTuple(given, "OO:watch", &block, &thread) ||
+        PyDict_SetItem(python.watchers, block, thread) < 0)
         return NULL;
+    set_watched();
+    Py_RETURN_NONE;
+}
+
+/* unwatch(block): show its watcher nothing any more. */
+static PyObject *unwatch(PyObject *Py_UNUSED(module), PyObject *block)
+{
+    int known = connected() ? PyDict_Contains(python.watchers, block) : -1;
+    if (known < 0 || (known && PyDict_DelItem(python.watchers, block) < 0))
+        return NULL;
+    set_watched();
     Py_RETURN_NONE;
 }
 
@@ -2485,7 +2505,8 @@ static PyMethodDef functions[] = {
     {"bind", bind, METH_O, "Take in a row of the table."},
     {"connect", (PyCFunction)(void (*)(void))connect, METH_VARARGS | METH_KEYWORDS,
      "Take in what Python lends."},
-    {"watch", watch, METH_VARARGS, "Show a thread's new nodes and sweeps to watcher."},
+    {"watch", watch, METH_VARARGS, "Show the watcher of a block what a thread does."},
+    {"unwatch", unwatch, METH_O, "Show the watcher of a block nothing any more."},
     {"tick", tick, METH_NOARGS,
      "Advance the clock: what is made from now on is newer than all before."},
     {"topological", (PyCFunction)(void (*)(void))topological,

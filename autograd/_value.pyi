@@ -10,7 +10,9 @@ from .value import Value as Value
 from .value import _node as _node
 from .value import tick as tick
 from .value import topological as topological
-from .value import watch as watch
+from .watch import Block
+from .watch import unwatch as unwatch
+from .watch import watch as watch
 
 def bind(row: Primitive, /) -> None: ...
 def connect(
@@ -21,7 +23,8 @@ def connect(
     operand: Callable[[Any, str], Any],
     record: Callable[[Primitive, tuple[Any, ...]], Value],
     shown: Callable[[Value], None],
-    watchers: dict[int, Any],
+    watchers: dict[Block, int],
+    watching: Callable[[], Any],
     unreached: float,
     leftover: Any,
 ) -> None: ...

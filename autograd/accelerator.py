@@ -37,12 +37,17 @@ def in_c(python: T, extension: Any = _engine) -> T:
     >>> in_c(len) is len
     True
     """
-    twin = getattr(extension, python.__name__, python)
-    if twin is not python:
-        python_twins[twin] = python
+    in_place = twin(python.__name__, python, extension)
+    if in_place is not python:
+        python_twins[in_place] = python
         if isinstance(python, type):
-            _lend(python, twin)
-    return twin
+            _lend(python, in_place)
+    return in_place
+
+
+def twin(name: str, python: T, extension: Any = _engine) -> T:
+    """What C has of that name, or else Python's."""
+    return getattr(extension, name, python)
 
 
 def _lend(python: type, twin: Any) -> None:

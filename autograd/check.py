@@ -3,23 +3,19 @@
 `check_grads` compares reverse mode with forward mode and with central differences, then
 does the same to the derivative, up to the order asked for. If numbers differ, it looks
 at every primitive in the graph by itself, so that the message names the culprit, and
-at both sides of the point, so that a kink is not called a bug. `detect_anomaly` finds
-where a number stops being finite; `record_lines` keeps the source line of each node.
+at both sides of the point, so that a kink is not called a bug.
 """
 
 from __future__ import annotations
 
-import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from math import inf, isfinite, ulp
 from typing import Any, NoReturn
 
-from .primitives import brief, clean
+from .primitives import brief
 from .transforms import grad, jvp, ravel
 from .trees import Tree
-from .value import PACKAGES, Value, topological, watch, watchers, watching
+from .value import Value, topological
 
 Function = Callable[[float], float]
 Scalar = Callable[..., Any]  # of numbers or Values, giving one
@@ -230,146 +226,3 @@ def _weights(n: int) -> list[float]:
 def _where(point: Sequence[float], i: int, level: int) -> str:
     kind = "the derivative" if level == 1 else f"the derivative of order {level}"
     return f"{kind} with respect to number {i} of the arguments, at {point[i]!r},"
-
-
-# ---- source lines, and the first number that is not finite ---------------------------
-
-
-@contextmanager
-def record_lines() -> Iterator[None]:
-    """Keep, in `line`, the line of the caller's source that computed each Value.
-
-    It holds for the thread that enters it, and makes recording slower. Inside
-    `detect_anomaly`, or around it, lines are kept and anomalies are found.
-
-    >>> x = Value(2.0)
-    >>> with record_lines():
-    ...     y = x * x
-    >>> y.line.split(":")[-1], (x * x).line
-    ('2', None)
-    """
-    current = watchers.get(threading.get_ident())
-    watches = isinstance(current, _Anomalies)  # who looks for anomalies keeps lines too
-    with watched_by(_Anomalies() if watches else _Lines()):
-        yield
-
-
-@contextmanager
-def detect_anomaly() -> Iterator[None]:
-    """Turn the first value or adjoint that is not finite into a FloatingPointError.
-
-    The message names the operation, its operands and the line of the caller's source.
-    It holds for the thread that enters it, and makes recording slower.
-
-    >>> with detect_anomaly():
-    ...     Value(0.0, label="x").log()
-    Traceback (most recent call last):
-    FloatingPointError: log: the value must be finite, but is -inf at x=0.0; ...
-    """
-    with watched_by(_Anomalies()):
-        yield
-
-
-@contextmanager
-def watched_by(watcher: Any) -> Iterator[None]:
-    """Show this thread's new nodes and adjoints to the watcher, for a while."""
-    thread = threading.get_ident()
-    stack = _stacks.setdefault(thread, [])
-    stack.append(watcher)
-    watch(thread, watcher)
-    try:
-        yield
-    finally:  # blocks may end in any order, as with generators and asyncio
-        stack[:] = [other for other in stack if other is not watcher]
-        watch(thread, stack[-1] if stack else None)
-        if not stack:
-            _stacks.pop(thread, None)
-
-
-_stacks: dict[int, list[Any]] = {}  # by thread: the watchers whose block is open
-
-
-class _Lines:
-    """Notes on each new node the line that computed it."""
-
-    def __init__(self) -> None:
-        outer = watching()
-        self.trace: Any = None if outer is None else outer.trace
-
-    def see_value(self, node: Value) -> None:
-        if self.trace is not None:
-            self.trace.see_value(node)
-        node._note = (node.label, caller())
-
-    def see_adjoints(self, adjoints: dict[Any, Any], order: list[Value]) -> None:
-        """Sweeps compute no node."""
-
-    def see_tangents(self, tangents: dict[Any, Any], order: list[Value]) -> None:
-        """Nor do forward sweeps."""
-
-
-class _Anomalies(_Lines):
-    """Looks at each new node, and at the adjoints of each finished sweep."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        if self.trace is not None:
-            raise TypeError(
-                "detect_anomaly: it must be entered outside a compiled function, but "
-                "is inside; write it around the call"
-            )
-
-    def see_value(self, node: Value) -> None:
-        super().see_value(node)
-        if not isfinite(node._data):
-            _complain(node, "the value", node._data)
-
-    def see_adjoints(self, adjoints: dict[Any, Any], order: list[Value]) -> None:
-        """Name the first step, from the result down, whose share is not finite."""
-        sums: dict[Value, float] = {}
-        for node in reversed(order):
-            adjoint = _number(adjoints[node])
-            for parent, partial in zip(node.parents, node.partials):
-                if parent not in adjoints:  # nobody asked for its derivative
-                    continue
-                share = partial * adjoint
-                if not isfinite(share):
-                    what = f"the local derivative {partial!r} times the adjoint"
-                    _complain(node, f"{what} {adjoint!r}", share)
-                sums[parent] = sums.get(parent, 0.0) + share
-                if not isfinite(sums[parent]):
-                    _complain(node, "the sum of adjoints of an operand", sums[parent])
-
-    def see_tangents(self, tangents: dict[Any, Any], order: list[Value]) -> None:
-        """Name the first node, from the inputs up, whose tangent is not finite."""
-        for node in order:
-            tangent = _number(tangents.get(node, 0.0))
-            if not isfinite(tangent):
-                _complain(node, "the tangent", tangent)
-
-
-def _number(x: Any) -> float:
-    return x._data if isinstance(x, Value) else x
-
-
-def _complain(node: Value, what: str, number: float) -> NoReturn:
-    shown = [
-        f"{clean(arg.label or arg.op or 'a leaf')}={arg._data!r}"
-        if isinstance(arg, Value)
-        else repr(arg)
-        for arg in node._args[:4]
-    ]
-    operands = ", ".join(shown) + (", …" if len(node._args) > 4 else "")
-    place = node.line or "its source: compute it under detect_anomaly to see the line"
-    raise FloatingPointError(
-        f"{clean(node.op)}: {what} must be finite, but is {number!r} at {operands}; "
-        f"look at {place}"
-    )
-
-
-def caller() -> str:
-    """The innermost line of source outside this project: "file:line"."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGES):
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"

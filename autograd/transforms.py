@@ -47,9 +47,8 @@ from .value import (
     require_current,
     tick,
     topological,
-    tracing,
-    watching,
 )
+from .watch import tracing, watching
 
 Unravel = Callable[[Sequence[Any]], Tree]
 ArgNums = int | tuple[int, ...]

@@ -15,9 +15,7 @@ the others have the partial None, as plain numbers do, and no sweep enters them.
 from __future__ import annotations
 
 import operator
-import os
 import sys
-import threading
 from collections.abc import Callable
 from itertools import count
 from numbers import Real
@@ -27,40 +25,17 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, final
 from . import primitives as p
 from .accelerator import connect, in_c, python_twins
 from .primitives import ARITHMETIC_ERRORS, Primitive, brief, clean, number
+from .watch import PACKAGES, tracing, watchers, watching
 
 UNREACHED: Final = float("0.0")  # a zero of its own: no sweep has touched it
 
-_HERE = os.path.dirname(os.path.abspath(__file__))
-PACKAGES: Final = (_HERE + os.sep, os.path.join(os.path.dirname(_HERE), "nn") + os.sep)
-
 _clock = count(1)  # each node has a time of its own, as its operands were made before
-watchers: dict[int, Any] = {}  # by thread: who is shown new nodes and adjoints
 
 
 @in_c
 def tick() -> int:
     """The time: what was made before has an earlier one, what comes a later one."""
     return next(_clock)
-
-
-@in_c
-def watch(thread: int, watcher: Any) -> None:
-    """Show the nodes and sweeps of a thread to watcher, or, if None, to nobody."""
-    if watcher is None:
-        watchers.pop(thread, None)
-    else:
-        watchers[thread] = watcher
-
-
-def watching() -> Any:
-    """Who is shown the nodes and sweeps of this thread, or None."""
-    return watchers.get(threading.get_ident())
-
-
-def tracing() -> Any:
-    """The trace that this thread is making of a function to compile, or None."""
-    watcher = watching()
-    return None if watcher is None else watcher.trace
 
 
 @in_c
@@ -656,5 +631,6 @@ _install_methods()
 connect(
     value=python_twins.get(Value), primitive=python_twins.get(Primitive),
     number=number, operand=_operand, record=_record, shown=_show, watchers=watchers,
-    unreached=UNREACHED, leftover=LEFTOVER, hashed=_refuse_hash, packages=PACKAGES,
+    watching=watching, unreached=UNREACHED, leftover=LEFTOVER,
+    hashed=_refuse_hash, packages=PACKAGES,
 )  # fmt: skip

@@ -1,6 +1,6 @@
 """The arrows of DESIGN.md's layout, read off the source: who may import whom, and when.
 
-primitives ← value ← trees ← transforms ← check;  copies → value;
+primitives ← watch ← value ← trees ← transforms ← check;  copies → value;
 show, compiled → engine;  nn → public names
 """
 
@@ -21,7 +21,7 @@ import autograd
 from autograd import Primitive, Value, primitives
 
 ROOT = Path(__file__).resolve().parent.parent
-ENGINE = ("primitives", "value", "copies", "trees", "transforms", "check")
+ENGINE = ("primitives", "watch", "value", "copies", "trees", "transforms", "check")
 HEAVY = {
     "ast", "asyncio", "dataclasses", "decimal", "fractions", "graphviz", "hypothesis",
     "inspect", "json", "llvmlite", "logging", "matplotlib", "mpmath", "numpy",
@@ -83,10 +83,11 @@ def files(folder: str) -> list[Path]:
     [
         ("accelerator", set()),
         ("primitives", {"accelerator"}),
-        ("value", {"accelerator", "primitives"}),
+        ("watch", {"accelerator", "primitives"}),
+        ("value", {"accelerator", "primitives", "watch"}),
         ("copies", {"primitives", "value"}),
         ("trees", {"primitives", "value"}),
-        ("transforms", {"accelerator", "primitives", "value", "trees"}),
+        ("transforms", {"accelerator", "primitives", "watch", "value", "trees"}),
         ("check", {"primitives", "value", "trees", "transforms"}),
     ],
 )

@@ -30,6 +30,7 @@ from autograd import (
     pow,
     primitives,
     prod,
+    record_lines,
     relu,
     sigmoid,
     sin,
@@ -38,7 +39,6 @@ from autograd import (
     tanh,
     where,
 )
-from autograd.check import record_lines
 from autograd.show.why import HUGE, REMEDIES, TINY, why
 
 

@@ -53,7 +53,7 @@ class Mapped:
 def connect(
     kind: type,
     call: Callable[..., Any],
-    watchers: dict[int, Any],
+    watchers: dict[Any, int],
     value: type,
     node: Callable[..., Any],
     reader: Any,

@@ -20,7 +20,8 @@ from typing import Any, Literal, NamedTuple
 
 from ..primitives import brief
 from ..trees import Form, fill, flatten, is_array, replaced
-from ..value import Value, watching
+from ..value import Value
+from ..watch import watching
 from . import calls
 from .branches import Branches, Turns, Uncompiled, Way, way_of
 from .columns import (

@@ -17,7 +17,8 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from ..accelerator import in_c, load, python_twins, reader
 from ..trees import NUMBER, Array, Container, Form, Static, replaced, size
-from ..value import Value, _node, watchers
+from ..value import Value, _node
+from ..watch import watchers
 from .source import Source
 from .tape import Executable
 

@@ -25,7 +25,8 @@ from typing import Any, Final, NamedTuple, Self
 from ..primitives import Primitive
 from ..transforms import _Recording
 from ..trees import NUMBER, Form, Static, fill, flatten, static
-from ..value import Value, _node, tick, topological, tracing, watchers, watching
+from ..value import Value, _node, tick, topological
+from ..watch import tracing, watchers, watching
 from . import calls, source
 from .places import Place, Places, find, is_of_table, moved, of_numbers
 from .simplify import simplify

@@ -18,9 +18,9 @@ from collections.abc import Callable, Sequence
 from math import nan
 from typing import Any, Final, NamedTuple
 
-from ..check import caller, watched_by
 from ..primitives import brief, equal, maximum, mul, where
 from ..value import COMPARISONS, LEFTOVER, Value, tick
+from ..watch import caller, watched_by, watching
 from .tape import Guard, Instruction, Operand, Tape
 
 OPERATORS: Final = {row: getattr(operator, name) for name, row in COMPARISONS.items()}
@@ -93,6 +93,7 @@ class Trace:
 
     def close(self) -> None:
         """Take its Values their numbers, so that none can be used later."""
+        watching()  # which forgets a trace that has ended
         for x, slot in self._slots.items():
             if type(slot) is int and x._made >= self.since:
                 x._data = LEFTOVER

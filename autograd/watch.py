@@ -1,0 +1,232 @@
+"""Who is shown what a thread computes: a trace, or a block that looks for something.
+
+`record_lines` keeps the source line of each node, `detect_anomaly` finds where a number
+stops being finite, and a trace writes a function down. Each is a block of a `with`, and
+holds for its thread until that ends, however it ends. An interrupt (Ctrl-C) may come
+between any two bytecodes, so no Python runs where a block opens or closes: its `with`
+calls C to be entered in `watchers`, and holds a lock that C lets go of. A block whose
+lock is free, or gone with the frame that held it, is over: whoever looks drops it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from _thread import LockType, allocate_lock, get_ident
+from collections.abc import Callable
+from functools import partial
+from math import isfinite
+from typing import Any, Final, NoReturn
+from weakref import ref
+
+from .accelerator import in_c, twin
+from .primitives import clean
+
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
+PACKAGES: Final = (_HERE + os.sep, os.path.join(os.path.dirname(_HERE), "nn") + os.sep)
+
+
+class Block:
+    """A block that was opened, by whoever holds its lock."""
+
+    __slots__ = ("lock", "watcher")
+
+    def __init__(self, watcher: Any, lock: LockType) -> None:
+        self.watcher, self.lock = watcher, ref(lock)
+
+
+watchers: Final[dict[Block, int]] = {}  # the thread of each block, as they were opened
+watch: Callable[[Block, int], None] = twin("watch", watchers.__setitem__)
+
+
+@in_c
+def unwatch(block: Block) -> None:
+    """Show nothing to the watcher of a block any more."""
+    watchers.pop(block, None)
+
+
+class Part:
+    """A method of C's own for `with`; who asks the class gets a call of it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, each: Watching | None, kind: type) -> Callable[..., None]:
+        if each is None:
+            return lambda each, *error: self.__get__(each, kind)(*error)
+        part: Callable[..., None] = getattr(each, self.name)
+        return part
+
+
+class Watching:
+    """What `with` takes to open a block, once."""
+
+    __enter__, __exit__ = Part("enter"), Part("exit")
+
+    def __init__(self, enter: Callable[..., None], exit: Callable[..., None]) -> None:
+        self.enter, self.exit = enter, exit
+
+
+def watched_by(watcher: Any) -> Watching:
+    """Show this thread's new nodes and sweeps to the watcher, inside a `with`."""
+    lock = allocate_lock()
+    lock.acquire()
+    enter = partial(watch, Block(watcher, lock), get_ident())
+    return Watching(enter, lock.__exit__)
+
+
+def watching() -> Any:
+    """Who is shown the nodes and sweeps of this thread, or None."""
+    if not watchers:
+        return None
+    here, found = get_ident(), None
+    for block, thread in [*watchers.items()]:
+        lock = block.lock()
+        if lock is None or not lock.locked():
+            unwatch(block)
+        elif thread == here:
+            found = block.watcher
+    return found
+
+
+def tracing() -> Any:
+    """The trace that this thread is making of a function to compile, or None."""
+    watcher = watching()
+    return None if watcher is None else watcher.trace
+
+
+def _forget_other_threads() -> None:
+    """In a forked process, where they do not run."""
+    for block, thread in list(watchers.items()):
+        if thread != get_ident():
+            unwatch(block)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_other_threads)
+
+
+# ---- source lines, and the first number that is not finite ---------------------------
+
+
+def record_lines() -> Watching:
+    """Keep, in `line`, the line of the caller's source that computed each Value.
+
+    It holds for the thread that enters it, and makes recording slower. Inside
+    `detect_anomaly`, or around it, lines are kept and anomalies are found.
+
+    >>> from autograd import Value
+    >>> x = Value(2.0)
+    >>> with record_lines():
+    ...     y = x * x
+    >>> y.line.split(":")[-1], (x * x).line
+    ('2', None)
+    """
+    both = isinstance(watching(), _Anomalies)  # who looks for anomalies keeps lines too
+    return watched_by(_Anomalies() if both else _Lines())
+
+
+def detect_anomaly() -> Watching:
+    """Turn the first value or adjoint that is not finite into a FloatingPointError.
+
+    The message names the operation, its operands and the line of the caller's source.
+    It holds for the thread that enters it, and makes recording slower.
+
+    >>> from autograd import Value
+    >>> with detect_anomaly():
+    ...     Value(0.0, label="x").log()
+    Traceback (most recent call last):
+    FloatingPointError: log: the value must be finite, but is -inf at x=0.0; ...
+    """
+    if tracing() is not None:
+        raise TypeError(
+            "detect_anomaly: it must be entered outside a compiled function, but is "
+            "inside; write it around the call"
+        )
+    return watched_by(_Anomalies())
+
+
+class _Lines:
+    """Notes on each new node the line that computed it."""
+
+    @property
+    def trace(self) -> Any:
+        """The trace around it, which sees what it sees, as long as that is made."""
+        known = [
+            block.watcher for block, at in [*watchers.items()] if at == get_ident()
+        ]
+        traces = [each for each in known if not isinstance(each, _Lines)]
+        return traces[-1] if traces else None
+
+    def see_value(self, node: Any) -> None:
+        trace = self.trace
+        if trace is not None:
+            trace.see_value(node)
+        node._note = (node.label, caller())
+
+    def see_adjoints(self, adjoints: dict[Any, Any], order: list[Any]) -> None:
+        """Sweeps compute no node."""
+
+    def see_tangents(self, tangents: dict[Any, Any], order: list[Any]) -> None:
+        """Nor do forward sweeps."""
+
+
+class _Anomalies(_Lines):
+    """Looks at each new node, and at the adjoints of each finished sweep."""
+
+    def see_value(self, node: Any) -> None:
+        super().see_value(node)
+        if not isfinite(node._data):
+            _complain(node, "the value", node._data)
+
+    def see_adjoints(self, adjoints: dict[Any, Any], order: list[Any]) -> None:
+        """Name the first step, from the result down, whose share is not finite."""
+        sums: dict[Any, float] = {}
+        for node in reversed(order):
+            adjoint = _number(adjoints[node])
+            for parent, local in zip(node.parents, node.partials):
+                if parent not in adjoints:  # nobody asked for its derivative
+                    continue
+                share = local * adjoint
+                if not isfinite(share):
+                    what = f"the local derivative {local!r} times the adjoint"
+                    _complain(node, f"{what} {adjoint!r}", share)
+                sums[parent] = sums.get(parent, 0.0) + share
+                if not isfinite(sums[parent]):
+                    _complain(node, "the sum of adjoints of an operand", sums[parent])
+
+    def see_tangents(self, tangents: dict[Any, Any], order: list[Any]) -> None:
+        """Name the first node, from the inputs up, whose tangent is not finite."""
+        for node in order:
+            tangent = _number(tangents.get(node, 0.0))
+            if not isfinite(tangent):
+                _complain(node, "the tangent", tangent)
+
+
+def _number(x: Any) -> Any:
+    """The number of a Value, or of what is one itself."""
+    return getattr(x, "_data", x)
+
+
+def _complain(node: Any, what: str, number: float) -> NoReturn:
+    shown = [
+        repr(arg)
+        if type(arg) is float
+        else f"{clean(arg.label or arg.op or 'a leaf')}={arg._data!r}"
+        for arg in node._args[:4]
+    ]
+    operands = ", ".join(shown) + (", …" if len(node._args) > 4 else "")
+    place = node.line or "its source: compute it under detect_anomaly to see the line"
+    raise FloatingPointError(
+        f"{clean(node.op)}: {what} must be finite, but is {number!r} at {operands}; "
+        f"look at {place}"
+    )
+
+
+def caller() -> str:
+    """The innermost line of source outside this project: "file:line"."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGES):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
