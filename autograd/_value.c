@@ -651,14 +651,20 @@ static PyObject *by_reference(const char *method, PyObject *self, PyObject *argu
 
 /* ---- recording ----------------------------------------------------------------------- */
 
+/* To allocate a foreign node may start a collection, and so run any Python: whatever is
+   used afterwards is held before. Other nodes are allocated without. */
+
 static PyObject *record_one(Row *row, Record record, Node *x)
 {
     double partial, z = record(&x->data, &partial, 1u);
-    Node *node = new_node(row->number, 1, x->traits & FOREIGN);
-    if (!node)
-        return NULL;
-    node->data = z;
+    Node *node;
     Py_INCREF((PyObject *)x);
+    node = new_node(row->number, 1, x->traits & FOREIGN);
+    if (!node) {
+        Py_DECREF((PyObject *)x);
+        return NULL;
+    }
+    node->data = z;
     set_edge(node, 0, (PyObject *)x, partial, row->select);
     return made(node);
 }
@@ -671,12 +677,16 @@ INLINE PyObject *record_two(unsigned row, Record record, PyObject *a, PyObject *
                       b_is ? ((Node *)b)->data : PyFloat_AsDouble(b)};
     double partials[2], z = record(args, partials, (unsigned)(a_is | b_is << 1));
     int foreign = (a_is && is_foreign(a)) || (b_is && is_foreign(b));
-    Node *node = new_node(row, 2, foreign);
-    if (!node)
-        return NULL;
-    node->data = z;
+    Node *node;
     Py_INCREF(a);
     Py_INCREF(b);
+    node = new_node(row, 2, foreign);
+    if (!node) {
+        Py_DECREF(a);
+        Py_DECREF(b);
+        return NULL;
+    }
+    node->data = z;
     set_operand(node, 0, a, partials[0], a_is);
     set_operand(node, 1, b, partials[1], b_is);
     return made(node);
@@ -705,14 +715,21 @@ static PyObject *record_kernel(Row *row, PyObject *const *args)
     if (!values)
         return PyFloat_FromDouble(row->kernel->compute(numbers));
     double z = row->kernel->record(numbers, partials, values);
-    Node *node = new_node(row->number, n, foreign);
-    if (!node)
-        return NULL;
-    node->data = z;
+    Node *node;
+    PyObject *operands[MOST_OPERANDS];
     for (size_t i = 0; i < n; i++) {
-        Py_INCREF(args[i]);
-        set_edge(node, i, args[i], partials[i], row->select);
+        operands[i] = args[i];
+        Py_INCREF(operands[i]);
     }
+    node = new_node(row->number, n, foreign);
+    if (!node) {
+        for (size_t i = 0; i < n; i++)
+            Py_DECREF(operands[i]);
+        return NULL;
+    }
+    node->data = z;
+    for (size_t i = 0; i < n; i++)
+        set_edge(node, i, operands[i], partials[i], row->select);
     return made(node);
 }
 
@@ -1009,13 +1026,19 @@ static PyObject *operand(PyObject *x, Row *row)
 INLINE PyObject *binary_odd(unsigned row, Record record, PyObject *a, PyObject *b)
 {
     int left = is_value(a);
-    PyObject *result, *x = operand(left ? b : a, table[row]);
+    PyObject *value = left ? a : b, *result, *x;
+    Py_INCREF(value); /* the arrays of NumPy lend it, and may lose it while Python runs */
+    x = operand(left ? b : a, table[row]);
+    if (x != Py_NotImplemented)
+        x = exact_float(x);
     if (!x || x == Py_NotImplemented)
-        return x;
-    if (!exact_float(x))
-        return NULL;
-    result = left ? record_two(row, record, a, x, 1, 0) : record_two(row, record, x, b, 0, 1);
-    Py_DECREF(x);
+        result = x;
+    else {
+        result = left ? record_two(row, record, a, x, 1, 0)
+                      : record_two(row, record, x, b, 0, 1);
+        Py_DECREF(x);
+    }
+    Py_DECREF(value);
     return result;
 }
 
@@ -1282,8 +1305,10 @@ static PyObject *row_derivatives(PyObject *self, PyObject *args, PyObject *keywo
     PyObject *partials = NULL;
     if (wanted == Py_None)
         wanted = NULL;
+    Py_XINCREF(wanted);
     if (!keywords || (wanted && PyDict_Size(keywords) == 1))
         partials = try_rules((Row *)self, args, wanted);
+    Py_XDECREF(wanted);
     if (partials)
         return partials;
     if (PyErr_Occurred()) {
@@ -1793,6 +1818,8 @@ static PyObject *get_note(PyObject *self, void *Py_UNUSED(closure))
             return NULL;
         note = PyDict_GetItemWithError(notes, key);
         Py_DECREF(key);
+        if (!note && !PyErr_Occurred())
+            note = Py_None; /* what the note before it held has taken it away */
     }
     Py_XINCREF(note);
     return note;

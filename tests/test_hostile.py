@@ -18,7 +18,7 @@ import subprocess
 import sys
 import traceback
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -397,6 +397,86 @@ def test_rule_that_takes_its_row_apart_is_survived(
             assert y.op == "frail"
         except (AttributeError, TypeError):
             assert not hasattr(row, name)
+
+
+@pytest.fixture
+def eager_collector() -> Iterator[None]:
+    """A collector that starts at any container that is made, once it is enabled."""
+    before = gc.get_threshold()
+    gc.collect()
+    gc.disable()
+    gc.set_threshold(1)
+    yield
+    gc.set_threshold(*before)
+    gc.enable()
+
+
+def at_next_collection(action: Callable[[], object]) -> None:
+    class Trap:
+        def __del__(self) -> None:
+            action()
+
+    trap: Any = Trap()
+    trap.itself = trap
+    del trap
+    gc.enable()
+
+
+def foreign(engine: Any, number: float) -> Any:
+    """A Value by a user's row, for the collector to know."""
+    return engine.Primitive("own", lambda x: number, lambda z, x: number)(
+        engine.Value(1.0)
+    )
+
+
+@both_engines
+@pytest.mark.usefixtures("eager_collector")
+def test_default_that_a_collection_replaces_is_held(engine: Any) -> None:
+    row, x = row_of(engine, "leaky_relu"), foreign(engine, -1.0)
+    defaults = row.defaults
+    for k in range(50):
+        slope = 0.5 + k
+        row.defaults = (-slope,)
+        at_next_collection(partial(setattr, row, "defaults", (k + 0.25,)))
+        z = row(x)
+        gc.disable()
+        row.defaults = defaults
+        assert (z.data, z.args[1]) in [(slope, -slope), (-k - 0.25, k + 0.25)]
+
+
+@both_engines
+@pytest.mark.usefixtures("eager_collector")
+def test_value_that_a_collection_takes_from_its_array_is_held(engine: Any) -> None:
+    for k in range(50):
+        lent = np.array([None])
+        lent[0] = foreign(engine, float(k))
+        at_next_collection(partial(lent.fill, None))
+        z = operator.add(lent, 1.0)[0]
+        gc.disable()
+        assert (z.data, z.parents[0].data) == (k + 1.0, float(k))
+
+
+class Replacing(fractions.Fraction):
+    """A number that takes from an array what NumPy has lent to an operator."""
+
+    array: Any = None
+
+    def __float__(self) -> float:
+        self.array[0] = None
+        return 2.0
+
+
+@both_engines
+@pytest.mark.parametrize("swapped", [False, True])
+def test_value_that_its_array_loses_meanwhile_is_held(
+    engine: Any, swapped: bool
+) -> None:
+    for k in range(50):
+        lent, odd = np.array([None]), np.array([Replacing(1)], dtype=object)
+        lent[0], odd[0].array = engine.Value(float(k)), lent
+        z = (odd * lent if swapped else lent * odd)[0]
+        assert (z.data, z.parents[0].data) == (2.0 * k, float(k))
+        assert lent[0] is None
 
 
 @both_engines

@@ -180,7 +180,8 @@ static int number_of(PyObject *value, double *number)
     if (fits)
         *number = PyFloat_AsDouble(data);
     Py_XDECREF(data);
-    PyErr_Clear();
+    if (PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_TypeError)) /* left over */
+        PyErr_Clear();
     return fits;
 }
 
