@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple
 from autograd import Value, value_and_grad
 
 from .losses import accuracy
+from .module import give_all
 from .optim import Optimizer
 
 WORTH_COMPILING: Final = 20_000  # points, each counted in every epoch
@@ -50,7 +51,7 @@ def _has_machine_code() -> bool:
     try:
         import llvmlite  # type: ignore[import-untyped]  # noqa: F401
         import numpy  # noqa: F401
-    except ImportError:
+    except Exception:  # a broken one is as good as none
         return False
     return True
 
@@ -120,8 +121,7 @@ class Compiled:
 
         self.gradient = gradient
         if self.on_arrays:
-            with np.errstate(all="ignore"):
-                self.weights = self.optimizer.moved(self.weights, gradient)
+            self._step_on_arrays()
             return
         self.optimizer.zero_grad()
         for p, g in zip(self.moving, gradient.tolist()):
@@ -130,12 +130,24 @@ class Compiled:
         self.weights = np.array([p.data for p in self.moving])
         self.rest = np.array([p.data for p in self.frozen])
 
+    def _step_on_arrays(self) -> None:
+        """A whole step or, after an interrupt, none, as `Optimizer.step` makes it."""
+        import numpy as np
+
+        weights, with_sums = self.weights, vars(self.optimizer).copy()
+        try:
+            with np.errstate(all="ignore"):
+                self.weights = self.optimizer.moved(weights, self.gradient)
+        except BaseException:
+            self.weights = weights
+            vars(self.optimizer).update(with_sums)
+            raise
+
     def write_back(self) -> None:
         """Give the Values their weights, and the gradients of the last step."""
         if self.on_arrays:
-            numbers = self.weights.tolist(), self.gradient.tolist()
-            for p, weight, g in zip(self.moving, *numbers):
-                p.data, p.grad = weight, g
+            give_all(self.moving, "data", self.weights.tolist())
+            give_all(self.moving, "grad", self.gradient.tolist())
 
     def _at_point(self, moving: Any, frozen: Any, x: Any, t: Any) -> tuple[Any, Any]:
         """The loss at one point, and whether it is right."""

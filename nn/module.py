@@ -133,8 +133,19 @@ class Module:
         named = dict(self.named_parameters())
         saved = _read(operation, Path(path), _most(named))
         _require_same_names(operation, named, saved)
-        for name, parameter in named.items():
-            parameter.data = saved[name]
+        give_all(named.values(), "data", [saved[name] for name in named])
+
+
+def give_all(values: Iterable[Value], name: str, numbers: Iterable[float]) -> None:
+    """Set an attribute of all Values; an interrupt (Ctrl-C) is raised after that."""
+    pairs = list(zip(values, numbers))
+    try:
+        for value, number in pairs:
+            setattr(value, name, number)
+    except BaseException:
+        for value, number in pairs:
+            setattr(value, name, number)
+        raise
 
 
 # ---- walking -------------------------------------------------------------------------

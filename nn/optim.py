@@ -46,11 +46,22 @@ class Optimizer:
             p.grad = 0.0
 
     def step(self) -> None:
-        """Move every parameter, or none and raise FloatingPointError, as said above."""
-        params = self.params
-        moved = self.moved([p.data for p in params], [p.grad for p in params])
-        for p, number in zip(params, moved):
-            p.data = number
+        """Move every parameter, or none and raise FloatingPointError, as said above.
+
+        An interrupt (Ctrl-C) on the way leaves all as it was, running sums included.
+        """
+        weights = [p.data for p in self.params]
+        with_sums = vars(self).copy()
+        try:
+            moved = self.moved(weights, [p.grad for p in self.params])
+            for p, number in zip(self.params, moved):
+                p.data = number
+        except BaseException:
+            vars(self).update(with_sums)
+            for p, number in zip(self.params, weights):
+                if p.data != number:
+                    p.data = number
+            raise
 
     def moved(self, weights: Column, gradients: Column) -> Column:
         """Where a step leads from these weights, with these gradients, and make it.

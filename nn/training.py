@@ -25,6 +25,7 @@ from autograd import Value, brief
 
 from .compiled import SAMPLE, Compiled, Found, pays, predictions
 from .losses import accuracy, binary_cross_entropy, cross_entropy, hinge, mse
+from .module import give_all
 from .optim import Adam
 
 Loss = Callable[[Any, Any], Any]
@@ -374,8 +375,7 @@ def _weights(model: Model) -> list[float]:
 
 
 def _restore(model: Model, weights: list[float]) -> None:
-    for p, number in zip(model.parameters(), weights):
-        p.data = number
+    give_all(model.parameters(), "data", weights)
 
 
 def _number(y: Any) -> Any:

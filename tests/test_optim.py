@@ -3,9 +3,10 @@
 from math import inf, nan, sqrt
 
 import pytest
+from interrupts import interrupted_everywhere
 
-from autograd import Value
-from nn import MLP, SGD, Adam
+from autograd import Value, value
+from nn import MLP, SGD, Adam, compiled, module, optim
 
 OPTIMIZERS = [SGD, Adam]
 
@@ -193,3 +194,78 @@ def test_optimizer_refuses_hyperparameters_out_of_range(make, wrong):
     (name,) = wrong
     with pytest.raises(ValueError, match=rf"^{make.__name__}: {name}.* must be "):
         make([Value(1.0)], lr=0.1, **wrong)
+
+
+# ---- interrupts ----------------------------------------------------------------------
+
+MAKERS = [
+    lambda params: SGD(params, lr=0.5, momentum=0.5),
+    lambda params: Adam(params, lr=0.25),
+]
+
+
+def stepped(make, made, n=2):
+    """Steps of a new optimizer; `made` has it and its parameters from the start."""
+    params = [Value(1.0), Value(-2.0), Value(3.0)]
+    made.clear()
+    made[:] = params, make(params)
+    for _ in range(n):
+        for p in params:
+            p.grad = 1.0 + p.data
+        made[1].step()
+
+
+def state(made):
+    params, optimizer = made
+    sums = [list(getattr(optimizer, name, ())) for name in "mv"]
+    return [p.data for p in params], sums, getattr(optimizer, "t", 0)
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_interrupted_step_is_a_whole_one_or_none(make):
+    made, whole = [], []
+    for n in range(3):
+        stepped(make, made, n)
+        whole.append(state(made))
+    files = optim.__file__, value.__file__
+    for _ in interrupted_everywhere(lambda: stepped(make, made), *files):
+        if made:
+            assert state(made) in whole
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_interrupted_step_on_arrays_is_a_whole_one_or_none(make):
+    np = pytest.importorskip("numpy")
+    step = object.__new__(compiled.Compiled)
+
+    def begin():
+        step.optimizer = make([Value(1.0), Value(-2.0)])
+        step.on_arrays, step.weights = True, np.array([1.0, -2.0])
+
+    def found():
+        optimizer = step.optimizer
+        sums = [np.array(getattr(optimizer, name, 0.0)).tolist() for name in "mv"]
+        return step.weights.tolist(), sums, getattr(optimizer, "t", 0)
+
+    begin()
+    whole = [found()]
+    step.step(np.array([0.5, 0.25]))
+    whole.append(found())
+    begin()
+    files = optim.__file__, compiled.__file__
+    work = lambda: step.step(np.array([0.5, 0.25]))  # noqa: E731
+    for _ in interrupted_everywhere(work, *files):
+        assert found() in whole
+        begin()
+
+
+def test_interrupted_assignment_is_made_to_its_end():
+    values = [Value(1.0), Value(2.0), Value(3.0)]
+
+    def work():
+        for v in values:
+            v.data = 0.0
+        module.give_all(values, "data", [4.0, 5.0, 6.0])
+
+    for _ in interrupted_everywhere(work, module.__file__):
+        assert [v.data for v in values] in ([0.0, 0.0, 0.0], [4.0, 5.0, 6.0])

@@ -2,7 +2,6 @@
 
 import contextlib
 import gc
-import itertools
 import math
 import os
 import signal
@@ -12,6 +11,7 @@ from importlib import import_module
 
 import pytest
 from in_python import ENGINES
+from interrupts import interrupted_everywhere
 
 import nn
 from autograd import (
@@ -186,47 +186,9 @@ def test_watching_ends_with_its_block_in_whatever_order_blocks_end():
 # ---- interrupts ----------------------------------------------------------------------
 
 
-class Interrupt:
-    """Raises KeyboardInterrupt before the nth bytecode run in some files.
-
-    Those that end an `except` by themselves have no line, and CPython looks for no
-    interrupt there: one that came would leave the handled exception behind.
-    """
-
-    def __init__(self, n, engine, names):
-        folder = engine.__path__[0]
-        self.files = {os.path.join(folder, name) for name in names}
-        self.left, self.came = n, False
-
-    def __call__(self, frame, event, argument):
-        if frame.f_code.co_filename not in self.files:
-            return None
-        frame.f_trace_lines, frame.f_trace_opcodes = False, True
-        if event == "opcode" and frame.f_lineno is not None:
-            self.left -= 1
-            if self.left == 0:
-                self.came = True
-                raise KeyboardInterrupt
-        return self
-
-
-def interrupted_everywhere(engine, work, names=("watch.py",)):
-    """Run work with an interrupt at each bytecode; gives each, kept in a list."""
-    outer = sys.gettrace()
-    for n in itertools.count(1):
-        interrupt = Interrupt(n, engine, names)
-        kept = []
-        try:
-            sys.settrace(interrupt)
-            work()
-        except KeyboardInterrupt as caught:
-            kept.append(caught)
-        finally:
-            sys.settrace(outer)
-        if not interrupt.came:
-            assert n > 3, "nothing was interrupted"
-            return
-        yield kept
+def interrupts_in(engine, work, *names):
+    files = [os.path.join(engine.__path__[0], name) for name in names or ("watch.py",)]
+    return interrupted_everywhere(work, *files)
 
 
 def require_unwatched(engine):
@@ -276,7 +238,7 @@ def in_a_generator(engine, x):
 def test_interrupt_at_any_bytecode_leaves_no_watcher(engine, work):
     x = engine.Value(2.0)
     held = sys.getrefcount(x)
-    for kept in interrupted_everywhere(engine, lambda: work(engine, x)):
+    for kept in interrupts_in(engine, lambda: work(engine, x)):
         require_unwatched(engine)
         kept.clear()
     gc.collect()
@@ -286,7 +248,7 @@ def test_interrupt_at_any_bytecode_leaves_no_watcher(engine, work):
 @pytest.mark.parametrize("engine", ENGINES)
 def test_interrupt_of_an_exit_stack_leaves_a_watcher_no_longer_than_it_lives(engine):
     x = engine.Value(2.0)
-    for kept in interrupted_everywhere(engine, lambda: in_a_stack(engine, x)):
+    for kept in interrupts_in(engine, lambda: in_a_stack(engine, x)):
         kept.clear()  # frames of the stack, which is in Python, hold the blocks
         gc.collect(0)
         require_unwatched(engine)
@@ -306,7 +268,7 @@ def test_interrupt_at_any_bytecode_leaves_no_trace(engine):
         trace.close()
 
     files = "watch.py", "compiled/trace.py"
-    for kept in interrupted_everywhere(engine, work, files):
+    for kept in interrupts_in(engine, work, *files):
         require_unwatched(engine)
         kept.clear()
     gc.collect()
@@ -317,12 +279,12 @@ def test_interrupt_at_any_bytecode_leaves_no_trace(engine):
 def test_interrupt_at_any_bytecode_leaves_the_block_around(engine):
     x = engine.Value(0.0)
     with engine.detect_anomaly():
-        for kept in interrupted_everywhere(engine, lambda: a_line(engine, x)):
+        for kept in interrupts_in(engine, lambda: a_line(engine, x)):
             assert len(kept) == 1
             with pytest.raises(FloatingPointError):
                 x.log()
     with engine.record_lines():
-        for kept in interrupted_everywhere(engine, lambda: an_anomaly(engine, x)):
+        for kept in interrupts_in(engine, lambda: an_anomaly(engine, x)):
             assert len(kept) == 1
             assert x.log().line is not None
     require_unwatched(engine)
