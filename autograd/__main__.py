@@ -173,7 +173,7 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--latex", action="store_true", help="the chain rule in LaTeX")
     parser.add_argument("--svg", metavar="PATH", help="draw the graph to this file")
-    parser.add_argument("--version", action="version", version=_version())
+    parser.add_argument("--version", action=_Version, nargs=0, help="and the engine")
     options, extra = parser.parse_known_args(_guard_negatives(argv))
     if extra:
         parser.error(f"unknown option {extra[0]!r}")
@@ -212,9 +212,21 @@ def _require_sense(options: argparse.Namespace, y: Any) -> None:
         raise InputError("--svg needs a graph; use a variable, as in x**2 x=1.5")
 
 
+class _Version(argparse.Action):
+    """Says which engine runs, once asked: NumPy and llvmlite take long to load."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        print(_version())
+        parser.exit()
+
+
 def _version() -> str:
+    from .compiled.machine import native
+
     engine = "C engine" if accelerated else f"pure Python engine: {reason}"
-    return f"scalar-autograd {__version__} ({engine})"
+    missing = native()[1]
+    without = f", no machine code: {missing}" if missing else ""
+    return f"scalar-autograd {__version__} ({engine}){without}"
 
 
 def _assignments(values: Sequence[str]) -> dict[str, float]:

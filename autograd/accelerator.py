@@ -22,8 +22,8 @@ def load(name: str) -> tuple[Any, str]:
         return import_module(f".{name}", __package__), ""
     except ModuleNotFoundError:
         return None, f"autograd.{name} was not built (no C compiler at install time?)"
-    except ImportError as error:
-        return None, str(error)
+    except Exception as error:  # whatever a broken one raises
+        return None, str(error) or type(error).__name__
 
 
 _engine, reason = load("_value")

@@ -1,14 +1,19 @@
 """A batch that is cut and run elsewhere gives the bits that it gives in one process."""
 
+import itertools
 import os
+import pickle
 import signal
+import subprocess
+import sys
 import threading
+import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 
 import pytest
 
-from autograd import exp, grad, sin, value_and_grad
+from autograd import Primitive, Value, exp, grad, jit, sin, value_and_grad
 from autograd.compiled import calls
 from autograd.compiled.batch import vmap
 
@@ -89,6 +94,232 @@ def test_error_there_is_raised_here():
 
     with Broken(1) as pool, pytest.raises(ZeroDivisionError):
         vmap(lambda x: x * x, executor=pool)([1.0])
+
+
+@pytest.mark.parametrize("executor", [4, "threads", object(), ThreadPoolExecutor])
+def test_what_is_no_executor_is_refused_where_it_is_given(executor):
+    with pytest.raises(TypeError, match="^vmap: executor must be .*Executor or None"):
+        vmap(branching, executor=executor)
+
+
+@pytest.mark.parametrize("reduce", [None, "sum"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_pool_that_is_waited_for_by_its_own_threads_does_not_hang(reduce, workers):
+    here = vmap(branching, in_axes=(None, 0), reduce=reduce)(0.7, POINTS)
+    with ThreadPoolExecutor(workers) as pool:
+        f = vmap(branching, in_axes=(None, 0), reduce=reduce, executor=pool)
+        futures = [pool.submit(f, 0.7, POINTS) for _ in range(2 * workers)]
+        for future in futures:
+            assert np.array_equal(future.result(timeout=60), here)
+
+
+def test_rows_called_back_by_a_pool_may_use_it_themselves():
+    with ThreadPoolExecutor(1) as pool:
+        inner = vmap(lambda x: x * x, reduce="sum", executor=pool)
+        row = Primitive("own", lambda x: inner([x, 1.0]), lambda z, x: 2.0 * x)
+        assert vmap(lambda x: row(x), executor=pool)([2.0, 3.0]) == [5.0, 10.0]
+
+
+def test_threads_need_no_pickle():
+    row = Primitive("local", lambda x: x + 1.0, lambda z, x: 1.0)  # of a lambda
+    with ThreadPoolExecutor(2) as pool:
+        assert vmap(lambda x: row(x) * x, executor=pool)([1.0, 2.0]) == [2.0, 6.0]
+        total = vmap(lambda x: row(x) * x, reduce="sum", executor=pool)
+        assert total(POINTS) == vmap(lambda x: row(x) * x, reduce="sum")(POINTS)
+
+
+# ---- functions that travel by value --------------------------------------------------
+
+
+def test_function_that_no_name_leads_to_travels_by_value_with_cloudpickle():
+    cloudpickle = pytest.importorskip("cloudpickle")
+    w = Value(2.0)
+    f = jit(lambda x: w * x if x > 0 else -x)
+    assert f(1.0).data == 2.0
+    there = pickle.loads(cloudpickle.dumps(f))
+    assert there(-3.0) == 3.0 and len(there.paths) == 2
+    both = pickle.loads(cloudpickle.dumps([f, f, jit(lambda x: x + 1.0)]))
+    assert both[0] is both[1]
+    assert (both[0](-3.0), both[2](1.0)) == (3.0, 2.0)
+    batch = vmap(lambda x: x * x if x > 0 else -x)
+    assert batch([1.0]) == [1.0]
+    assert pickle.loads(cloudpickle.dumps(batch))([-2.0]) == [2.0]
+
+
+def test_function_that_travels_by_value_keeps_the_values_it_closes_over():
+    cloudpickle = pytest.importorskip("cloudpickle")
+    w = Value(2.0)
+    f = jit(lambda x: w * x if x > 0 else w + x)
+    f(1.0)
+    there, v = pickle.loads(cloudpickle.dumps((f, w)))
+    v.data = 10.0
+    assert (there(3.0).data, there(-3.0).data) == (30.0, 7.0)
+    assert there(3.0).parents == (v,)
+
+
+def test_function_that_no_name_leads_to_stays_here_with_pickle():
+    f = jit(lambda x: x * x if x > 0 else -x)
+    f(3.0)
+    for there in (pickle.loads(pickle.dumps(f)), pickle.loads(pickle.dumps([f, f]))[1]):
+        assert there(4.0) == 16.0
+        with pytest.raises(ValueError, match="did not travel"):
+            there(-1.0)
+
+
+def test_function_travels_by_value_with_dask():
+    protocol = pytest.importorskip("distributed.protocol.pickle")
+    f = jit(lambda x: x * x if x > 0 else -x)
+    f(3.0)
+    assert protocol.loads(protocol.dumps(f))(-1.0) == 1.0
+    assert protocol.loads(protocol.dumps(vmap(f)))([-1.0]) == [1.0]
+
+
+SCRIPT = """
+import pickle, sys
+import cloudpickle
+from autograd import jit
+
+@jit
+def decorated(x):
+    return x * x if x > 0 else -x
+
+def plain(x):
+    return x + 1.0 if x > 0 else -x
+
+compiled = jit(plain)
+decorated(1.0), compiled(1.0)
+sys.stdout.buffer.write(cloudpickle.dumps([decorated, compiled]))
+"""
+
+
+def test_functions_of_a_script_travel_by_value_with_cloudpickle():
+    pytest.importorskip("cloudpickle")
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], check=True, capture_output=True
+    )
+    decorated, compiled = pickle.loads(done.stdout)
+    assert (decorated(-2.0), compiled(-2.0)) == (2.0, 2.0)
+
+
+# ---- threads and processes -----------------------------------------------------------
+
+
+def test_pickling_goes_on_while_other_threads_trace():
+    def f(x, y):
+        for k in range(12):
+            if x > k:
+                x = x + 1.0
+        return x, y
+
+    g = jit(f)
+
+    def trace():
+        for k in range(150):
+            g(float(k % 13), 1.0), g(1.0, [float(k)] * k)
+        return True
+
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(trace)
+        while not future.done():
+            there = pickle.loads(pickle.dumps(g))
+            assert sum(path.taken for path in there.paths) <= 300
+        assert future.result()
+    assert sum(path.taken for path in g.paths) == 300
+
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+
+
+def in_a_child(work, patience=60):
+    """The exit code of a forked process, which is killed if it hangs."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            work()
+            os._exit(0)
+        except BaseException:
+            os._exit(1)
+    for _ in range(patience * 50):
+        found, status = os.waitpid(pid, os.WNOHANG)
+        if found:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.02)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return "hangs"
+
+
+@needs_fork
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_fork_while_another_thread_compiles_leaves_a_child_that_compiles():
+    def compile_on(lanes):
+        f = vmap(lambda x: sin(x) * lanes + exp(x), reduce="sum")
+        return f(POINTS[:100])
+
+    stop = threading.Event()
+
+    def work():
+        for k in itertools.count():
+            if stop.is_set():
+                return
+            compile_on(float(k))
+
+    compile_on(-1.0)
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        assert [in_a_child(lambda: compile_on(-2.0)) for _ in range(5)] == [0] * 5
+    finally:
+        stop.set()
+        thread.join()
+
+
+@needs_fork
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_fork_while_another_thread_traces_leaves_a_child_that_traces():
+    entered, done = threading.Event(), threading.Event()
+    main = threading.get_ident()
+
+    def f(x):
+        if threading.get_ident() != main:
+            entered.set()
+            done.wait()
+        return x * x
+
+    g = jit(f)
+    thread = threading.Thread(target=g, args=(1.0,))
+    thread.start()
+    entered.wait()
+
+    def work():
+        assert g(3.0) == 9.0
+
+    try:
+        assert in_a_child(work) == 0
+    finally:
+        done.set()
+        thread.join()
+
+
+AT_EXIT = """
+import atexit
+import sys
+
+def last():
+    from autograd.compiled import calls
+    from autograd import vmap
+    calls.WORTH_A_THREAD, calls._processors = 1, lambda: 2
+    print(vmap(lambda x: x * x, reduce="sum")([2.0] * 5000))
+
+atexit.register(last)
+"""
+
+
+def test_first_batch_may_be_run_at_exit():
+    done = subprocess.run(
+        [sys.executable, "-c", AT_EXIT], check=True, capture_output=True, text=True
+    )
+    assert (done.stdout, done.stderr) == ("20000.0\n", "")
 
 
 # ---- Dask ----------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The command line: what it prints, and how it refuses."""
 
+import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -234,3 +235,35 @@ def test_python_m_autograd_runs_as_a_program():
             assert f"({ENGINE})" in done.stdout
         if argv == ["--help"]:
             assert "examples:" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["numpy", "llvmlite"])
+@pytest.mark.parametrize(
+    "error", ["OSError", "AttributeError", "RuntimeError", "ImportError"]
+)
+def test_broken_numpy_or_llvmlite_is_as_good_as_none(name, error, tmp_path):
+    (tmp_path / f"{name}.py").write_text(f"raise {error}('broken')\n")
+    program = (
+        "from autograd import jit, vmap, Value, grad\n"
+        "f = jit(lambda x: x * x if x > 0 else -x)\n"
+        "print([f(3.0) for _ in range(200)][-1], f(-1.0), f(Value(2.0)).data)\n"
+        "print(vmap(lambda x: x * x)([1.0, 2.0]))\n"
+        "print(vmap(grad(lambda w, x: w * x), (None, 0), 'sum')(1.0, [1.0, 2.0]))\n"
+        "from nn import MLP, fit\n"
+        "fit(MLP(1, [1]), [[0.0]] * 32, [0.0] * 32, epochs=700, progress=False)\n"
+        "from autograd.__main__ import main\n"
+        "main(['--version'])\n"
+    )
+    root = str(Path(__file__).parent.parent)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), root])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    *numbers, version = done.stdout.splitlines()
+    assert numbers == ["9.0 1.0 4.0", "[1.0, 4.0]", "3.0"]
+    assert f"({ENGINE}), no machine code: " in version
+    assert f"{error}: broken" in version

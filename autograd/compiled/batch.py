@@ -44,14 +44,14 @@ from .columns import (
     tables_for,
 )
 from .jit import Compiled
-from .pieces import by_guard, cut, in_threads, loaded, mapped, no_guards
+from .pieces import Packed, by_guard, cut, in_threads, mapped, no_guards, unpacked
 from .structure import of_call
 from .sums import Sums, Total
 from .trace import Doubt
 
 try:
     import numpy as np
-except ImportError:  # lists will do
+except Exception:  # lists will do: see machine.py
     np = None  # type: ignore[assignment]
 
 Axes = int | None | Sequence[int | None]
@@ -124,7 +124,16 @@ def vmap(
             f"vmap: reduce must be 'sum', 'mean' or None, but is {brief(reduce)}; "
             "reduce the result yourself"
         )
+    if executor is not None and not _is_executor(executor):
+        raise TypeError(
+            "vmap: executor must be a concurrent.futures.Executor or None, but is "
+            f"{brief(executor)}; pass one that is running, as ProcessPoolExecutor(4) is"
+        )
     return Batched(f, in_axes, reduce, executor)
+
+
+def _is_executor(x: Any) -> bool:
+    return callable(getattr(x, "submit", None)) and not isinstance(x, type)
 
 
 @calls.called_in_c
@@ -320,7 +329,7 @@ class Batched:
         return merged(found, n)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "executor": None}
+        return {**self.__dict__, "_trees": dict(self._trees), "executor": None}
 
 
 calls.connect(Batched)
@@ -417,9 +426,9 @@ def _batch(way: Way, columns: list[Column], n: int, outs: list[Column]) -> Any:
 # ---- elsewhere -----------------------------------------------------------------------
 
 
-def _lanes_there(ways: bytes, columns: list[Column], n: int) -> Any:
+def _lanes_there(ways: Packed, columns: list[Column], n: int) -> Any:
     """On the executor: the outputs of a piece, and the lanes on paths not known."""
-    known = loaded(ways)
+    known = unpacked(ways)
     outs = [empty(n) for _ in known[0].tape.outputs]
     return outs, _run_groups(known, columns, n, outs, [((), range(n))])
 

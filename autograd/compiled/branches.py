@@ -33,7 +33,7 @@ class Way:
     @property
     def taken(self) -> int:
         """How many lanes took it."""
-        there: list[int] = [each.taken for each in self.ready.values() if each]
+        there: list[int] = [each.taken for each in list(self.ready.values()) if each]
         return self.counted + sum(there)
 
     def other(self, k: int) -> Turns:

@@ -10,6 +10,8 @@ whole tape from the start, each branch leads from a failed guard to the path tha
 
 from __future__ import annotations
 
+import copyreg
+import os
 import pickle
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,8 +21,9 @@ from itertools import takewhile
 from numbers import Real
 from operator import attrgetter
 from threading import RLock
-from types import MethodType
+from types import MethodType, NoneType
 from typing import Any, Final, NamedTuple, Self
+from weakref import WeakSet
 
 from ..primitives import Primitive
 from ..transforms import _Recording
@@ -28,6 +31,7 @@ from ..trees import NUMBER, Form, Static, fill, flatten, static
 from ..value import Value, _node, tick, topological
 from ..watch import tracing, watchers, watching
 from . import calls, source
+from .machine import native
 from .places import Place, Places, find, is_of_table, moved, of_numbers
 from .simplify import simplify
 from .structure import described, filler
@@ -232,7 +236,7 @@ class Compiled:
         (x, 'square'):
           taken 2x
         """
-        return Paths({form: tree.paths for form, tree in self.trees.items()})
+        return Paths({form: tree.paths for form, tree in list(self.trees.items())})
 
     def path(self, *args: Any, **kwargs: Any) -> Path:
         """The path taken at these arguments; without any, by the last call."""
@@ -273,10 +277,13 @@ class Compiled:
         return compile(self.tape(*args, **kwargs)).ir()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "f": _portable(self), "_of_floats": {}}
+        shared = {"trees": dict(self.trees), "_of_floats": {}}
+        return {**self.__dict__, **shared, "f": _portable(self)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        if isinstance(self.f, list):
+            self.f = self.f[1]
         if isinstance(self.f, Name):
             self.f = self.f.found()
 
@@ -296,7 +303,7 @@ class Path:
         self.long, self.form, self.truths = tape, form, truths
         self.own = own  # how many inputs are arguments; the others were closed over
         self._taken = 0
-        self.branches: list[dict[bool, Path]] = []  # for each guard, shared by paths
+        self.branches: list[list[Path | None]] = []  # for each guard, shared by paths
         self.fill = _filler(form, truths)
         self._compile()
 
@@ -314,7 +321,7 @@ class Path:
     @property
     def taken(self) -> int:
         """How many calls went this way."""
-        there: list[int] = [each.taken for each in self.ready.values() if each]
+        there: list[int] = [each.taken for each in list(self.ready.values()) if each]
         return self._taken + sum(there)
 
     def count(self) -> None:
@@ -434,15 +441,20 @@ class Tree:
         self.paths: list[Path] = []
         self.path: Path | None = None  # the one taken last: where the next call begins
         self._before = before  # paths for other Values, of which some may do again
-        self._lock = RLock()
+        self._make_lock()
 
     def __getstate__(self) -> Any:
         return self.owner, self.form, self.closed, self.paths, self.path
 
     def __setstate__(self, state: Any) -> None:
         self.owner, self.form, self.closed, self.paths, self.path = state
-        self.places, self._before, self._lock = Places(), (), RLock()
+        self.places, self._before = Places(), ()
         self._rows, self._travelled = set(), True
+        self._make_lock()
+
+    def _make_lock(self) -> None:
+        self._lock = RLock()
+        _trees.add(self)
 
     def is_current(self) -> bool:
         """Whether f would find the Values it closes over, or others in their place.
@@ -559,7 +571,7 @@ class Tree:
 
     def after(self, path: Path, failed: int) -> Path | None:
         """The path that goes the other way at a guard, if it was traced."""
-        return path.branches[failed].get(not path.long.guards[failed].expected)
+        return path.branches[failed][not path.long.guards[failed].expected]
 
     def add(
         self, xs: Sequence[float], missed: Path | None = None, failed: int = -1
@@ -642,11 +654,24 @@ class Tree:
                     "says; pass what has changed as an argument"
                 )
             path.branches = missed.branches[: failed + 1]
-        path.branches += [{} for _ in guards[len(path.branches) :]]
+        path.branches += [[None, None] for _ in guards[len(path.branches) :]]
         for branch, turn in zip(
             path.branches[max(failed, 0) :], turns[max(failed, 0) :]
         ):
             branch[turn] = path
+
+
+_trees: WeakSet[Tree] = WeakSet()
+
+
+def _unlock() -> None:
+    """In a forked process, where no thread runs that has traced meanwhile."""
+    for tree in list(_trees):
+        tree._make_lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock)
 
 
 def shortened(tape: Tape) -> tuple[Tape, tuple[int, ...]]:
@@ -680,11 +705,9 @@ def joined(first: Tape, second: Tape) -> Tape:
 
 def executable(tape: Tape) -> Executable:
     """The fastest way to run a tape on this machine: by LLVM, or as Python source."""
-    try:
-        from .native import compile
-    except ImportError:  # no llvmlite
-        return source.compile(tape)
-    return compile(tape)
+    found, _ = native()
+    run: Executable = (found or source).compile(tape)
+    return run
 
 
 # ---- on Values: a compiled function is a row -----------------------------------------
@@ -853,15 +876,62 @@ def _static(x: Any) -> Static:
 
 
 def _portable(compiled: Compiled) -> Any:
-    """f itself where it can be pickled, where it can be imported its name, or None."""
+    """f itself where it can be pickled, where it can be imported its name.
+
+    Otherwise, for the pickler to take by value if it can, [what tells so, f or None].
+    """
     name = Name(compiled.__module__, compiled.__qualname__)
-    if name.found() is compiled.f:
-        return name
-    try:
-        pickle.dumps(compiled.f)
-    except Exception:  # whatever its parts raise, it cannot travel
-        return None
-    return compiled.f
+    known = name if name.found() is compiled.f else None
+    if known and name.module != "__main__":
+        return known
+    if not known:
+        try:
+            pickle.dumps(compiled.f)
+        except Exception:  # whatever its parts raise, it cannot travel so
+            pass
+        else:
+            return compiled.f
+    travels = Travels(compiled.f, known)
+    return [Asking("asking", (), {"mark": Mark(travels)}), travels]
+
+
+class Asking(type):
+    """Of a class of this kind, a pickler takes what it holds if it goes by value.
+
+    So do cloudpickle and those that build on it, with functions as with classes, and
+    ask nobody. For others `copyreg` says that nothing is to be taken.
+    """
+
+
+class Mark:
+    """What such a class holds: once it is pickled, the function can be, too."""
+
+    def __init__(self, travels: Travels) -> None:
+        self.travels = travels
+
+    def __reduce__(self) -> Any:
+        self.travels.by_value = True
+        return NoneType, ()
+
+
+class Travels:
+    """A function for picklers that take it by value, and what stands for it elsewhere.
+
+    Dask goes on with cloudpickle where pickle has named __main__.
+    """
+
+    def __init__(self, f: Any, otherwise: Name | None) -> None:
+        self.f, self.otherwise, self.by_value = f, otherwise, False
+
+    def __reduce__(self) -> Any:
+        return _arrived, (self.f,) if self.by_value else (self.otherwise, "__main__")
+
+
+def _arrived(f: Any, *_: str) -> Any:
+    return f
+
+
+copyreg.pickle(Asking, lambda _: (NoneType, ()))  # type: ignore[arg-type, return-value]
 
 
 class Name(NamedTuple):

@@ -18,11 +18,12 @@ from __future__ import annotations
 
 import inspect
 import math
+import os
 import struct
 from collections.abc import Callable
 from functools import cache
 from math import inf, nan
-from threading import Lock
+from threading import RLock
 from typing import Any, Final
 
 from llvmlite import binding, ir  # type: ignore[import-untyped]
@@ -47,6 +48,14 @@ from .lanes import (
     repaired,
     sqrt,
 )
+
+compiling: Final = RLock()  # one thread at a time
+if hasattr(os, "register_at_fork"):  # LLVM in the child must not be in the middle of it
+    os.register_at_fork(
+        before=compiling.acquire,
+        after_in_parent=compiling.release,
+        after_in_child=compiling.release,
+    )
 
 
 def vector_function(
@@ -579,7 +588,7 @@ def _huge_sine(frame: Frame, quarters: int) -> Any:
 
     It is compiled apart, once in a process, since most code never calls it.
     """
-    with _compiling_huge_sines:  # one engine: it must stay where LLVM was told
+    with compiling:  # one engine: it must stay where LLVM was told
         _compile_huge_sines(frame.fma)
     signature = ir.FunctionType(FLOAT, [FLOAT])
     return declared(frame.code.module, _name_of_huge(quarters, frame.fma), signature)
@@ -587,9 +596,6 @@ def _huge_sine(frame: Frame, quarters: int) -> Any:
 
 def _name_of_huge(quarters: int, fma: bool) -> str:
     return f"huge{quarters}.{'fma' if fma else 'plain'}"
-
-
-_compiling_huge_sines: Final = Lock()
 
 
 @cache

@@ -29,7 +29,7 @@ from llvmlite import binding, ir  # type: ignore[import-untyped]
 
 from .. import primitives as p
 from .blocks import BLOCK, driver
-from .kernels import sine_and_cosine_function, vector_function
+from .kernels import compiling, sine_and_cosine_function, vector_function
 from .loops import Looped, LoopLanes, LoopTarget, LoopTotal, looped, lower_looped
 from .lower import (
     LIBM,
@@ -329,7 +329,6 @@ class Native:
         self.tape = tape
         self._contract = contract
         self._machine = Machine(features, 2 if len(tape.code) <= SHORT else 0)
-        self._lock = threading.Lock()
         self._rooms = threading.local()
         self._scalar: Compiled | None = None
         self._lanes: dict[Layout, _Lanes] = {}
@@ -364,13 +363,14 @@ class Native:
         return self._rooms.scalar
 
     def _compiled_scalar(self) -> Compiled:
-        with self._lock:
-            if self._scalar is None:
-                plan = _scalar_plan(self.tape)
-                self._scalar = Compiled(
-                    [(plan, Target(), 0)], self._machine, self._contract
+        if self._scalar is None:
+            with compiling:
+                self._scalar = self._scalar or Compiled(
+                    [(_scalar_plan(self.tape), Target(), 0)],
+                    self._machine,
+                    self._contract,
                 )
-            return self._scalar
+        return self._scalar
 
     def entry(self) -> Entry | None:
         """The code of one point for C to call; None if it calls Python back."""
@@ -417,12 +417,13 @@ class Native:
         return self._for(Layout(groups, results)).loop()
 
     def _for(self, layout: Layout) -> _Lanes:
-        with self._lock:
-            if layout not in self._lanes:
-                self._lanes[layout] = _Lanes(
-                    self.tape, layout, self._machine, self._contract
-                )
-            return self._lanes[layout]
+        if layout not in self._lanes:
+            with compiling:
+                if layout not in self._lanes:  # no other thread has been here
+                    self._lanes[layout] = _Lanes(
+                        self.tape, layout, self._machine, self._contract
+                    )
+        return self._lanes[layout]
 
 
 class Layout(NamedTuple):

@@ -7,9 +7,11 @@ the bits of a result do not depend on where it was computed.
 from __future__ import annotations
 
 import pickle
+import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from functools import lru_cache
+from threading import current_thread, main_thread
 from typing import Any, Final
 
 from .branches import Turns, Way
@@ -20,7 +22,7 @@ from .tape import Tape
 
 try:
     import numpy as np
-except ImportError:  # lists will do
+except Exception:  # lists will do: see machine.py
     np = None  # type: ignore[assignment]
 
 MOST_PIECES: Final = 64  # that a batch is cut into for an executor
@@ -29,8 +31,10 @@ MOST_PIECES: Final = 64  # that a batch is cut into for an executor
 def in_threads(work: Callable[[int, int], Any], way: Way, n: int) -> list[Any]:
     """work(start, stop) for the parts of a batch, in threads if that is worth it."""
     threads = threads_for(way, n)
-    if threads < 2:
+    if threads < 2 or not main_thread().is_alive():  # at exit, none can be started
         return [work(0, n)]
+    from concurrent.futures import ThreadPoolExecutor  # nor its module be imported
+
     step = -(-n // (threads * BLOCK)) * BLOCK
     starts = range(0, n, step)
     with ThreadPoolExecutor(threads) as pool:
@@ -69,25 +73,51 @@ def cut(columns: list[Column], start: int, stop: int) -> list[Column]:
     return [c if type(c) is float else c[start:stop] for c in columns]
 
 
+Packed = bytes | list[Way]
+
+
+def _packed(executor: Executor, ways: list[Way]) -> Packed:
+    """The ways for workers: a pickle, or in this process copies with counts apart."""
+    if _has_threads(executor):
+        return [Way(way.turns, way.tape, way.guards, way.executable) for way in ways]
+    return pickle.dumps([(way.turns, way.tape, way.guards) for way in ways])
+
+
+def unpacked(ways: Packed) -> list[Way]:
+    return _loaded(ways) if isinstance(ways, bytes) else ways
+
+
 @lru_cache(maxsize=64)
-def loaded(ways: bytes) -> list[Way]:
+def _loaded(ways: bytes) -> list[Way]:
     """The ways that a pickle holds, compiled once in each process."""
     found: list[tuple[Turns, Tape, tuple[int, ...]]] = pickle.loads(ways)
     return [Way(turns, tape, kept, executable(tape)) for turns, tape, kept in found]
 
 
-def packed(ways: list[Way]) -> bytes:
-    return pickle.dumps([(way.turns, way.tape, way.guards) for way in ways])
+def _has_threads(executor: Executor) -> bool:
+    """Whether its workers are threads of this process, and of this interpreter."""
+    module: Any = sys.modules.get("concurrent.futures.thread")
+    if module is None or not isinstance(executor, module.ThreadPoolExecutor):
+        return False
+    return type(executor).__name__ != "InterpreterPoolExecutor"
+
+
+def _is_worker_of(executor: Executor) -> bool:
+    """Whether this is a thread of the pool, for which work may wait in its queue."""
+    return current_thread() in getattr(executor, "_threads", ())
 
 
 def mapped(
     executor: Executor, work: Any, ways: list[Way], columns: list[Column], n: int
 ) -> Iterator[tuple[range, Any]]:
     """(lanes, result) for each piece, all of which were submitted at once."""
-    pieces, known = _pieces(n), packed(ways)
-    futures = [
-        executor.submit(work, known, cut(columns, lanes.start, lanes.stop), len(lanes))
-        for lanes in pieces
+    known = _packed(executor, ways)
+    pieces: list[tuple[range, tuple[Any, ...]]] = [
+        (lanes, (known, cut(columns, lanes.start, lanes.stop), len(lanes)))
+        for lanes in _pieces(n)
     ]
-    for lanes, future in zip(pieces, futures):
-        yield lanes, future.result()
+    futures = [executor.submit(work, *piece) for _, piece in pieces]
+    waits_for_itself = _is_worker_of(executor)  # which knows that after a submission
+    for (lanes, piece), future in zip(pieces, futures):
+        alone = waits_for_itself and future.cancel()
+        yield lanes, work(*piece) if alone else future.result()

@@ -151,7 +151,7 @@ class Source:
     def _blocks(self) -> Any:
         try:
             from .numpy_blocks import Blocks
-        except ImportError:  # no NumPy
+        except Exception:  # no NumPy, or a broken one
             return None
         return Blocks(self.tape)
 

@@ -18,13 +18,13 @@ from .branches import Branches, Turns, Way, turns_of, way_of
 from .calls import BLOCK
 from .columns import Column, point
 from .jit import Path, Tree, _numbers, _Shares, executable, joined, shortened
-from .pieces import by_guard, cut, in_threads, loaded, mapped, no_guards
+from .pieces import Packed, by_guard, cut, in_threads, mapped, no_guards, unpacked
 from .source import combine
 from .tape import Tape
 
 try:
     import numpy as np
-except ImportError:  # lists will do
+except Exception:  # lists will do: see machine.py
     np = None  # type: ignore[assignment]
 
 Span = tuple[Turns, int, int, int]  # turns, a first and a last block, a lane in them
@@ -247,11 +247,11 @@ def _combined(parts: list[Sequence[float]], outputs: int) -> list[float]:
 # ---- elsewhere -----------------------------------------------------------------------
 
 
-def _parts_there(ways: bytes, columns: list[Column], n: int) -> Any:
+def _parts_there(ways: Packed, columns: list[Column], n: int) -> Any:
     """On the executor: the sums of a piece, and the spans on paths not known."""
     parts: list[Sequence[float]] = []
     todo: list[Span] = [((), 0, -(-n // BLOCK), 0)]
-    missing = _run_spans(loaded(ways), columns, n, parts, todo)
+    missing = _run_spans(unpacked(ways), columns, n, parts, todo)
     return parts, missing
 
 
