@@ -1741,12 +1741,16 @@ static PyObject *reverse(PyObject *Py_UNUSED(module), PyObject *given)
     for (Py_ssize_t i = PyList_Size(order); i-- > 0;) {
         PyObject *node = PyList_GetItem(order, i), *bar, *partials = NULL;
         int failed = 0, is_live;
-        if (!node || !is_value(node) || !(bar = PyDict_GetItemWithError(bars, node))) {
+        if (!node)
+            return NULL;
+        Py_INCREF(node); /* its hash may run Python */
+        bar = is_value(node) ? PyDict_GetItemWithError(bars, node) : NULL;
+        if (!bar) {
+            Py_DECREF(node);
             if (PyErr_Occurred())
                 return NULL;
             continue;
         }
-        Py_INCREF(node);
         Py_INCREF(bar);
         is_live = bar != Py_None ? PyDict_Contains(live, node) : 0;
         if (is_live > 0)
@@ -1797,8 +1801,10 @@ static PyObject *mark(PyObject *Py_UNUSED(module), PyObject *given)
         return NULL;
     for (Py_ssize_t k = 0; !failed && k < PyList_Size(order); k++) {
         PyObject *node = PyList_GetItem(order, k);
+        Py_INCREF(node); /* hashes may run Python */
         if (is_value(node))
             failed = mark_one((Node *)node, depends, live, since, met);
+        Py_DECREF(node);
     }
     if (failed)
         Py_CLEAR(met);

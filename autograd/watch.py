@@ -22,7 +22,6 @@ from weakref import ref
 from .accelerator import in_c, twin
 from .primitives import clean
 
-
 _HERE = os.path.dirname(os.path.abspath(__file__))
 PACKAGES: Final = (_HERE + os.sep, os.path.join(os.path.dirname(_HERE), "nn") + os.sep)
 
