@@ -704,6 +704,7 @@ static unsigned survey(PyObject *const *args, size_t n, int *foreign)
     return values;
 }
 
+/* Whoever calls it holds the operands. */
 static PyObject *record_kernel(Row *row, PyObject *const *args)
 {
     size_t n = (size_t)row->kernel->arity;
@@ -715,21 +716,14 @@ static PyObject *record_kernel(Row *row, PyObject *const *args)
     if (!values)
         return PyFloat_FromDouble(row->kernel->compute(numbers));
     double z = row->kernel->record(numbers, partials, values);
-    Node *node;
-    PyObject *operands[MOST_OPERANDS];
-    for (size_t i = 0; i < n; i++) {
-        operands[i] = args[i];
-        Py_INCREF(operands[i]);
-    }
-    node = new_node(row->number, n, foreign);
-    if (!node) {
-        for (size_t i = 0; i < n; i++)
-            Py_DECREF(operands[i]);
+    Node *node = new_node(row->number, n, foreign);
+    if (!node)
         return NULL;
-    }
     node->data = z;
-    for (size_t i = 0; i < n; i++)
-        set_edge(node, i, operands[i], partials[i], row->select);
+    for (size_t i = 0; i < n; i++) {
+        Py_INCREF(args[i]);
+        set_edge(node, i, args[i], partials[i], row->select);
+    }
     return made(node);
 }
 
@@ -1212,17 +1206,19 @@ static PyObject *call_dot(Row *row, PyObject *xs, PyObject *ys)
 /* row(x, y) where the row has three operands and a default for the last. */
 static PyObject *call_completed(Row *row, PyObject *const *args, size_t n)
 {
-    PyObject *completed[MOST_OPERANDS];
+    PyObject *completed[MOST_OPERANDS], *defaults = row->defaults, *result = NULL;
     size_t arity = (size_t)row->kernel->arity, missing = arity - n;
-    size_t known = row->defaults && PyTuple_Check(row->defaults)
-                       ? (size_t)PyTuple_Size(row->defaults)
-                       : 0;
+    size_t known = defaults && PyTuple_Check(defaults) ? (size_t)PyTuple_Size(defaults) : 0;
     if (missing > known || !all_plain(args, n))
         return NULL;
+    Py_INCREF(defaults); /* the row may get others meanwhile */
     memcpy(completed, args, n * sizeof *args);
     for (size_t i = n; i < arity; i++)
-        completed[i] = PyTuple_GetItem(row->defaults, (Py_ssize_t)(known - arity + i));
-    return all_plain(completed, arity) ? record_kernel(row, completed) : NULL;
+        completed[i] = PyTuple_GetItem(defaults, (Py_ssize_t)(known - arity + i));
+    if (all_plain(completed, arity))
+        result = record_kernel(row, completed);
+    Py_DECREF(defaults);
+    return result;
 }
 
 static PyObject *row_call(PyObject *self, PyObject *const *args, size_t flagged,
