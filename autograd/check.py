@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from math import inf, isfinite, ulp
 from typing import Any, NoReturn
 
-from .primitives import brief
+from .primitives import brief, clean
 from .transforms import grad, jvp, ravel
 from .trees import Tree
 from .value import Value, topological
