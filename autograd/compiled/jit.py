@@ -23,7 +23,6 @@ from operator import attrgetter
 from threading import RLock
 from types import MethodType, NoneType
 from typing import Any, Final, NamedTuple, Self
-from weakref import WeakSet
 
 from ..primitives import Primitive
 from ..transforms import _Recording
@@ -441,7 +440,7 @@ class Tree:
         self.paths: list[Path] = []
         self.path: Path | None = None  # the one taken last: where the next call begins
         self._before = before  # paths for other Values, of which some may do again
-        self._make_lock()
+        self._locks: dict[int, RLock] = {}
 
     def __getstate__(self) -> Any:
         return self.owner, self.form, self.closed, self.paths, self.path
@@ -450,11 +449,12 @@ class Tree:
         self.owner, self.form, self.closed, self.paths, self.path = state
         self.places, self._before = Places(), ()
         self._rows, self._travelled = set(), True
-        self._make_lock()
+        self._locks = {}
 
-    def _make_lock(self) -> None:
-        self._lock = RLock()
-        _trees.add(self)
+    @property
+    def _lock(self) -> RLock:
+        """Of this process: where it was forked, no one frees what others held."""
+        return self._locks.setdefault(os.getpid(), RLock())
 
     def is_current(self) -> bool:
         """Whether f would find the Values it closes over, or others in their place.
@@ -659,19 +659,6 @@ class Tree:
             path.branches[max(failed, 0) :], turns[max(failed, 0) :]
         ):
             branch[turn] = path
-
-
-_trees: WeakSet[Tree] = WeakSet()
-
-
-def _unlock() -> None:
-    """In a forked process, where no thread runs that has traced meanwhile."""
-    for tree in list(_trees):
-        tree._make_lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_unlock)
 
 
 def shortened(tape: Tape) -> tuple[Tape, tuple[int, ...]]:
