@@ -292,6 +292,7 @@ def test_interrupt_at_any_bytecode_leaves_the_block_around(engine):
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers here")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore:.*text of a number:RuntimeWarning")  # of pytest's
 @pytest.mark.parametrize("engine", ENGINES)
 def test_interrupts_by_signals_leave_no_watcher(engine):
     x = engine.Value(2.0)
