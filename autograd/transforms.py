@@ -315,16 +315,17 @@ class _Recording:
         since = self.since
         met = _mark(topological(*ys, since=since), self._depends, self._live, since)
         met += [*self.used, *given]
-        left_out = [x for x in met if x._made > since and x._row]
+        self._whole = bool(self._live) or bool(self._outside(met))
+        left_out = [] if self._whole else [x for x in met if x._row]
         if left_out:
             order = topological(*left_out, since=since, whole=True)
             met += _mark(order, {}, {}, since)
-        self.outside = self._oldest(met) if met else None
-        self._whole = self.outside is not None or bool(self._live)
+            self._whole = bool(self._outside(met))
         if self._whole:
             self._depends = dict.fromkeys(self.fresh, True)
             order = topological(*ys, since=since, whole=True)
-            _mark(order, self._depends, self._live, since)
+            met += _mark(order, self._depends, self._live, since)
+        self.outside = self._oldest(met) if met else None
 
     def recall(self) -> None:
         """Tell the run around of Values from outside, where f has run before it did."""
@@ -335,10 +336,7 @@ class _Recording:
 
         For what f does by transforms counts as done by f, whatever came of it.
         """
-        since, trace = self.since, self.trace
-        older = [x for x in xs if type(x) is Value and x._made < since]
-        if trace is not None:
-            older = [x for x in older if not trace.is_number(x)]
+        older = self._outside(xs)
         if not older:
             return None
         around = _running.get(get_ident())
@@ -346,6 +344,12 @@ class _Recording:
         if run:
             run.used.update(dict.fromkeys(older))
         return min(older, key=attrgetter("_made"))
+
+    def _outside(self, xs: Iterable[Any]) -> list[Value]:
+        """The Values from outside f among xs, less those that stand for numbers."""
+        since, trace = self.since, self.trace
+        older = [x for x in xs if type(x) is Value and x._made < since]
+        return older if trace is None else [x for x in older if not trace.is_number(x)]
 
     def _is_live(self, x: Any) -> bool:
         return type(x) is Value and (x._made < self.since or x in self._live)

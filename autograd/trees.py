@@ -408,6 +408,9 @@ def alike(what: str, model: str, form: Form, tree: Tree) -> list[Any]:
     todo = [(form, tree)]
     while todo:
         expected, given = todo.pop()
+        if type(given) in _PLAIN and expected == NUMBER:
+            flat.append(given)
+            continue
         pairs = _pairs(expected, given)
         if pairs is None and not _fits(expected, given):
             raise ValueError(
