@@ -314,13 +314,14 @@ class _Recording:
             ys = [*values_in(self.out, f"{self.operation}: the result of f")]
         since = self.since
         met = _mark(topological(*ys, since=since), self._depends, self._live, since)
-        met += [*self.used, *given]
-        self._whole = bool(self._live) or bool(self._outside(met))
-        left_out = [] if self._whole else [x for x in met if x._row]
+        more = [*self.used, *given]
+        known = bool(self._live) or bool(self._outside(met))  # from outside, as it is
+        left_out = [x for x in (more if known else met + more) if x._row]
+        met += more
         if left_out:
             order = topological(*left_out, since=since, whole=True)
             met += _mark(order, {}, {}, since)
-            self._whole = bool(self._outside(met))
+        self._whole = known or bool(self._outside(met))
         if self._whole:
             self._depends = dict.fromkeys(self.fresh, True)
             order = topological(*ys, since=since, whole=True)
