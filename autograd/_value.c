@@ -13,6 +13,7 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <fenv.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -654,10 +655,20 @@ static PyObject *by_reference(const char *method, PyObject *self, PyObject *argu
 /* To allocate a foreign node may start a collection, and so run any Python: whatever is
    used afterwards is held before. Other nodes are allocated without. */
 
+/* What is not finite is a result like any other: NumPy, which looks at the processor's
+   flags after it has called here for each item of an array, has nothing to warn of. */
+INLINE void keep_quiet(double z)
+{
+    if (!isfinite(z))
+        feclearexcept(FE_INVALID | FE_DIVBYZERO | FE_OVERFLOW);
+}
+
 static PyObject *record_one(Row *row, Record record, Node *x)
 {
     double partial, z = record(&x->data, &partial, 1u);
     Node *node;
+    keep_quiet(z);
+    keep_quiet(partial);
     Py_INCREF((PyObject *)x);
     node = new_node(row->number, 1, x->traits & FOREIGN);
     if (!node) {
@@ -678,6 +689,7 @@ INLINE PyObject *record_two(unsigned row, Record record, PyObject *a, PyObject *
     double partials[2], z = record(args, partials, (unsigned)(a_is | b_is << 1));
     int foreign = (a_is && is_foreign(a)) || (b_is && is_foreign(b));
     Node *node;
+    keep_quiet(z);
     Py_INCREF(a);
     Py_INCREF(b);
     node = new_node(row, 2, foreign);

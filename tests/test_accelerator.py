@@ -18,6 +18,7 @@ import subprocess
 import sys
 import threading
 import tracemalloc
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -658,3 +659,22 @@ def test_partial_that_is_a_value_is_refused_by_name() -> None:
         TypeError, match="twice: a partial must be .*label='w'.*operand"
     ):
         row(Value(3.0))
+
+
+@needs_c
+@pytest.mark.parametrize(
+    "name",
+    [
+        "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sqrt", "tan",
+        "arcsin", "arccos", "sinh", "cosh", "arccosh", "arctanh", "floor", "ceil",
+    ],
+)  # fmt: skip
+def test_numpy_has_nothing_to_warn_of_where_a_result_is_not_finite(name: str) -> None:
+    np = pytest.importorskip("numpy")
+    points = [0.0, -1.0, 1.0, 2.0, -3.0, 1e3, 1e308, math.inf, -math.inf, math.nan]
+    array = np.array([Value(x) for x in points], dtype=object)
+    with warnings.catch_warnings(), np.errstate(under="ignore"):
+        warnings.simplefilter("error")
+        found = getattr(np, name)(array)
+        sums = array / 0.0 + array * 1e308
+    assert [type(y) for y in (*found, *sums)] == [Value] * 20
