@@ -376,6 +376,17 @@ def test_shorter_list_is_summed_as_it_is_now() -> None:
     assert f(1.0) == 0.0
 
 
+def test_value_that_f_only_returns_is_one_it_closes_over() -> None:
+    holder = types.SimpleNamespace(w=Value(2.0))
+    f = jit(lambda x: (x, holder.w) if x > 0 else holder.w)
+    for w in (holder.w, Value(5.0)):
+        holder.w = w
+        w.grad = 0.0
+        x, y = f(1.0)
+        (y * x + f(-1.0)).backward()
+        assert (y.data, w.grad) == (w.data, 2.0)
+
+
 def test_new_values_of_the_same_kind_compile_nothing_again() -> None:
     holder = types.SimpleNamespace(ws=[Value(1.0), Value(2.0)])
     f = jit(lambda x: exp(holder.ws[0] * x) + holder.ws[1])

@@ -70,7 +70,8 @@ def jit(f: Callable[..., Any], static_argnums: int | Sequence[int] = ()) -> Comp
     (6.0, 15.0)
 
     Plain numbers that f closes over or makes Values of, and randomness, stay as they
-    were when f was traced. What no tape can have (text made of a number, a refusal that
+    were when f was traced. What f writes to others' variables, attributes and lists, it
+    writes while it is traced and not in compiled calls: return it instead. What no tape can have (text made of a number, a refusal that
     f catches, a Value that f finds in no variable) leaves f uncompiled: it runs op by
     op from then on, and a RuntimeWarning says so once, with the line.
 

@@ -73,6 +73,7 @@ class Trace:
 
     def tape(self, outputs: Sequence[Any]) -> Tape:
         """The tape that computes the outputs from the arguments and `closed`."""
+        slots = [self.operand(y) for y in outputs]  # one may be met only now
         own, more = len(self.arguments), len(self.closed)
 
         def final(operands: Sequence[Operand]) -> tuple[Operand, ...]:
@@ -84,12 +85,11 @@ class Trace:
                 for x in operands
             ])  # fmt: skip
 
-        outputs = final([self.operand(y) for y in outputs])
         code = self.code
         if more:
             code = [Instruction(row, final(args)) for row, args in code]
         guards = [g._replace(slot=int(final([g.slot])[0])) for g in self.guards]
-        return Tape(own + more, tuple(code), outputs, tuple(guards))
+        return Tape(own + more, tuple(code), final(slots), tuple(guards))
 
     def close(self) -> None:
         """Take its Values their numbers, so that none can be used later."""
