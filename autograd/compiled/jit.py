@@ -71,9 +71,10 @@ def jit(f: Callable[..., Any], static_argnums: int | Sequence[int] = ()) -> Comp
 
     Plain numbers that f closes over or makes Values of, and randomness, stay as they
     were when f was traced. What f writes to others' variables, attributes and lists, it
-    writes while it is traced and not in compiled calls: return it instead. What no tape can have (text made of a number, a refusal that
-    f catches, a Value that f finds in no variable) leaves f uncompiled: it runs op by
-    op from then on, and a RuntimeWarning says so once, with the line.
+    writes while it is traced and not in compiled calls: return it instead. What no tape
+    can have (text made of a number, a refusal that f catches, a Value that f finds in
+    no variable) leaves f uncompiled: it runs op by op from then on, and a
+    RuntimeWarning says so once, with the line.
 
     A path is generated Python for its first hundred calls, and machine code after them,
     where llvmlite is installed; a long one is so from the start. The bits are the same.
