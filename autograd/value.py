@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, final
 from . import primitives as p
 from .accelerator import connect, in_c, python_twins
 from .primitives import ARITHMETIC_ERRORS, Primitive, brief, clean, number
-from .watch import PACKAGES, tracing, watchers, watching
+from .watch import PACKAGES, tracing, tracing_elsewhere, watchers, watching
 
 UNREACHED: Final = float("0.0")  # a zero of its own: no sweep has touched it
 
@@ -287,15 +287,17 @@ class Value:
     # ---- text -----------------------------------------------------------------------
 
     def __repr__(self) -> str:
-        if watchers:
-            _note_text(self)
+        plain = _plain_in_trace(self) if watchers else None
+        if plain is not None:
+            return repr(plain)
         label = "" if self.label is None else f", label={self.label!r}"
         grad = f", grad={self._grad!r}" if self.reached else ""
         return f"Value({self._data!r}{grad}{label})"
 
     def __format__(self, spec: str) -> str:
-        if watchers:
-            _note_text(self)
+        plain = _plain_in_trace(self) if watchers else None
+        if plain is not None:
+            return format(plain, spec)
         return format(self._data, spec) if spec else repr(self)
 
     def _repr_svg_(self) -> str | None:
@@ -368,6 +370,7 @@ def _node(
 def _show(node: Value) -> None:
     """Show a new node to who watches this thread."""
     watcher = watching()
+    _own_trace(*node._args)
     if watcher is not None:
         watcher.see_value(node)
 
@@ -495,9 +498,25 @@ COMPARISONS: Final = {
 }  # fmt: skip
 
 
+def _own_trace(*xs: Any) -> Any:
+    """The trace that this thread is making; raises if an x is of another thread's.
+
+    That one would not be told of what this thread does with it.
+    """
+    own = tracing()
+    for trace in tracing_elsewhere():
+        if any(map(trace.has_made, xs)):
+            trace.doubt("compute in another thread", again=True)
+            raise ValueError(
+                "jit: f must compute in one thread, but uses its numbers in another "
+                "while it is traced; call jit in each thread instead"
+            )
+    return own
+
+
 def _compared(name: str, x: Value, other: Any) -> Any:
     """A plain bool, or what a trace can make a select or a guard of: a Value."""
-    trace = tracing()
+    trace = _own_trace(x, other)
     if trace is None or not (trace.follows(x) or trace.follows(other)):
         return getattr(operator, name)(x._data, _plain(other))
     if type(other) is not Value:
@@ -508,13 +527,13 @@ def _compared(name: str, x: Value, other: Any) -> Any:
 
 
 def _decided(x: Value) -> bool:
-    trace = tracing()
+    trace = _own_trace(x)
     return x._data != 0.0 if trace is None else trace.decide(x)
 
 
 def _refuse_in_trace(x: Value, what: str) -> None:
     """Raise if a trace follows x: the number it has now is that of this call alone."""
-    trace = tracing()
+    trace = _own_trace(x)
     if trace is not None and trace.follows(x):
         trace.doubt(f"ask a Value for {what}", again=True)
         raise TypeError(
@@ -529,8 +548,10 @@ def _refuse_hash(x: Value, filename: str) -> None:
 
     Who calls is told by the source file: the engine's own tables are by identity.
     """
-    trace = tracing()
-    if trace is None or filename.startswith(PACKAGES) or not trace.is_number(x):
+    if filename.startswith(PACKAGES):
+        return
+    trace = _own_trace(x)
+    if trace is None or not trace.is_number(x):
         return
     trace.doubt("look a number up in a set or dict", again=True)
     raise TypeError(
@@ -540,11 +561,17 @@ def _refuse_hash(x: Value, filename: str) -> None:
     )
 
 
-def _note_text(x: Value) -> None:
-    """Tell a trace that a text was made of a number, which is that of one call."""
-    trace = tracing()
-    if trace is not None and trace.follows(x):
-        trace.doubt("make text of a number")
+def _plain_in_trace(x: Value) -> float | None:
+    """The number or bool that x stands for, for a text; None if it is a Value.
+
+    The trace is told: the number is that of one call.
+    """
+    trace = _own_trace(x)
+    if trace is None or not trace.follows(x):
+        return None
+    trace.doubt("make text of a number")
+    plain: float | None = trace.plain(x)
+    return plain
 
 
 class _Leftover:
@@ -567,6 +594,15 @@ for _name in (
     setattr(_Leftover, f"__{_name}__", _refuse_leftover)
 
 LEFTOVER: Final[Any] = _Leftover()
+
+
+def is_left_over(x: Value) -> bool:
+    """Whether x has lost its number, as the trace that made it has ended."""
+    try:
+        return x._data is LEFTOVER
+    except TypeError:  # what C raises
+        return True
+
 
 _METHODS: Final[dict[Primitive, Callable[..., Any]]] = {}  # the rows that have one
 _ALIASES: Final = {

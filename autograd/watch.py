@@ -95,6 +95,13 @@ def tracing() -> Any:
     return None if watcher is None else watcher.trace
 
 
+def tracing_elsewhere() -> list[Any]:
+    """The traces that other threads are making."""
+    here = get_ident()
+    watching = [b.watcher for b, thread in [*watchers.items()] if thread != here]
+    return [each for each in watching if each.trace is each]
+
+
 def _forget_other_threads() -> None:
     """In a forked process, where they do not run."""
     for block, thread in list(watchers.items()):

@@ -15,6 +15,7 @@ import statistics
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from copy import deepcopy
 from typing import Any
 
@@ -153,6 +154,64 @@ def test_hash_of_a_variable_is_by_identity_in_a_trace_as_without() -> None:
         return x * (1.0 if x in {3.0} else 2.0) * len({x, x})
 
     assert jit(grad(g))(3.0) == grad(g)(3.0) == 2.0
+
+
+@pytest.mark.parametrize("text", [str, repr, "{}".format])
+@pytest.mark.parametrize("x", [2.0, -0.125, 1e300])
+def test_text_of_a_number_is_the_one_that_f_would_see(text: Any, x: float) -> None:
+    def f(x: Any) -> Any:
+        return float(text(x)) * len(text(x)) + {"True": 1.0, "False": 2.0}[text(x > 1)]
+
+    compiled, lanes = jit(f), vmap(f)
+    assert [quiet(compiled, x), compiled(x)] == [f(x)] * 2
+    assert [*quiet(lanes, [x, 3.5]), *lanes([x])] == [f(x), f(3.5), f(x)]
+
+
+def elsewhere(f: Any, x: Any) -> Any:
+    """f(x), in another thread."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(f, x).result()
+
+
+ELSEWHERE = {
+    "comparison": lambda x: 1.0 if x > 3.0 else 2.0,
+    "truth": lambda x: 1.0 if x else 2.0,
+    "result": lambda x: 1.0 if x * 2.0 > 6.0 else 2.0,
+    "data": lambda x: x if type(x) is float else x.data,
+    "text": lambda x: len(f"{x:.3g}"),
+    "set": lambda x: x in {2.0},
+    "product": lambda x: x * x,
+}
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+@pytest.mark.parametrize("transform", [jit, lambda f: lambda x: vmap(f)([x])])
+def test_thread_that_f_asks_is_refused_its_numbers(name: str, transform: Any) -> None:
+    with pytest.raises(ValueError, match="f must compute in one thread"):
+        transform(lambda x: elsewhere(ELSEWHERE[name], x) * x)(2.0)
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_refusal_in_another_thread_is_not_swallowed_for_good(name: str) -> None:
+    def f(x: Any) -> Any:
+        with suppress(ValueError):
+            return elsewhere(ELSEWHERE[name], x) * x
+        return 0.0 * x
+
+    compiled = jit(f)
+    assert [quiet(compiled, x) for x in (2.0, 5.25, 2.0)] == [f(2.0), f(5.25), f(2.0)]
+
+
+def test_other_thread_may_compute_while_one_traces() -> None:
+    w = Value(2.0)
+    found = []
+
+    def f(x: Any) -> Any:
+        found.append(elsewhere(lambda v: (v * v > 3.0, f"{v}", v.data, v in {w}), w))
+        return w * x
+
+    assert jit(f)(3.0).data == 6.0
+    assert found == [(True, "Value(2.0)", 2.0, True)]
 
 
 def test_warning_is_given_once_and_names_the_line() -> None:

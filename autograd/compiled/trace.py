@@ -54,6 +54,7 @@ class Trace:
         self.arguments = [Value(x) for x in xs]
         self.closed: list[Value] = []
         self.met: dict[Value, str] = {}  # what is new in `closed`, and the line
+        self.made: dict[Value, str] = {}  # by f itself, of numbers; and the line
         self.doubts: list[Doubt] = []
         self._turns = turns
         self.code: list[Instruction] = []
@@ -144,6 +145,11 @@ class Trace:
         """Note that the run depends on a number in a way that no tape can have."""
         self.doubts.append(Doubt(what, caller(), again))
 
+    def has_made(self, x: Any) -> bool:
+        """Whether x is a Value of this run that depends on an input."""
+        new = type(x) is Value and x._made >= self.since
+        return new and type(self._slots.get(x)) is int
+
     def follows(self, x: Any) -> bool:
         """Whether x depends on an input."""
         return type(x) is Value and type(self.operand(x)) is int
@@ -156,6 +162,7 @@ class Trace:
             return self._slots[x]
         if x._made >= self.since:
             if x._row is None:
+                self.made.setdefault(x, caller())
                 return x._data
             raise ValueError(
                 f"jit: f must compute in one thread, but the result of {brief(x.op)} "
@@ -175,6 +182,12 @@ class Trace:
     def is_number(self, x: Value) -> bool:
         """Whether x stands for what is a float when f runs eagerly."""
         return x in self._numbers
+
+    def plain(self, x: Value) -> float | None:
+        """What x stands for where that is a number or a bool."""
+        if x in self.truths:
+            return x._data != 0.0
+        return x._data if x in self._numbers else None
 
     def truth(self, x: Value) -> Any:
         """The result of a comparison, which stands for a bool."""
