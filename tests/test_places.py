@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import collections
+import contextvars
 import functools
 import gc
 import itertools
 import pickle
 import types
+import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -266,6 +268,77 @@ def of_operand() -> Case:
     return lambda x: holder.y.args[0] * x, lambda v: setattr(holder, "y", exp(v))
 
 
+def of_chain_map() -> Case:
+    ws: Any = collections.ChainMap({}, {"w": None})
+
+    def put(v: Value) -> None:  # behind at first, then in front of that one
+        if ws.maps[1]["w"] is None:
+            ws.maps[1]["w"] = v
+        else:
+            ws["w"] = v
+
+    return lambda x: ws["w"] * x, put
+
+
+def of_order() -> Case:
+    ws: dict[Any, Value] = {}
+
+    def put(v: Value) -> None:
+        ws[v] = v
+        if len(ws) > 2:  # there already, but further on
+            ws[v] = ws.pop(v)
+
+    return lambda x: [*ws.values()][-1] * x, put
+
+
+def of_ordered_dict() -> Case:
+    ws: Any = collections.OrderedDict(a=Value(1.0), b=Value(1.0))
+
+    def put(v: Value) -> None:
+        ws.move_to_end("a")
+        ws["b"], ws["a"] = ws["a"], v
+
+    return lambda x: ws[next(reversed(ws))] * x, put
+
+
+def of_metaclass() -> Case:
+    class Meta(type):
+        w: Any = None
+
+    class Holder(metaclass=Meta):
+        pass
+
+    return lambda x: Holder.w * x, lambda v: setattr(Meta, "w", v)
+
+
+def of_descriptor() -> Case:
+    class Field:
+        def __init__(self) -> None:
+            self.ws: dict[int, Any] = {}
+
+        def __get__(self, owner: Any, kind: type) -> Any:
+            return self.ws[id(owner)]
+
+        def __set__(self, owner: Any, v: Any) -> None:
+            self.ws[id(owner)] = v
+
+    class Holder:
+        w = Field()
+
+    holder = Holder()
+    return lambda x: holder.w * x, lambda v: setattr(holder, "w", v)
+
+
+def of_context() -> Case:
+    w: Any = contextvars.ContextVar("w")
+    return lambda x: w.get() * x, lambda v: w.set(v) and None
+
+
+def of_bound_operator() -> Case:
+    holder = types.SimpleNamespace()
+    return lambda x: holder.times(x), lambda v: setattr(holder, "times", v.__mul__)
+
+
 CASES = [of for name, of in sorted(globals().items()) if name.startswith("of_")]
 AGAIN = (2.0, 5.0, 5.0, -7.0, 0.25)
 
@@ -353,6 +426,162 @@ def test_number_in_place_of_a_value_and_a_value_again() -> None:
     assert f(3.0).data == 6.0
     ws[0] = 4.0
     assert f(3.0) == 12.0 and type(f(3.0)) is float
+
+
+def in_list(ws: list[Any]) -> Any:
+    return sum(ws)
+
+
+def in_dict(ws: dict[str, Any]) -> Any:
+    return ws.get("w", 0.0)
+
+
+def in_attribute(holder: Any) -> Any:
+    return holder.w or 0.0
+
+
+def missing_attribute(holder: Any) -> Any:
+    return getattr(holder, "w", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("held", "made", "put", "drop"),
+    [
+        (in_list, list, list.append, lambda ws, _: ws.clear()),
+        (in_dict, dict, lambda ws, v: ws.update(w=v), lambda ws, _: ws.clear()),
+        (
+            in_attribute,
+            lambda: types.SimpleNamespace(w=None, b=b),
+            lambda holder, v: setattr(holder, "w", v),
+            lambda holder, _: setattr(holder, "w", None),
+        ),
+        (
+            missing_attribute,
+            lambda: types.SimpleNamespace(b=b),
+            lambda holder, v: setattr(holder, "w", v),
+            lambda holder, _: delattr(holder, "w"),
+        ),
+    ],
+)
+@pytest.mark.parametrize("calls", [1, 120])
+def test_value_may_come_where_there_was_none(
+    held: Any, made: Any, put: Any, drop: Any, calls: int
+) -> None:
+    there = made()
+    holder = types.SimpleNamespace(there=there, b=b)
+    f = jit(lambda x: holder.b * x + held(holder.there))
+    for change, expected in [(None, 3.0), (put, 7.0), (drop, 3.0), (put, 7.0)]:
+        if change:
+            change(there, Value(4.0))
+        assert [f(3.0).data for _ in range(calls)] == [expected] * calls
+
+
+b = Value(1.0)
+
+
+def made_at_first(holder: Any) -> Value:
+    if not hasattr(holder, "w"):
+        holder.w = Value(2.0)
+    found: Value = holder.w
+    return found
+
+
+def made_by_default(holder: Any) -> Value:
+    found: Value = holder.ws["w"]
+    return found
+
+
+@pytest.mark.parametrize("find", [made_at_first, made_by_default])
+@pytest.mark.parametrize("mode", [jit, vmap])
+def test_value_that_f_makes_and_keeps_is_no_constant(find: Any, mode: Any) -> None:
+    ws = collections.defaultdict(lambda: Value(2.0), z=Value(1.0))
+    holder = types.SimpleNamespace(ws=ws)
+    compiled = mode(lambda x: find(holder) * x)
+
+    def f(x: float) -> Any:
+        return compiled(x) if mode is jit else compiled([x])[0]
+
+    f(3.0)
+    assert f(3.0).data == 6.0
+    find(holder).data = 7.0
+    assert f(3.0).data == 21.0
+    f(2.0).backward()
+    assert find(holder).grad == 2.0
+
+
+def turned(ws: list[Value]) -> Value:
+    ws.reverse()
+    return ws[0]
+
+
+def popped(ws: list[Value]) -> Value:
+    return ws.pop()
+
+
+@pytest.mark.parametrize("mode", [jit, vmap])
+@pytest.mark.parametrize("take", [turned, popped])
+def test_function_that_moves_what_it_reads_runs_as_often_as_it_is_called(
+    take: Any, mode: Any
+) -> None:
+    ws, others = ([Value(1.0), Value(2.0), Value(4.0)] for _ in range(2))
+    compiled = mode(lambda x: take(ws) * x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        for _ in range(3):
+            y = compiled(3.0) if mode is jit else compiled([3.0])[0]
+            assert y.data == (take(others) * 3.0).data
+
+
+def test_function_that_moves_what_it_reads_is_not_compiled() -> None:
+    ws = [Value(1.0), Value(2.0)]
+    f = jit(lambda x: turned(ws) * x)
+    assert f(1.0).data == 2.0
+    with pytest.warns(RuntimeWarning, match=r"put other Values.*test_places.py:\d+"):
+        assert f(1.0).data == 1.0
+    assert [f(1.0).data for _ in range(3)] == [2.0, 1.0, 2.0]
+
+
+def test_state_that_f_computes_anew_never_stands_still() -> None:
+    holder = types.SimpleNamespace(h=Value(2.0))
+
+    def f(x: Any) -> Any:
+        holder.h = holder.h * 0.5
+        return holder.h * x
+
+    compiled = jit(f)
+    assert compiled(3.0).data == 3.0
+    with pytest.raises(TypeError, match="left over from compiling"):
+        compiled(3.0)
+
+
+def test_what_f_keeps_to_be_looked_at_is_compiled_at_once() -> None:
+    holder = types.SimpleNamespace(w=Value(2.0), last=None, all=[])
+    runs = []
+
+    def f(x: Any) -> Any:
+        runs.append(1)
+        holder.last = holder.w * x
+        holder.all.append(holder.last)
+        return holder.last * x
+
+    compiled = jit(f)
+    assert [compiled(x).data for x in (1.0, 2.0, 3.0)] == [2.0, 8.0, 18.0]
+    assert len(runs) == len(compiled.paths) == 1
+    holder.w = Value(5.0)
+    assert compiled(1.0).data == 5.0
+
+
+def test_value_that_only_a_kept_result_leads_to_is_not_found() -> None:
+    values, holder = itertools.cycle([Value(2.0), Value(3.0)]), types.SimpleNamespace()
+
+    def f(x: Any) -> Any:
+        holder.last = next(values) * x
+        return holder.last * 2.0
+
+    compiled = jit(f)
+    with pytest.warns(RuntimeWarning, match="no variable"):
+        found = [compiled(1.0).data]
+    assert found + [compiled(1.0).data for _ in range(2)] == [4.0, 6.0, 4.0]
 
 
 def test_name_that_is_gone_raises_as_it_does_without() -> None:

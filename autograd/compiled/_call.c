@@ -569,7 +569,7 @@ static PyObject *give(Builder *builder)
 
 /* ---- where Values were found: see places.py ------------------------------------------ */
 
-enum { ITEM, ENTRY, CELL, ATTRIBUTE, SIZE, CALL };
+enum { ITEM, ENTRY, CELL, ATTRIBUTE, SIZE, KEYS, CALL };
 
 typedef struct {
     long kind;
@@ -640,6 +640,19 @@ static PyObject *held_by(const Place *place)
     return now;
 }
 
+/* Whether a dict has other keys than those in a tuple, or in another order. */
+static int has_other_keys(PyObject *dict, PyObject *keys)
+{
+    PyObject *key;
+    Py_ssize_t at = 0, i = 0, count = PyTuple_Check(keys) ? PyTuple_Size(keys) : -1;
+    if (!PyDict_Check(dict) || PyDict_Size(dict) != count)
+        return 1;
+    while (i < count && PyDict_Next(dict, &at, &key, NULL))
+        if (key != PyTuple_GetItem(keys, i++))
+            return 1;
+    return i < count;
+}
+
 static int is_changed(const Place *place)
 {
     PyObject *now;
@@ -649,6 +662,8 @@ static int is_changed(const Place *place)
                PyList_GetItem(place->holder, place->number) != place->held;
     if (place->kind == SIZE)
         return PyObject_Size(place->holder) != place->number;
+    if (place->kind == KEYS)
+        return has_other_keys(place->holder, place->held);
     now = held_by(place);
     Py_XDECREF(now); /* whatever is held is held by the place as well */
     return now != place->held;

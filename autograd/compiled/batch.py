@@ -14,8 +14,9 @@ Read `branches.py` (the paths), `columns.py` (what comes in and goes out), `sums
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from ..primitives import brief
@@ -188,8 +189,12 @@ class Batched:
         n = len(batches[0])
         groups = self._grouped(arguments, lanes, n)
         for group in groups:
-            if group.tree.path is None:
-                group.tree.grow((), point(group.inputs, 0))
+            try:
+                if group.tree.path is None:
+                    group.tree.grow((), point(group.inputs, 0))
+            except Uncompiled as found:
+                known = {int(i): y for i in group.lanes[:1] for y in found.args}
+                return self._one_by_one(arguments, batches, n, known)
         if self.reduce:
             out = self._reduced(groups, n)
         elif any(group.is_on_values() for group in groups):
@@ -302,9 +307,16 @@ class Batched:
         return way.ready[key]
 
     def _one_by_one(
-        self, arguments: Sequence[Argument], batches: Sequence[Any], n: int
+        self,
+        arguments: Sequence[Argument],
+        batches: Sequence[Any],
+        n: int,
+        known: Mapping[int, Any] = MappingProxyType({}),
     ) -> Any:
-        """A call for each lane, on Values: recorded, or traced by who traces now."""
+        """A call for each lane, on Values: recorded, or traced by who traces now.
+
+        known   what some lanes have given already
+        """
         if not n:
             raise ValueError(
                 "vmap: a batch must hold at least one lane where Values take part, but "
@@ -312,7 +324,8 @@ class Batched:
             )
         groups: dict[Form, tuple[list[int], list[list[Any]]]] = {}
         for i in range(n):
-            out = self.lane(*[arg.lane(i) for arg in arguments])
+            lane = [arg.lane(i) for arg in arguments]
+            out = known[i] if i in known else self.lane(*lane)
             numbers, form = flatten(out, "vmap: the result of f")
             lanes, rows = groups.setdefault(form, ([], []))
             lanes.append(i)

@@ -13,8 +13,9 @@ from typing import Any
 
 from ..trees import NUMBER, Container, Form, Static, size
 from .columns import Column, other_containers
-from .jit import MOST_PATHS, Path, Tree, _numbers
+from .jit import MOST_PATHS, OnePath, Path, Tree, _numbers
 from .tape import Executable, Operand, Tape
+from .trace import replay
 
 Turns = tuple[bool, ...]
 
@@ -43,7 +44,11 @@ class Way:
 
 
 class Uncompiled(Exception):  # noqa: N818 - no error: see `Batched.__call__`
-    """A path cannot be compiled: each lane has to be run by itself."""
+    """A path cannot be compiled: each lane has to be run by itself.
+
+    What f gave where it was traced is its answer there: to run it again would change
+    twice what f changes. Without an answer, it has to.
+    """
 
 
 class Branches(Tree):
@@ -110,13 +115,19 @@ class Branches(Tree):
                     f"at {place} leads to one more; write where(condition, a, b) there"
                 )
             path = self._traced(xs, turns)
-            if self.owner.doubt is not None:
-                raise Uncompiled
+            if isinstance(path, OnePath):
+                again = self.owner.doubt is not None and self.owner.doubt.again
+                raise Uncompiled(*([] if again else [self._answer(path, xs)]))
             if self.paths and path.form != self.outputs_form:
                 raise other_containers()
             self.paths.append(path)
             self.path = self.path or path
             self._ways.append(_way(path))
+
+    def _answer(self, path: Path, xs: Sequence[float]) -> Any:
+        """What the run gave that was traced."""
+        inputs = [*xs[: path.own], *self.closed][: path.long.inputs]
+        return path.fill(tuple(replay(path.long, inputs)))
 
     def _place(self, turns: Turns) -> str:
         """The source line of the last of these turns."""

@@ -31,7 +31,7 @@ from ..value import Value, _node, tick, topological
 from ..watch import tracing, watchers, watching
 from . import calls, source
 from .machine import native
-from .places import Place, Places, find, is_of_table, moved, of_numbers
+from .places import Places, Search, is_of_table, moved, of_numbers, settle, swaps
 from .simplify import simplify
 from .structure import described, filler
 from .tape import Executable, Instruction, Operand, Tape
@@ -73,8 +73,8 @@ def jit(f: Callable[..., Any], static_argnums: int | Sequence[int] = ()) -> Comp
     were when f was traced. What f writes to others' variables, attributes and lists, it
     writes while it is traced and not in compiled calls: return it instead. What no tape
     can have (text made of a number, a refusal that f catches, a Value that f finds in
-    no variable) leaves f uncompiled: it runs op by op from then on, and a
-    RuntimeWarning says so once, with the line.
+    no variable, or that it puts elsewhere itself) leaves f uncompiled: it runs op by op
+    from then on, and a RuntimeWarning says so once, with the line.
 
     A path is generated Python for its first hundred calls, and machine code after them,
     where llvmlite is installed; a long one is so from the start. The bits are the same.
@@ -133,7 +133,8 @@ class Compiled:
         if self.doubt is not None:
             return self.op_by_op(args, kwargs) if self.doubt.again else result
         self._note(tree, Value in map(type, numbers))
-        if not kwargs and not self.static and _FLOAT.issuperset(map(type, args)):
+        kept = tree.path is not None and not self.static and not kwargs
+        if kept and _FLOAT.issuperset(map(type, args)):
             self._of_floats[len(args)] = tree
         return result
 
@@ -441,6 +442,7 @@ class Tree:
         self._travelled = False  # in a pickle, since when it has no places
         self.paths: list[Path] = []
         self.path: Path | None = None  # the one taken last: where the next call begins
+        self._changed = ""  # the line of what f itself puts elsewhere, in its last run
         self._before = before  # paths for other Values, of which some may do again
         self._locks: dict[int, RLock] = {}
 
@@ -450,7 +452,7 @@ class Tree:
     def __setstate__(self, state: Any) -> None:
         self.owner, self.form, self.closed, self.paths, self.path = state
         self.places, self._before = Places(), ()
-        self._rows, self._travelled = set(), True
+        self._rows, self._travelled, self._changed = set(), True, ""
         self._locks = {}
 
     @property
@@ -484,17 +486,19 @@ class Tree:
     def renewed(self) -> Self:
         """A tree for what f closes over by now; what comes again stays compiled."""
         self._before = ()
-        return type(self)(self.owner, self.form, self.paths)
+        new = type(self)(self.owner, self.form, self.paths)
+        new._changed = self._changed
+        return new
 
-    def _found(self, closed: Sequence[Value]) -> tuple[list[Place], list[Value]]:
-        return find(self.owner.roots(self.form), closed) if closed else ([], [])
+    def _search(self) -> Search:
+        return Search(self.owner.roots(self.form))
 
     def _settle(self) -> bool:
         """Find the places again, after a pickle; whether f has the same Values here."""
         self._travelled = False
         if self.owner.f is None:
             return True
-        places, lost = self._found(self.closed)
+        places, lost = self._search().found(self.closed)
         self._rows = {row for path in self.paths for row, _ in path.long.code}
         self.places.set(places + of_numbers(self._rows))
         return not lost
@@ -522,7 +526,8 @@ class Tree:
             ys, failed = path.scalar(self.inputs(xs, path, closed))
             if failed < 0:
                 path.count()
-                self.path = path
+                if not isinstance(path, OnePath):
+                    self.path = path
                 return path, ys
             failed = path.kept[failed]
             path = self.after(path, failed) or self.add(xs, path, failed)
@@ -590,7 +595,7 @@ class Tree:
                     f"at {place} leads to one more; write where(condition, a, b) there"
                 )
             path = self._traced(xs)
-            if self.owner.doubt is not None:
+            if isinstance(path, OnePath):
                 return path  # for this call alone
             self._join(path, missed, failed)
             self.paths.append(path)
@@ -598,6 +603,7 @@ class Tree:
             return path
 
     def _traced(self, xs: Sequence[float], turns: Sequence[bool] = ()) -> Path:
+        before = None if self.paths else self._search()
         trace = Trace(xs, self.closed, turns)
         try:
             out = trace.run(lambda values: self.owner.run(self.form, values))
@@ -610,11 +616,12 @@ class Tree:
             for i, y in enumerate(ys)
             if type(y) is bool or (type(y) is Value and y in trace.truths)
         ])  # fmt: skip
-        self._find_places(trace, tape)
+        settled = self._find_places(trace, tape, before)
         self.closed[:] = trace.closed  # the same list: C looks whether it is empty
         if trace.doubts:
             self.owner.doubt = max(trace.doubts, key=attrgetter("again"))
             _tell(self.owner.doubt, self.caller)
+        if trace.doubts or not settled:
             return OnePath(tape, form, len(xs), truths)
         known = self._known(tape, form, truths)
         return known.again(self) if known else Path(tape, form, len(xs), truths)
@@ -630,17 +637,28 @@ class Tree:
         alike = (p for p in self._before if (p.long, p.form, p.truths) == what)
         return next(alike, None)
 
-    def _find_places(self, trace: Trace, tape: Tape) -> None:
-        """Look where the Values are that the trace has met, and doubt it without."""
+    def _find_places(self, trace: Trace, tape: Tape, before: Search | None) -> bool:
+        """Look where the Values are that the trace has met, and doubt it without.
+
+        Whether they still are there: f may have put others in their places itself, as
+        it does where it makes them at its first call.
+        """
         rows = self._rows.union([row for row, _ in tape.code])
-        if not trace.met and rows == self._rows:
-            return
-        places, lost = self._found(trace.closed)
-        self.places.set(places + of_numbers(rows))
-        self._rows = rows
-        for x in lost[:1]:
-            what = "use a Value that no variable, attribute or item holds"
-            trace.doubts.append(Doubt(what, trace.met.get(x, ""), False))
+        if before or trace.met or rows != self._rows:
+            places, lost = (before or self._search()).found(trace.closed)
+            self.places.set(places + of_numbers(rows))
+            self._rows = rows
+            for x in lost[:1]:
+                what = "use a Value that no variable, attribute or item holds"
+                trace.doubts.append(Doubt(what, trace.met.get(x, ""), False))
+        made = list(trace.made)
+        settled = settle(self.places) and not (made and self._search().reaches(made))
+        if swaps(self.places) and self._changed:
+            what = "put other Values where it has found some"
+            trace.doubts.append(Doubt(what, self._changed, False))
+        lines = [*trace.met.values(), *trace.made.values(), self._changed]
+        self._changed = "" if settled else lines[0]
+        return settled
 
     def _join(self, path: Path, missed: Path | None, failed: int) -> None:
         """Hang a path into the tree: it shares the branches up to the failed guard."""
@@ -774,6 +792,9 @@ class _Shares:
 
     def __init__(self, tape: Tape) -> None:
         self.tape = tape
+
+    def roots(self, form: Form) -> list[Any]:
+        return []
 
     def run(self, form: Form, xs: Sequence[Any]) -> list[Any]:
         every = tuple(range(len(xs)))

@@ -17,8 +17,9 @@ import functools
 import gc
 import sys
 import weakref
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, ValuesView
+from contextvars import ContextVar
 from operator import attrgetter
 from types import (
     BuiltinMethodType,
@@ -28,15 +29,16 @@ from types import (
     MappingProxyType,
     MemberDescriptorType,
     MethodType,
+    MethodWrapperType,
     ModuleType,
 )
 from typing import Any, Final, NamedTuple
 
 from ..primitives import Primitive
-from ..value import Value
+from ..value import Value, is_left_over
 from . import calls
 
-ITEM, ENTRY, CELL, ATTRIBUTE, SIZE, CALL = range(6)  # as `_call.c` numbers them
+ITEM, ENTRY, CELL, ATTRIBUTE, SIZE, KEYS, CALL = range(7)  # as `_call.c` numbers them
 MOST: Final = 1_000_000  # things that a search looks at
 
 
@@ -52,7 +54,8 @@ class Place(NamedTuple):
 _contents: Final = attrgetter("cell_contents")
 READ: Final[tuple[Callable[[Any, Any], Any], ...]] = (
     list.__getitem__, dict.__getitem__, lambda cell, _: _contents(cell), getattr,
-    lambda holder, _: len(holder), lambda call, key: call(key),
+    lambda holder, _: len(holder), lambda holder, _: tuple(holder),
+    lambda call, key: call(key),
 )  # fmt: skip
 
 
@@ -87,6 +90,8 @@ def _holds(place: Place) -> bool:
         now = found_at(place)
     except LookupError:
         return False
+    if place.kind == KEYS:
+        return _same(now, place.held)
     return now == place.held if place.kind == SIZE else now is place.held
 
 
@@ -110,16 +115,38 @@ def moved(places: Sequence[Place]) -> dict[Value, Value] | None:
     return now if len(set(now.values())) == len(now) else None
 
 
-def find(
-    roots: Sequence[Any], wanted: Sequence[Value]
-) -> tuple[list[Place], list[Value]]:
-    """The places of these Values as seen from the roots, and those that have none."""
-    search = _Search(roots)
-    lost = search.lost(wanted)
-    if lost:  # perhaps operands of what was found
-        search = _Search(roots, into_graphs=True)
-        lost = search.lost(wanted)
-    return search.places(wanted), lost
+def settle(places: Places) -> bool:
+    """Whether a run of f has left them as they were, less what it keeps of itself."""
+    if places.changed() >= 0:
+        places.set([p for p in places.all if _holds(p) or not _is_own(p)])
+    return places.changed() < 0
+
+
+def _is_own(place: Place) -> bool:
+    """Whether what was blank now holds no Value but those of a run that is over."""
+    if place.held is None:
+        items = _held_at(place)
+    elif place.kind == SIZE and place.held == 0:
+        items = _listed(place.holder)
+    else:
+        return False
+    return not Search(items).finds_a_value()
+
+
+def _held_at(place: Place) -> list[Any]:
+    try:
+        return [found_at(place)]
+    except LookupError:
+        return []
+
+
+def swaps(places: Places) -> bool:
+    """Whether another Value, or what leads to one, has been put somewhere."""
+    return any(
+        place.kind not in (SIZE, KEYS) and place.held is not None
+        for place in places.all
+        if not _holds(place)
+    )
 
 
 def of_numbers(rows: Iterable[Primitive]) -> list[Place]:
@@ -152,15 +179,21 @@ Way = Place | None
 HIDDEN: Final = Place(-1, None, None, None)
 
 
-class _Search:
-    """All that can be reached from the roots, and by which ways."""
+class Search:
+    """All that can be reached from the roots, and by which ways, as it is by now.
 
-    def __init__(self, roots: Iterable[Any], into_graphs: bool = False) -> None:
+    blank   places that hold None, and containers that hold nothing: a Value may come
+    """
+
+    def __init__(self, roots: Sequence[Any], into_graphs: bool = False) -> None:
+        self._roots = roots
         self._into_graphs = into_graphs
         self._names: set[str] = set()  # that some code uses
         self._modules: list[tuple[ModuleType, set[str]]] = []  # and what was looked at
         self._there: dict[int, Any] = {}  # by id, so that nothing is met twice
         self._ways_to: dict[int, list[tuple[int, Way]]] = {}  # by id: from whom, how
+        self._blank: dict[int, list[Place]] = {}  # by the id of who has them
+        self._shapes: dict[int, Place] = {}  # of containers, by id
         self._todo: deque[Any] = deque(roots)
         while self._todo and len(self._there) < MOST:
             self._enter(self._todo.popleft())
@@ -176,15 +209,23 @@ class _Search:
 
     def _look(self, x: Any, ways: Iterable[tuple[Way, Any]]) -> None:
         for way, child in ways:
+            if child is None and way is not None:
+                self._blank.setdefault(id(x), []).append(way)
             if type(child) in _LEAVES:
                 continue
             self._ways_to.setdefault(id(child), []).append((id(x), way))
+            if way is not None and id(way.holder) not in self._shapes:
+                self._shapes.update(_shape(way))
+            if type(child) in _GROWING and not child:
+                empty = Place(SIZE, child, None, 0)
+                self._blank.setdefault(id(x), []).append(empty)
             if id(child) not in self._there:
                 self._todo.append(child)
 
     def _inside(self, x: Any) -> Iterable[tuple[Way, Any]]:
         if type(x) is Value:
-            return ((None, arg) for arg in x.args) if self._into_graphs else ()
+            known = self._into_graphs and not is_left_over(x)
+            return ((None, arg) for arg in x.args) if known else ()
         if isinstance(x, FunctionType):
             return self._in_function(x)
         if isinstance(x, ModuleType):
@@ -197,7 +238,8 @@ class _Search:
     def _in_function(self, f: FunctionType) -> Iterator[tuple[Way, Any]]:
         yield from _variables(f)
         for name in ("__defaults__", "__kwdefaults__"):
-            yield Place(ATTRIBUTE, f, name, getattr(f, name)), getattr(f, name)
+            if getattr(f, name) is not None:
+                yield Place(ATTRIBUTE, f, name, getattr(f, name)), getattr(f, name)
         yield from _attributes(f)
         if not _is_foreign(f):
             names = set(_names(f.__code__))
@@ -207,43 +249,87 @@ class _Search:
 
     # ---- what was found --------------------------------------------------------------
 
-    def lost(self, wanted: Sequence[Value]) -> list[Value]:
+    def found(self, wanted: Sequence[Value]) -> tuple[list[Place], list[Value]]:
+        """The places of these Values, and those of them that have none."""
+        lost = self._lost(wanted)
+        if not lost or self._into_graphs:
+            return self._places(wanted), lost
+        return Search(self._roots, into_graphs=True).found(wanted)
+
+    def reaches(self, wanted: Sequence[Value]) -> bool:
+        """Whether a way leads to one of these Values."""
+        return any(id(x) in self._ways_to for x in wanted)
+
+    def finds_a_value(self) -> bool:
+        """Whether there is any Value but results of a run that is over."""
+        there = self._there.values()
+        return any(type(x) is Value and not is_left_over(x) for x in there)
+
+    def _lost(self, wanted: Sequence[Value]) -> list[Value]:
         """Those of the Values that no way leads to, or one that is hidden."""
         together = {id(x) for x in wanted} - self._ways_to.keys()
-        if not together and all(way is not HIDDEN for way in self._ways(wanted)):
+        if not together and all(way is not HIDDEN for way in self._ways(wanted)[0]):
             return []
         return [
             x
             for x in wanted
-            if id(x) in together or any(way is HIDDEN for way in self._ways([x]))
+            if id(x) in together or any(way is HIDDEN for way in self._ways([x])[0])
         ]
 
-    def places(self, wanted: Sequence[Value]) -> list[Place]:
-        """Every place on a way to one of the Values, with the sizes of containers."""
-        ways = {id(way): way for way in self._ways(wanted)}
+    def _places(self, wanted: Sequence[Value]) -> list[Place]:
+        """Every place on a way to one of the Values, and what containers there have."""
+        passed, holders = self._ways(wanted)
+        ways = {id(way): way for way in passed}
         found = [way for way in ways.values() if way and way is not HIDDEN]
         if self._into_graphs:  # another Value there has other operands as well
             found = [
                 _as_a_whole(way) if type(way.held) is Value else way for way in found
             ]
-        sized = {
-            id(way.holder): way.holder
+        shapes = {
+            id(way.holder): self._shapes[id(way.holder)]
             for way in found
-            if way.kind == ITEM or (way.kind == ENTRY and not _is_namespace(way.holder))
+            if id(way.holder) in self._shapes
         }
-        sizes = [Place(SIZE, x, None, len(x)) for x in sized.values()]
-        return sizes + found  # so that an index is there when it is looked at
+        first = {id(getattr(root, "__self__", root)) for root in self._roots}
+        blank = [way for x in holders | first for way in self._blank.get(x, ())]
+        # shapes first, so that an index is there when it is looked at
+        return [*shapes.values(), *found, *blank]
 
-    def _ways(self, wanted: Sequence[Value]) -> Iterator[Way]:
-        """Every way that leads to one of the Values, in the end."""
+    def _ways(self, wanted: Sequence[Value]) -> tuple[list[Way], set[int]]:
+        """Every way that leads to one of the Values in the end, and from whom."""
         todo = deque(map(id, wanted))
-        seen = set(todo)
+        seen, ways = set(todo), []
         while todo:
             for holder, way in self._ways_to.get(todo.popleft(), ()):
-                yield way
+                ways.append(way)
                 if holder not in seen:
                     seen.add(holder)
                     todo.append(holder)
+        return ways, seen
+
+
+def _shape(way: Place) -> Iterator[tuple[int, Place]]:
+    """How long the list is that a way leads out of, or which keys a dict has, in order.
+
+    An object has a dict, too, if its attributes are looked up there.
+    """
+    x = way.holder
+    if way.kind == ATTRIBUTE:
+        own = getattr(x, "__dict__", None)
+        if isinstance(x, (type, FunctionType, ModuleType)) or type(own) is not dict:
+            return
+        yield id(x), Place(KEYS, own, None, tuple(own))
+    elif way.kind == ITEM:
+        yield id(x), Place(SIZE, x, None, len(x))
+    elif way.kind == ENTRY and isinstance(x, OrderedDict):  # it keeps its own order
+        keys = tuple(x)
+        yield id(x), Place(CALL, lambda _: _same(tuple(x), keys), None, True)
+    elif way.kind == ENTRY and not _is_namespace(x):
+        yield id(x), Place(KEYS, x, None, tuple(x))
+
+
+def _same(xs: Sequence[Any], ys: Sequence[Any]) -> bool:
+    return len(xs) == len(ys) and all(map(_is, xs, ys))
 
 
 def _as_a_whole(place: Place) -> Place:
@@ -254,6 +340,7 @@ def _as_a_whole(place: Place) -> Place:
 _LEAVES: Final = frozenset(
     (str, bytes, int, float, complex, bool, type(None), type(...))
 )
+_GROWING: Final = frozenset((list, dict, set, deque, OrderedDict, defaultdict))
 _FOREIGN: Final = frozenset({"autograd", "nn", "numpy", "scipy"}).union(
     sys.stdlib_module_names
 )
@@ -301,7 +388,7 @@ def _entries(
 
 def _in_class(kind: type) -> Iterator[tuple[Way, Any]]:
     """The members of a class; what makes methods of functions is looked into."""
-    yield from ((None, base) for base in kind.__bases__)
+    yield from ((None, base) for base in (*kind.__bases__, type(kind)))
     for name, member in list(vars(kind).items()):
         if isinstance(member, (staticmethod, classmethod)):
             yield None, member.__func__
@@ -310,6 +397,8 @@ def _in_class(kind: type) -> Iterator[tuple[Way, Any]]:
                 yield None, getattr(member, each, None)
         elif not _binds(member) or isinstance(member, FunctionType):
             yield Place(ATTRIBUTE, kind, name, member), member
+        elif not _is_foreign(type(member)):  # a descriptor, which asking would bind
+            yield Place(CALL, vars(kind).get, name, member), member
 
 
 def _in_object(x: Any) -> Iterable[tuple[Way, Any]]:
@@ -323,15 +412,19 @@ def _in_object(x: Any) -> Iterable[tuple[Way, Any]]:
 
 
 def _contents_of(x: Any) -> Iterable[tuple[Way, Any]]:
+    if _is_data(x):
+        return ()
     if isinstance(x, (tuple, frozenset)):
         return [(None, item) for item in list(x)]
     if isinstance(x, list):
         return [(Place(ITEM, x, i, item), item) for i, item in enumerate(list(x))]
     if isinstance(x, dict):
-        return [*_keys(x), *_entries(x, list(x))]
+        return [*_keys(x), *(() if _is_data(x.values()) else _entries(x, list(x)))]
     if isinstance(x, MethodType):
         return (None, x.__self__), (None, x.__func__)
-    if isinstance(x, BuiltinMethodType):
+    if isinstance(x, ContextVar):
+        return ((Place(CALL, x.get, None, x.get(None)), x.get(None)),)
+    if isinstance(x, (BuiltinMethodType, MethodWrapperType)):
         return ((None, x.__self__),) if type(x.__self__) is not ModuleType else ()
     if isinstance(x, functools.partial):
         return (None, x.func), (None, x.args), (None, x.keywords)
@@ -349,6 +442,13 @@ def _contents_of(x: Any) -> Iterable[tuple[Way, Any]]:
     return ()
 
 
+def _is_data(x: Any) -> bool:
+    """Whether a container, which may be long, holds plain things alone."""
+    if not isinstance(x, (list, tuple, frozenset, ValuesView)):
+        return False
+    return _LEAVES.issuperset(map(type, x)) and None not in x
+
+
 def _keys(x: dict[Any, Any]) -> Iterator[tuple[Way, Any]]:
     for key in list(x):
         if type(key) not in _LEAVES:
@@ -360,8 +460,7 @@ def _by_copies(x: Any) -> Iterator[tuple[Way, Any]]:
     items = _listed(x)
 
     def same(_: Any) -> bool:
-        now = _listed(x)
-        return len(now) == len(items) and all(map(_is, now, items))
+        return _same(_listed(x), items)
 
     place = Place(CALL, same, None, True)
     yield from ((place, item) for item in items)
@@ -372,7 +471,7 @@ def _is_of_objects(x: Any) -> bool:
 
 
 def _listed(x: Any) -> list[Any]:
-    if isinstance(x, MappingProxyType):
+    if isinstance(x, (dict, MappingProxyType)):
         return list(x.values())
     return list(x.ravel().tolist() if hasattr(x, "ravel") else x)
 
