@@ -25,7 +25,7 @@ import pytest
 import autograd as ag
 from autograd import Value, grad, jit, value_and_grad, vmap
 
-PROGRAMS = 40  # of each kind; raise it to search longer
+PROGRAMS = 20  # of each kind; raise it to search longer
 CHANGES = 8
 
 
