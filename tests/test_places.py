@@ -629,6 +629,21 @@ def test_new_values_of_the_same_kind_compile_nothing_again() -> None:
     assert f.path() is not path and f.path().executable is path.executable
 
 
+def test_new_list_of_values_compiles_no_gradient_of_a_sum_again() -> None:
+    holder = types.SimpleNamespace(ws=[Value(1.0), Value(2.0)])
+    f = vmap(lambda x: exp(holder.ws[0] * x) + holder.ws[1], reduce="sum")
+
+    def ways() -> list[Any]:
+        holder.ws = [Value(0.0), Value(2.0)]
+        f([1.0, 2.0]).backward()
+        assert [w.grad for w in holder.ws] == [3.0, 2.0]
+        (tree,) = f._trees.values()
+        return [*tree.paths[0].derived.values()]
+
+    first = ways()
+    assert first and all(x is y for x, y in zip(first, ways(), strict=True))
+
+
 def test_every_path_reads_what_is_there_now() -> None:
     holder = types.SimpleNamespace(a=Value(2.0), b=Value(3.0))
     f = jit(lambda x: holder.a * x if x > 0 else holder.b * x)

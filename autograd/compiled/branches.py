@@ -63,7 +63,6 @@ class Branches(Tree):
     def __init__(self, owner: Any, form: Form, before: Sequence[Path] = ()) -> None:
         super().__init__(owner, form, before)
         self._ways: list[Way] = []
-        self.derived: dict[Any, Way] = {}  # of their gradients, see `Sums.ways`
 
     def __getstate__(self) -> Any:
         return super().__getstate__(), [way.taken for way in self._ways]
@@ -71,7 +70,7 @@ class Branches(Tree):
     def __setstate__(self, state: Any) -> None:
         tree, taken = state
         super().__setstate__(tree)
-        self._ways, self.derived = list(map(_way, self.paths)), {}
+        self._ways = list(map(_way, self.paths))
         for way, count in zip(self._ways, taken):
             way.counted = count
 

@@ -316,6 +316,7 @@ class Path:
         at_point = source.compile(self.short) if brief else self.executable
         self.scalar = at_point.scalar
         self.row: Row | None = None  # for calls on Values
+        self.derived: dict[Any, Any] = {}  # for gradients of sums, see `Sums.ways`
         self.often = calls.OFTEN if brief else 0  # calls after which C gets it
         self.ready: dict[bool, Any] = {}  # for C to call: on numbers, and on Values
         self._sources: frozenset[int] | None = None

@@ -88,13 +88,13 @@ class Sums:
         """The tree's paths, those taken most first, as they are run here."""
         if not self.chain:
             return self.tree.ways
-        known, what = self.tree.derived, self._what()
+        what = self._what()
         for path in self.tree.paths:
-            key = (turns_of(path), *what)
-            if key not in known:
+            if what not in path.derived:
                 short, kept = shortened(self._tape(path))
-                known[key] = Way(key[0], short, kept, executable(short))
-        return [known[way.turns, *what] for way in self.tree.ways]
+                path.derived[what] = Way(turns_of(path), short, kept, executable(short))
+        known = {turns_of(path): path.derived[what] for path in self.tree.paths}
+        return [known[way.turns] for way in self.tree.ways]
 
     def _what(self) -> tuple[Any, ...]:
         """What is differentiated, and with respect to what."""
