@@ -768,3 +768,28 @@ def test_functions_traced_again_and_again_keep_nothing_of_before() -> None:
     trees = [step(k) for k in range(20)]
     gc.collect()
     assert sum(tree() is not None for tree in trees) <= 2
+
+
+@pytest.mark.parametrize("is_batch", [False, True])
+def test_ctrl_c_where_a_place_is_looked_at_is_not_lost(is_batch):
+    interrupts: list[int] = []
+
+    class Interrupting:
+        def __init__(self):
+            self.w = Value(2.0)
+
+        def __getattribute__(self, name):
+            if name == "w" and interrupts:
+                interrupts.pop()
+                raise KeyboardInterrupt
+            return object.__getattribute__(self, name)
+
+    holder = Interrupting()
+    f = vmap(lambda x: holder.w * x) if is_batch else jit(lambda x: holder.w * x)
+    x = [1.0, 3.0] if is_batch else 3.0
+    expected = repr(f(x))
+    assert repr(f(x)) == expected
+    interrupts.append(1)
+    with pytest.raises(KeyboardInterrupt):
+        f(x)
+    assert repr(f(x)) == expected

@@ -622,8 +622,15 @@ static PyObject *places_set(PyObject *self, PyObject *all)
     Py_RETURN_NONE;
 }
 
-/* What a place that is no item holds by now, a new reference; NULL, without an error, for
-   nothing. This may run any Python. */
+/* Errors say that nothing is there, but Ctrl-C is for the caller. */
+static void forget_error(void)
+{
+    if (PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_Exception))
+        PyErr_Clear();
+}
+
+/* What a place that is no item holds by now, a new reference; NULL for nothing. This may
+   run any Python. */
 static PyObject *held_by(const Place *place)
 {
     PyObject *now = NULL;
@@ -636,7 +643,7 @@ static PyObject *held_by(const Place *place)
         now = PyObject_GetAttr(place->holder, place->key);
     else if (place->kind == CALL)
         now = PyObject_CallFunctionObjArgs(place->holder, place->key, NULL);
-    PyErr_Clear();
+    forget_error();
     return now;
 }
 
@@ -669,7 +676,8 @@ static int is_changed(const Place *place)
     return now != place->held;
 }
 
-/* The first place that holds something else by now, or -1. */
+/* The first place that holds something else by now, or -1; with an error if Ctrl-C came
+   while it was looked at. */
 static Py_ssize_t first_changed(PyObject *self)
 {
     Places *places = (Places *)self;
@@ -684,13 +692,14 @@ static Py_ssize_t first_changed(PyObject *self)
             found = i;
     }
     Py_DECREF(all);
-    PyErr_Clear();
+    forget_error();
     return found;
 }
 
 static PyObject *places_changed(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    return PyLong_FromSsize_t(first_changed(self));
+    Py_ssize_t found = first_changed(self);
+    return PyErr_Occurred() ? NULL : PyLong_FromSsize_t(found);
 }
 
 static PyObject *places_new(PyTypeObject *type, PyObject *Py_UNUSED(args),
@@ -1281,10 +1290,8 @@ static PyObject *call_mapped(Mapped *mapped, PyObject *const *args, Py_ssize_t n
 {
     Work work;
     PyObject *result = NULL;
-    if (PyList_Size(mapped->closed) || first_changed(mapped->places) >= 0 ||
-        begin_work(&work, mapped) < 0)
+    if (begin_work(&work, mapped) < 0)
         return NULL;
-    Py_INCREF((PyObject *)mapped);
     work.room = enter_room(mapped);
     if (work.room && read_batch(mapped, &work, args, n))
         result = mapped->block ? totals(mapped, &work) : lanes(mapped, &work);
@@ -1293,7 +1300,6 @@ static PyObject *call_mapped(Mapped *mapped, PyObject *const *args, Py_ssize_t n
     if (work.room)
         leave_room(mapped, work.room);
     end_work(&work, mapped);
-    Py_DECREF((PyObject *)mapped);
     return result;
 }
 
@@ -1600,6 +1606,18 @@ static PyObject *call_ready(Compiled *self, PyObject *const *args, Py_ssize_t n)
     return result;
 }
 
+/* The result by a batch's way alone; NULL without an error if Python has to see to it. */
+static PyObject *call_ready_batch(Compiled *self, PyObject *const *args, Py_ssize_t n)
+{
+    Mapped *mapped = (Mapped *)self->ready;
+    PyObject *result = NULL;
+    Py_INCREF((PyObject *)mapped); /* where places are looked at, Python may run */
+    if (!PyList_Size(mapped->closed) && first_changed(mapped->places) < 0)
+        result = call_mapped(mapped, args, n);
+    Py_DECREF((PyObject *)mapped);
+    return result;
+}
+
 /* Python's function on (self, *args). */
 static PyObject *call_python(PyObject *self, PyObject *const *args, Py_ssize_t n,
                              PyObject *keywords)
@@ -1643,7 +1661,7 @@ static PyObject *compiled_vectorcall(PyObject *self, PyObject *const *args, size
         (!names || !PyTuple_Size(names))) {
         result = Py_TYPE(compiled->ready) == ReadyType
                      ? call_ready(compiled, args, n)
-                     : call_mapped((Mapped *)compiled->ready, args, n);
+                     : call_ready_batch(compiled, args, n);
         if (result || PyErr_Occurred())
             return result;
     }
