@@ -301,6 +301,63 @@ def test_fork_while_another_thread_traces_leaves_a_child_that_traces():
         thread.join()
 
 
+@needs_fork
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_fork_waits_until_no_thread_is_inside_llvm():
+    binding = pytest.importorskip("llvmlite.binding")
+    vmap(sin)(POINTS[:10])
+    stop = threading.Event()
+
+    def work():
+        while not stop.is_set():
+            binding.get_host_cpu_features()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        codes = [in_a_child(lambda: vmap(exp)(POINTS[:10]), 20) for _ in range(20)]
+    finally:
+        stop.set()
+        thread.join()
+    assert codes == [0] * 20
+
+
+FORKED_AT_FIRST = """
+import os
+import threading
+import time
+from autograd import jit, sin, vmap
+
+def compile():
+    jit(lambda x: sin(x) * x)(1.0), vmap(lambda x: sin(x) * x)([1.0, 2.0])
+
+jit(lambda x: x)(1.0)  # what is imported before has no part in it
+thread = threading.Thread(target=compile)
+thread.start()
+for _ in range(20):
+    time.sleep(0.01)
+    child = os.fork()
+    if not child:
+        compile()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+thread.join()
+print("done")
+"""
+
+
+@needs_fork
+def test_fork_waits_until_no_thread_imports_llvm():
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKED_AT_FIRST],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.stdout == "done\n"
+
+
 AT_EXIT = """
 import atexit
 import sys

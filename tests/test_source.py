@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import sys
+import threading
 from itertools import chain
 
 import numpy as np
@@ -13,7 +14,7 @@ from test_primitives import oracle, samples, ulps, wide
 from test_simplify import EXACT, ROWS, SPECIAL, bits, random_tape
 
 from autograd import primitives as p
-from autograd.compiled.source import Source, combine, compile
+from autograd.compiled.source import Once, Source, combine, compile
 from autograd.compiled.tape import Guard, Instruction, Tape
 from autograd.primitives import Primitive
 
@@ -157,3 +158,27 @@ def test_without_numpy_lists_go_through_the_same_function(
 def test_an_empty_batch_is_taken() -> None:
     run = compile(Tape(1, (Instruction(p.sin, (0,)),), (1,)))
     assert run.total([np.empty(0)], 0, np.empty(0, dtype=np.int32)) == [0.0]
+
+
+def test_no_thread_waits_for_what_another_generates():
+    entered, done = threading.Event(), threading.Event()
+
+    class Slow(Source):
+        @Once
+        def _generated(self):
+            if self.waits:
+                entered.set()
+                assert done.wait(10.0)
+            return "def compiled(x): return ((x,), -1)", {}
+
+    slow, other = (Slow(one_row(p.neg, 1)) for _ in range(2))
+    slow.waits, other.waits = True, False
+    thread = threading.Thread(target=slow.scalar, args=([1.0],))
+    thread.start()
+    try:
+        assert entered.wait(10.0)
+        assert other.scalar([2.0]) == ((2.0,), -1)
+        assert thread.is_alive()
+    finally:
+        done.set()
+        thread.join()

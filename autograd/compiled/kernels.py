@@ -18,12 +18,10 @@ from __future__ import annotations
 
 import inspect
 import math
-import os
 import struct
 from collections.abc import Callable
 from functools import cache
 from math import inf, nan
-from threading import RLock
 from typing import Any, Final
 
 from llvmlite import binding, ir  # type: ignore[import-untyped]
@@ -48,14 +46,11 @@ from .lanes import (
     repaired,
     sqrt,
 )
+from .machine import before_a_fork, compiling
 
-compiling: Final = RLock()  # one thread at a time
-if hasattr(os, "register_at_fork"):  # LLVM in the child must not be in the middle of it
-    os.register_at_fork(
-        before=compiling.acquire,
-        after_in_parent=compiling.release,
-        after_in_child=compiling.release,
-    )
+_calls: Final = getattr(binding.ffi.lib, "_lock", None)  # each call of LLVM holds it
+if _calls is not None:
+    before_a_fork.append(_calls)
 
 
 def vector_function(

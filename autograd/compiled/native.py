@@ -29,7 +29,7 @@ from llvmlite import binding, ir  # type: ignore[import-untyped]
 
 from .. import primitives as p
 from .blocks import BLOCK, driver
-from .kernels import compiling, sine_and_cosine_function, vector_function
+from .kernels import sine_and_cosine_function, vector_function
 from .loops import Looped, LoopLanes, LoopTarget, LoopTotal, looped, lower_looped
 from .lower import (
     LIBM,
@@ -45,6 +45,7 @@ from .lower import (
     Writer,
     lower,
 )
+from .machine import compiling
 from .rows import WIDTH, Group, address_of, find_groups
 from .source import combine
 from .tape import Operand, Tape

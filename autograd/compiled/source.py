@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 from .. import primitives as p
 from ..primitives import ARITHMETIC_ERRORS, Primitive
 from .tape import Guard, Instruction, Operand, Tape
+
+Found = TypeVar("Found")
 
 PART: Final = 500  # instructions in one generated function
 PAIRS: Final = 50  # longer dot products are a call
@@ -70,13 +71,27 @@ def _sum(xs: Sequence[float]) -> float:
         return sum(xs, 0.0)
 
 
+class Once(Generic[Found]):
+    """A property that is found once, without a lock, which a fork could leave held."""
+
+    def __init__(self, find: Callable[[Any], Found]) -> None:
+        self._find = find
+
+    def __set_name__(self, owner: Any, name: str) -> None:
+        self._name = name
+
+    def __get__(self, owner: Any, kind: Any = None) -> Found:
+        found = vars(owner)[self._name] = self._find(owner)
+        return found
+
+
 class Source:
     """A tape as an executable of generated Python and, for a batch, NumPy."""
 
     def __init__(self, tape: Tape) -> None:
         self.tape = tape
 
-    @cached_property
+    @Once
     def text(self) -> str:
         """The generated Python."""
         return self._generated[0]
@@ -147,7 +162,7 @@ class Source:
             ]
             yield self.scalar(point)
 
-    @cached_property
+    @Once
     def _blocks(self) -> Any:
         try:
             from .numpy_blocks import Blocks
@@ -155,14 +170,14 @@ class Source:
             return None
         return Blocks(self.tape)
 
-    @cached_property
+    @Once
     def _function(self) -> Callable[..., Any]:
         text, names = self._generated
         exec(text, names)
         found: Callable[..., Any] = names["compiled"]
         return found
 
-    @cached_property
+    @Once
     def _generated(self) -> tuple[str, dict[str, Any]]:
         writer = _Writer(self.tape)
         lines = writer.whole() if len(self.tape.code) <= PART else writer.in_parts()
