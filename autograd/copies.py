@@ -12,7 +12,8 @@ pickle gets a `_Ledger` of what it was given, which lives as long as its memo do
 is asked to reduce itself a second time by no pickle but a foreign one.
 
 Where a leaf was assigned after something was computed from it, that is part of the
-history: what was stale stays stale, and what was current stays current.
+history: what was stale stays stale, and what was current stays current, unless it is
+met before what is stale: then both are.
 """
 
 from __future__ import annotations
