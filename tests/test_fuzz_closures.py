@@ -129,6 +129,8 @@ def change(source: random.Random, root: Box) -> None:
         put(holder, key, source.gauss(0.0, 1.0))
     elif isinstance(holder, list):
         holder.insert(key, Value(0.5)) if source.random() < 0.5 else holder.pop(key)
+    elif isinstance(holder, dict) and source.random() < 0.5:
+        holder[key] = holder.pop(key)  # the last one from now on
     elif isinstance(holder, dict):
         holder[f"new{len(holder)}"] = Value(-0.75)
 
