@@ -797,8 +797,8 @@ def bound_of_rounding(y: Value | float, ulp: float) -> float:
     adjoint times itself (or times the largest of the terms that were added in it). A
     number that needs no node is good to the given ulp.
     """
-    if not isinstance(y, Value):
-        return ulp * 2**-52 * builtin_abs(y)
+    if not isinstance(y, Value) or not y.args:
+        return ulp * 2**-52 * builtin_abs(number_of(y))
     y.backward()
     total = 0.0
     for node in topological(y):

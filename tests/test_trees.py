@@ -726,6 +726,6 @@ def test_random_trees_come_back_alike_from_eager_and_compiled_code(seed: int) ->
 
 
 @pytest.mark.slow
-def test_hundreds_of_random_trees_come_back_alike() -> None:
-    for seed in range(10_000, 10_500):
+def test_many_random_trees_come_back_alike() -> None:
+    for seed in range(10_000, 10_150):
         compared(seed)
