@@ -81,6 +81,8 @@ class Once(Generic[Found]):
         self._name = name
 
     def __get__(self, owner: Any, kind: Any = None) -> Found:
+        if owner is None:  # who asks the class gets the property itself
+            return self  # type: ignore[return-value]
         found = vars(owner)[self._name] = self._find(owner)
         return found
 
