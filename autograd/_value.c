@@ -2529,7 +2529,8 @@ static int read_value(PyObject *value, double *number)
     return !is_leftover(value);
 }
 
-static PyObject *make_reader(void)
+/* reader(): `read_value` for `_call.c`. */
+static PyObject *reader(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {
     int (*function)(PyObject *, double *) = read_value;
     void *pointer;
@@ -2548,6 +2549,7 @@ static PyMethodDef functions[] = {
      "Take in what Python lends."},
     {"watch", watch, METH_VARARGS, "Show the watcher of a block what a thread does."},
     {"unwatch", unwatch, METH_O, "Show the watcher of a block nothing any more."},
+    {"reader", reader, METH_NOARGS, "How C reads the number of a Value, in a capsule."},
     {"tick", tick, METH_NOARGS,
      "Advance the clock: what is made from now on is newer than all before."},
     {"topological", (PyCFunction)(void (*)(void))topological,
@@ -2561,7 +2563,6 @@ static PyMethodDef functions[] = {
 static int execute(PyObject *module)
 {
     static int loaded = 0;
-    PyObject *reader;
     if (loaded) {
         PyErr_SetString(PyExc_ImportError,
                         "autograd._value serves one interpreter in a process, and once");
@@ -2572,12 +2573,10 @@ static int execute(PyObject *module)
     ValueType = (PyTypeObject *)PyType_FromSpec(&value_spec);
     RowType = (PyTypeObject *)PyType_FromSpec(&row_spec);
     notes = PyDict_New();
-    reader = make_reader();
-    if (!reader || PyModule_AddObjectRef(module, "reader", reader) < 0 || !ValueType || !RowType || !notes || make_small_floats() < 0 ||
+    if (!ValueType || !RowType || !notes || make_small_floats() < 0 ||
         PyModule_AddObjectRef(module, "Value", (PyObject *)ValueType) < 0 ||
         PyModule_AddObjectRef(module, "Primitive", (PyObject *)RowType) < 0)
         return -1;
-    Py_DECREF(reader);
     loaded = 1;
     return 0;
 }

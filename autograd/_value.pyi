@@ -14,6 +14,7 @@ from .watch import Block
 from .watch import unwatch as unwatch
 from .watch import watch as watch
 
+def reader() -> Any: ...
 def bind(row: Primitive, /) -> None: ...
 def connect(
     *,
@@ -27,4 +28,6 @@ def connect(
     watching: Callable[[], Any],
     unreached: float,
     leftover: Any,
+    hashed: Callable[[Value, str], None],
+    packages: tuple[str, ...],
 ) -> None: ...

@@ -27,7 +27,7 @@ def load(name: str) -> tuple[Any, str]:
 
 
 _engine, reason = load("_value")
-reader: Any = getattr(_engine, "reader", None)  # by which C reads a Value's number
+reader: Any = _engine.reader() if _engine else None  # how C reads a Value's number
 python_twins: dict[Any, Any] = {}  # of what C replaced: the original of each
 
 
