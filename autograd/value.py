@@ -370,7 +370,8 @@ def _node(
 def _show(node: Value) -> None:
     """Show a new node to who watches this thread."""
     watcher = watching()
-    _own_trace(*node._args)
+    if watcher is None or len(watchers) > 1:  # another thread is watched, too
+        _own_trace(*node._args)
     if watcher is not None:
         watcher.see_value(node)
 
