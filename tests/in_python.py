@@ -9,7 +9,9 @@ number by its bits (any NaN is "nan"), an error by its type and message.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -39,6 +41,9 @@ def _load(name: str) -> ModuleType:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AUTOGRAD_PURE", "1")
         spec.loader.exec_module(module)
+        # locks are taken in one order before a fork, which two packages cannot agree on
+        patch.setattr(os, "register_at_fork", lambda **hooks: None)
+        importlib.import_module(f"{name}.compiled.machine")
     return module
 
 
