@@ -364,197 +364,30 @@ struct Row {
 
 INLINE int is_own(const Row *row) { return row->number == OWN; }
 
-static double inside(double z, double partial) { return z == z ? partial : z; }
-static double sign(double x) { return x > 0.0 ? 1.0 : x < 0.0 ? -1.0 : x + 0.0; }
-static double larger(double x, double y) { return x > y || x != x ? x : y; }
-static double smaller(double x, double y) { return x < y || x != x ? x : y; }
+/* pow is dear, and the slope of x * x asks for x to the power of 1. */
+INLINE double power(double x, double y) { return y == 1.0 ? x : pow(x, y); }
 
-static double with_sign(double x, double y) { return copysign(x, y == y ? y : 1.0); }
+/* For each row, of its formula and rules: `compute_name`, `record_name`; and their names. */
+#include "_rows.h"
 
-static double remainder_of(double x, double y)
-{
-    double z = fmod(x, y);
-    if (y == 0.0)
-        return NAN;
-    if (z != 0.0)
-        return (y < 0.0) != (z < 0.0) ? z + y : z;
-    return copysign(0.0, y);
-}
-
-static double logistic(double x)
-{
-    double e = exp(-fabs(x));
-    return x >= 0.0 ? 1.0 / (1.0 + e) : e / (1.0 + e);
-}
-
-static double exp_of_minus_square(double x)
-{
-    if (!(-28.0 < x && x < 28.0))
-        return x != x ? x : 0.0;
-    double head = floor(64.0 * x + 0.5) / 64.0;
-    return exp(-head * head) * exp((head - x) * (head + x));
-}
-
-static double normal_density(double x)
-{
-    double half = exp_of_minus_square(0.5 * x);
-    return half * half / 2.5066282746310002;
-}
-
-static double greater_share(double x, double y)
-{
-    return x > y ? 1.0 : x == y ? 0.5 : x < y ? 0.0 : x + y;
-}
-
-#define LN2 0.6931471805599453
-#define LOG2_E 1.4426950408889634
-#define LOG10_E 0.43429448190325176
-#define TWO_OVER_SQRT_PI 1.1283791670955126
-#define SQRT_HALF 0.7071067811865476
-#define DEGREE 0.017453292519943295
-#define RADIAN 57.29577951308232
-
-/* One line for each row: name, value z, and the partial for each operand, which may use
-   z. They repeat primitives.py, in the same operations in the same order: a test holds
-   each to its row there, in every bit. */
-
-#define ROWS_OF_ONE(ROW) \
-    ROW(neg, -x, -1.0) \
-    ROW(exp, exp(x), z) \
-    ROW(exp2, exp2(x), z * LN2) \
-    ROW(expm1, expm1(x), exp(x)) \
-    ROW(log, log(x), inside(z, 1.0 / (x + 0.0))) \
-    ROW(log2, log2(x), inside(z, LOG2_E / (x + 0.0))) \
-    ROW(log10, log10(x), inside(z, LOG10_E / (x + 0.0))) \
-    ROW(log1p, log1p(x), inside(z, 1.0 / (1.0 + x))) \
-    ROW(sqrt, sqrt(x), 0.5 / (z + 0.0)) \
-    ROW(cbrt, cbrt(x), 1.0 / (3.0 * z * z)) \
-    ROW(sin, sin(x), cos(x)) \
-    ROW(cos, cos(x), -sin(x)) \
-    ROW(tan, tan(x), 1.0 + z * z) \
-    ROW(asin, asin(x), 1.0 / sqrt((1.0 - x) * (1.0 + x))) \
-    ROW(acos, acos(x), -1.0 / sqrt((1.0 - x) * (1.0 + x))) \
-    ROW(atan, atan(x), 1.0 / (1.0 + x * x)) \
-    ROW(sinh, sinh(x), cosh(x)) \
-    ROW(cosh, cosh(x), sinh(x)) \
-    ROW(tanh, tanh(x), 1.0 - z * z) \
-    ROW(acosh, acosh(x), 1.0 / (sqrt(x - 1.0) * sqrt(x + 1.0))) \
-    ROW(atanh, atanh(x), inside(z, 1.0 / ((1.0 - x) * (1.0 + x)))) \
-    ROW(degrees, x * RADIAN, RADIAN) \
-    ROW(radians, x * DEGREE, DEGREE) \
-    ROW(_gaussian, exp_of_minus_square(x), -2.0 * x * z) \
-    ROW(erf, erf(x), TWO_OVER_SQRT_PI * exp_of_minus_square(x)) \
-    ROW(erfc, erfc(x), -TWO_OVER_SQRT_PI * exp_of_minus_square(x)) \
-    ROW(abs, fabs(x), sign(x)) \
-    ROW(sign, sign(x), inside(z, 0.0)) \
-    ROW(floor, floor(x), inside(z, 0.0)) \
-    ROW(ceil, ceil(x), inside(z, 0.0)) \
-    ROW(sigmoid, logistic(x), z * (1.0 - z)) \
-    ROW(softplus, larger(x, 0.0) + log1p(exp(-fabs(x))), logistic(x)) \
-    ROW(relu, x > 0.0 || x != x ? x : 0.0, x > 0.0 ? 1.0 : x <= 0.0 ? 0.0 : x) \
-    ROW(silu, x != -INFINITY ? x * logistic(x) : -0.0, \
-        logistic(x) + (z < INFINITY ? z : 0.0) * logistic(-x)) \
-    ROW(gelu, x != -INFINITY ? 0.5 * x * erfc(-x * SQRT_HALF) : -0.0, \
-        0.5 * erfc(-x * SQRT_HALF) + \
-            (fabs(x) < INFINITY ? x : 0.0) * normal_density(x)) \
-    ROW(identity, x, 1.0) \
-    ROW(stop_gradient, x, 0.0)
-
-#define ROWS_OF_TWO(ROW) \
-    ROW(add, x + y, 1.0, 1.0) \
-    ROW(sub, x - y, 1.0, -1.0) \
-    ROW(mul, x * y, y, x) \
-    ROW(div, x / y, 1.0 / (y + 0.0), -z / y) \
-    ROW(pow, pow(x, y), \
-        y == 0.0 ? 0.0 : inside(z, y * (y == 2.0 ? x + 0.0 : pow(x + 0.0, y - 1.0))), \
-        x < 0.0 ? NAN : z == 0.0 ? z : fabs(z) * log(x)) \
-    ROW(mod, remainder_of(x, y), inside(z, 1.0), -floor(x / y - z / y + 0.5)) \
-    ROW(copysign, with_sign(x, y), sign(x) * with_sign(1.0, y), 0.0) \
-    ROW(maximum, larger(x, y), greater_share(x, y), greater_share(y, x)) \
-    ROW(minimum, smaller(x, y), greater_share(y, x), greater_share(x, y)) \
-    ROW(leaky_relu, x > 0.0 ? x : y * x, \
-        inside(z, x > 0.0 ? 1.0 : y), inside(z, x > 0.0 ? 0.0 : x)) \
-    ROW(less, x < y ? 1.0 : 0.0, 0.0, 0.0) \
-    ROW(less_equal, x <= y ? 1.0 : 0.0, 0.0, 0.0) \
-    ROW(greater, x > y ? 1.0 : 0.0, 0.0, 0.0) \
-    ROW(greater_equal, x >= y ? 1.0 : 0.0, 0.0, 0.0) \
-    ROW(equal, x == y ? 1.0 : 0.0, 0.0, 0.0) \
-    ROW(not_equal, x != y ? 1.0 : 0.0, 0.0, 0.0)
-
-#define ROWS_OF_THREE(ROW) \
-    ROW(fma, fma(x, y, w), y, x, 1.0) \
-    ROW(where, x != 0.0 ? y : w, 0.0, x != 0.0 ? 1.0 : 0.0, x != 0.0 ? 0.0 : 1.0) \
-    ROW(clip, smaller(larger(x, y), w), \
-        inside(z, x > y && x < w ? 1.0 : 0.0), \
-        inside(z, x < y && y < w ? 1.0 : 0.0), \
-        inside(z, larger(x, y) > w ? 1.0 : 0.0))
-
-#define OF_ONE(name, z_, dx) \
-    static double compute_##name(const double *args) \
-    { \
-        double x = args[0]; \
-        return z_; \
-    } \
-    static double record_##name(const double *args, double *d, unsigned wanted) \
-    { \
-        double x = args[0], z = z_; \
-        (void)wanted; \
-        (void)x; \
-        d[0] = dx; \
-        return z; \
-    }
-
-#define OF_TWO(name, z_, dx, dy) \
-    static double compute_##name(const double *args) \
-    { \
-        double x = args[0], y = args[1]; \
-        return z_; \
-    } \
-    static double record_##name(const double *args, double *d, unsigned wanted) \
-    { \
-        double x = args[0], y = args[1], z = z_; \
-        d[0] = wanted & 1u ? dx : 0.0; \
-        d[1] = wanted & 2u ? dy : 0.0; \
-        return z; \
-    }
-
-#define OF_THREE(name, z_, dx, dy, dw) \
-    static double compute_##name(const double *args) \
-    { \
-        double x = args[0], y = args[1], w = args[2]; \
-        return z_; \
-    } \
-    static double record_##name(const double *args, double *d, unsigned wanted) \
-    { \
-        double x = args[0], y = args[1], w = args[2], z = z_; \
-        d[0] = wanted & 1u ? dx : 0.0; \
-        d[1] = wanted & 2u ? dy : 0.0; \
-        d[2] = wanted & 4u ? dw : 0.0; \
-        return z; \
-    }
-
-ROWS_OF_ONE(OF_ONE)
-ROWS_OF_TWO(OF_TWO)
-ROWS_OF_THREE(OF_THREE)
+#define ROWS(OF_ONE, OF_TWO, OF_THREE) \
+    ROWS_OF_ONE(OF_ONE) ROWS_OF_TWO(OF_TWO) ROWS_OF_THREE(OF_THREE)
 
 /* The numbers of these rows in the table; the others follow. */
-#define NUMBER_OF_ONE(name, z, dx) ROW_##name,
-#define NUMBER_OF_TWO(name, z, dx, dy) ROW_##name,
-#define NUMBER_OF_THREE(name, z, dx, dy, dw) ROW_##name,
+#define NUMBER(name) ROW_##name,
 enum {
     BEFORE_ROWS = LEAF,
-    ROWS_OF_ONE(NUMBER_OF_ONE) ROWS_OF_TWO(NUMBER_OF_TWO) ROWS_OF_THREE(NUMBER_OF_THREE)
+    ROWS(NUMBER, NUMBER, NUMBER)
     AFTER_KERNELS,
     KERNELS = AFTER_KERNELS - 1,
     MOST_ROWS = 256
 };
 
-#define KERNEL_OF_ONE(name, z, dx) {#name, 1, compute_##name, record_##name},
-#define KERNEL_OF_TWO(name, z, dx, dy) {#name, 2, compute_##name, record_##name},
-#define KERNEL_OF_THREE(name, z, dx, dy, dw) {#name, 3, compute_##name, record_##name},
-static const Kernel kernels[KERNELS] = {ROWS_OF_ONE(KERNEL_OF_ONE)
-                                            ROWS_OF_TWO(KERNEL_OF_TWO)
-                                                ROWS_OF_THREE(KERNEL_OF_THREE)};
+#define KERNEL_OF_ONE(name) {#name, 1, compute_##name, record_##name},
+#define KERNEL_OF_TWO(name) {#name, 2, compute_##name, record_##name},
+#define KERNEL_OF_THREE(name) {#name, 3, compute_##name, record_##name},
+static const Kernel kernels[KERNELS] = {
+    ROWS(KERNEL_OF_ONE, KERNEL_OF_TWO, KERNEL_OF_THREE)};
 
 enum { MOST_OPERANDS = 3 }; /* of a kernel */
 enum { SHORT = 64 };        /* operands that fit into a buffer on the stack */
@@ -1080,7 +913,7 @@ static PyObject *operator_power(PyObject *a, PyObject *b, PyObject *modulus)
     return operator_pow(a, b);
 }
 
-#define METHOD(name, z, dx) \
+#define METHOD(name) \
     static PyObject *method_##name(PyObject *self, PyObject *Py_UNUSED(ignored)) \
     { \
         return record_one(table[ROW_##name], record_##name, (Node *)self); \
@@ -2195,7 +2028,7 @@ static PyObject *get_partials(PyObject *self, void *Py_UNUSED(closure))
 
 /* ---- the types --------------------------------------------------------------------------- */
 
-#define METHOD_OF_ONE(name, z, dx) \
+#define METHOD_OF_ONE(name) \
     {#name, method_##name, METH_NOARGS, "The primitive '" #name "' of self."},
 
 static PyMethodDef value_methods[] = {

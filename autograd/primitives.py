@@ -6,7 +6,10 @@ and operators, so that it runs on floats (recording a graph) as well as on Value
 makes it differentiable again, to any order). A rule that is the same everywhere is just
 a number. Rules never branch on values: they select, with `where`.
 
-Everything else in this package loops over these rows; no derivative is written twice.
+Everything else in this package loops over these rows; no derivative is written twice,
+and no value: it is a formula of rows and operators as well, or one of C's functions,
+with its `native` name. To add a row, write it here and run `python -m autograd._rows`,
+which writes what C has of it; export it in `__init__.py`.
 
     z         the result                   inf, nan  IEEE 754: arithmetic never raises
     x, y, w   the operands, in order       inside    keeps a partial to the row's domain
@@ -116,7 +119,8 @@ class Primitive:
     >>> cube(2.0)
     8.0
 
-    value    the function on floats; where Python's math raises, `ieee` answers
+    value    the function on floats, a formula of rows and operators if it is to be
+             compiled; where Python's math raises, `ieee` answers
     partials one rule (z, *args) -> ∂z/∂arg for each argument, or a number; a row with
              any number of arguments has one rule (z, *args) -> all partials
     latex    a template such as r"\\sqrt{{{0}}}"; {all} stands for all operands
@@ -128,7 +132,8 @@ class Primitive:
     ulp      the accuracy of value and partials, in units in the last place (of the
              largest term where terms cancel; for up to four operands if any number)
     select   a partial of zero leaves its operand out of the sweep altogether
-    ieee     the value, a function of the operands, where `value` raises
+    ieee     the value, a function of the operands, where `value` raises: else what it
+             gives where its operators are rows, or NaN
     """
 
     def __init__(
@@ -143,7 +148,7 @@ class Primitive:
         edges: Sequence[Edge] = (),
         ulp: float = 2.0,
         select: bool = False,
-        ieee: Callable[..., float] = lambda *args: nan,
+        ieee: Callable[..., float] | None = None,
     ) -> None:
         if not isinstance(name, str):
             raise TypeError(
@@ -155,9 +160,10 @@ class Primitive:
                 "Primitive: partials must be one rule for each argument of "
                 f"{brief(name)}, but is empty; pass rules such as lambda z, x: 2 * x"
             )
-        self.name, self.raw, self.ieee = name, value, ieee
+        self.name, self.formula, self.ieee = name, value, ieee
+        self.raw = value  # the formula on floats: see `_bind_to_floats`, at the end
         self.rules = tuple([_rule(name, partial) for partial in partials])
-        self.float_rules = self.rules  # see `_bind_float_rules`, at the end
+        self.float_rules = self.rules
         self.select = bool(select)
         self.fixed = tuple([_fixed(name, partial) for partial in partials])
         plain = tuple([partial for partial in self.fixed if partial is not None])
@@ -199,12 +205,20 @@ class Primitive:
         try:
             z = self.raw(*args)
         except ARITHMETIC_ERRORS:
-            z = self.ieee(*args)
+            z = self._by_ieee(*args)
         if type(z) is float:
             return z
         if isinstance(z, complex):  # Python's power of a negative number
-            z = self.ieee(*args)
+            z = self._by_ieee(*args)
         return number(z, self.name, "the value")
+
+    def _by_ieee(self, *args: float) -> Any:
+        if self.ieee is not None:
+            return self.ieee(*args)
+        try:  # the formula, with rows in place of the operators that raise
+            return self.formula(*map(Total, args))
+        except (*ARITHMETIC_ERRORS, TypeError):
+            return nan
 
     def derivatives(
         self, z: Any, *args: Any, wanted: Sequence[bool] | None = None
@@ -421,6 +435,18 @@ def _fma(x: float, y: float, w: float) -> float:
         return inf if exact > 0 else -inf
 
 
+def _remainder(x: Any, y: Any) -> Any:
+    """Python's: the sign is that of y."""
+    z = _fmod(x, y)
+    moved = where((y < 0.0) != (z < 0.0), z + y, z)
+    return where(z == 0.0, where(y < 0.0, -0.0, 0.0), moved)
+
+
+def _minus_whole_quotient(z: Any, x: Any, y: Any) -> Any:
+    """-floor(x / y) of a remainder z, but floor can be one too high."""
+    return -floor(x / y - z / y + 0.5)
+
+
 add = Primitive("add", operator.add, 1.0, 1.0, latex="{0} + {1}", native="fadd", ulp=1)
 sub = Primitive("sub", operator.sub, 1.0, -1.0, latex="{0} - {1}", native="fsub", ulp=1)
 mul = Primitive(
@@ -449,10 +475,13 @@ pow: Primitive = Primitive(
         ((2.0, nan), nan, (nan, nan)),
     ],
 )
-# floor(x / y) can be one too high
+_fmod = Primitive(
+    "_fmod", math.fmod, lambda z, x, y: inside(z, 1.0), _minus_whole_quotient,
+    latex=r"\operatorname{{fmod}}\left({0}, {1}\right)", native="fmod", ulp=1,
+    sample=((-9.0, 9.0), (0.5, 4.0)),
+)
 mod = Primitive(
-    "mod", operator.mod, lambda z, x, y: inside(z, 1.0),
-    lambda z, x, y: -floor(x / y - z / y + 0.5),
+    "mod", _remainder, lambda z, x, y: inside(z, 1.0), _minus_whole_quotient,
     latex=r"{0} \bmod {1}", sample=((-9.0, 9.0), (0.5, 4.0)), ulp=1,
     edges=[((4.0, 2.0), 0.0, (1.0, -2.0)), ((1.0, 0.0), nan, (nan, nan))],
 )
@@ -527,6 +556,9 @@ cbrt = Primitive(
 
 # ---- trigonometric and hyperbolic ----------------------------------------------------
 
+DEGREES: Final = 180 / math.pi
+RADIANS: Final = math.pi / 180
+
 sin = Primitive(
     "sin", math.sin, lambda z, x: cos(x),
     latex=r"\sin {0}", native="sin", ulp=1,
@@ -592,11 +624,11 @@ atanh = Primitive(
     edges=[((1.0,), inf, (inf,)), ((-1.0,), -inf, (inf,)), ((2.0,), nan, (nan,))],
 )
 degrees = Primitive(
-    "degrees", math.degrees, 180 / math.pi,
+    "degrees", lambda x: x * DEGREES, DEGREES,
     latex=r"\operatorname{{degrees}} {0}", ulp=1,
 )
 radians = Primitive(
-    "radians", math.radians, math.pi / 180,
+    "radians", lambda x: x * RADIANS, RADIANS,
     latex=r"\operatorname{{radians}} {0}", ulp=1,
 )
 
@@ -683,15 +715,14 @@ def _cot_derivative(order: int, x: float) -> float:
     return math.fsum(c * cot**k for k, c in enumerate(polynomial))
 
 
-def _exp_of_minus_square(x: float) -> float:
+def _exp_of_minus_square(x: Any) -> Any:
     """exp(-x²) to its last digits: x² is split into an exact head² and the rest.
 
     Source: W. J. Cody's routine CALERF (1990), which cuts at a sixteenth.
     """
-    if not -28.0 < x < 28.0:
-        return x if x != x else 0.0
-    head = math.floor(64.0 * x + 0.5) / 64.0
-    return math.exp(-head * head) * math.exp((head - x) * (head + x))
+    head = floor(64.0 * x + 0.5) / 64.0
+    near = exp(-head * head) * exp((head - x) * (head + x))
+    return where(abs(x) < 28.0, near, where(x == x, 0.0, x))
 
 
 _gaussian: Primitive = Primitive(
@@ -736,25 +767,9 @@ hypot: Primitive = Primitive(
 # ---- steps, and choices between operands ---------------------------------------------
 
 
-def _maximum(x: float, y: float) -> float:
-    return x if x > y or x != x else y
-
-
-def _minimum(x: float, y: float) -> float:
-    return x if x < y or x != x else y
-
-
-def _clip(x: float, lo: float, hi: float) -> float:
-    return _minimum(_maximum(x, lo), hi)
-
-
-def _copysign(x: float, y: float) -> float:
-    """NaN counts as positive: its sign is an accident of how it came about."""
-    return math.copysign(x, y if y == y else 1.0)
-
-
 def _comparison(
     name: str,
+    native: str,
     holds: Callable[[float, float], bool],
     symbol: str,
     tie: float,
@@ -767,6 +782,7 @@ def _comparison(
         0.0,
         0.0,
         latex=f"{{0}} {symbol} {{1}}",
+        native=native,
         edges=[
             ((1.0, 1.0), tie, (0.0, 0.0)),
             ((nan, 1.0), with_nan, (0.0, 0.0)),
@@ -783,17 +799,18 @@ def _greater_share(x: Any, y: Any) -> Any:
     return where(x > y, 1.0, tie_or_less)
 
 
-less = _comparison("less", operator.lt, "<", tie=0.0)
-less_equal = _comparison("less_equal", operator.le, r"\le", tie=1.0)
-greater = _comparison("greater", operator.gt, ">", tie=0.0)
-greater_equal = _comparison("greater_equal", operator.ge, r"\ge", tie=1.0)
-equal = _comparison("equal", operator.eq, "=", tie=1.0)
-not_equal = _comparison("not_equal", operator.ne, r"\ne", tie=0.0, with_nan=1.0)
+less = _comparison("less", "olt", operator.lt, "<", tie=0.0)
+less_equal = _comparison("less_equal", "ole", operator.le, r"\le", tie=1.0)
+greater = _comparison("greater", "ogt", operator.gt, ">", tie=0.0)
+greater_equal = _comparison("greater_equal", "oge", operator.ge, r"\ge", tie=1.0)
+equal = _comparison("equal", "oeq", operator.eq, "=", tie=1.0)
+not_equal = _comparison("not_equal", "une", operator.ne, r"\ne", tie=0.0, with_nan=1.0)
 where: Primitive = Primitive(
     "where", lambda condition, x, y: x if condition else y, 0.0,
     lambda z, condition, x, y: where(condition, 1.0, 0.0),
     lambda z, condition, x, y: where(condition, 0.0, 1.0),
-    latex=r"\left({1} \text{{ if }} {0} \text{{ else }} {2}\right)", select=True, ulp=1,
+    latex=r"\left({1} \text{{ if }} {0} \text{{ else }} {2}\right)", native="select",
+    select=True, ulp=1,
     edges=[
         ((0.0, 1.0, 2.0), 2.0, (0.0, 0.0, 1.0)),
         ((nan, 1.0, 2.0), 1.0, (0.0, 1.0, 0.0)),
@@ -802,7 +819,8 @@ where: Primitive = Primitive(
     ],
 )
 maximum = Primitive(
-    "maximum", _maximum, lambda z, x, y: _greater_share(x, y),
+    "maximum", lambda x, y: where(x > y, x, where(x == x, y, x)),
+    lambda z, x, y: _greater_share(x, y),
     lambda z, x, y: _greater_share(y, x),
     latex=r"\max\left({0}, {1}\right)", select=True, ulp=1,
     edges=[
@@ -811,7 +829,8 @@ maximum = Primitive(
     ],
 )
 minimum = Primitive(
-    "minimum", _minimum, lambda z, x, y: _greater_share(y, x),
+    "minimum", lambda x, y: where(x < y, x, where(x == x, y, x)),
+    lambda z, x, y: _greater_share(y, x),
     lambda z, x, y: _greater_share(x, y),
     latex=r"\min\left({0}, {1}\right)", select=True, ulp=1,
     edges=[
@@ -820,7 +839,7 @@ minimum = Primitive(
     ],
 )
 clip = Primitive(
-    "clip", _clip,
+    "clip", lambda x, lo, hi: minimum(maximum(x, lo), hi),
     lambda z, x, lo, hi: inside(z, where(x > lo, where(x < hi, 1.0, 0.0), 0.0)),
     lambda z, x, lo, hi: inside(z, where(x < lo, where(lo < hi, 1.0, 0.0), 0.0)),
     lambda z, x, lo, hi: inside(z, where(maximum(x, lo) > hi, 1.0, 0.0)),
@@ -838,7 +857,7 @@ abs: Primitive = Primitive(
     edges=[((0.0,), 0.0, (0.0,)), ((nan,), nan, (nan,))],
 )
 sign: Primitive = Primitive(
-    "sign", lambda x: 1.0 if x > 0.0 else -1.0 if x < 0.0 else x + 0.0,
+    "sign", lambda x: where(x > 0.0, 1.0, where(x < 0.0, -1.0, x + 0.0)),
     lambda z, x: inside(z, 0.0),
     latex=r"\operatorname{{sign}} {0}", ulp=1,
     edges=[((0.0,), 0.0, (0.0,)), ((nan,), nan, (nan,))],
@@ -853,9 +872,12 @@ ceil = Primitive(
     latex=r"\left\lceil {0} \right\rceil", native="ceil", ulp=1, ieee=lambda x: x,
     edges=[((2.0,), 2.0, (0.0,)), ((nan,), nan, (nan,))],
 )
+# the sign of a NaN is an accident of how it came about, and counts as positive
 copysign: Primitive = Primitive(
-    "copysign", _copysign, lambda z, x, y: sign(x) * copysign(1.0, y), 0.0,
-    latex=r"\operatorname{{copysign}}\left({0}, {1}\right)", native="copysign", ulp=1,
+    "copysign",
+    lambda x, y: where(where(y == 0.0, 1.0 / y, y) < 0.0, -abs(x), abs(x)),
+    lambda z, x, y: sign(x) * copysign(1.0, y), 0.0,
+    latex=r"\operatorname{{copysign}}\left({0}, {1}\right)", ulp=1,
     edges=[
         ((0.0, 1.0), 0.0, (0.0, 0.0)), ((2.0, -0.0), -2.0, (-1.0, 0.0)),
         ((1.0, nan), 1.0, (1.0, 0.0)),
@@ -865,39 +887,19 @@ copysign: Primitive = Primitive(
 # ---- neural networks -----------------------------------------------------------------
 
 
-def _sigmoid(x: float) -> float:
-    e = math.exp(-fabs(x))
-    return 1.0 / (1.0 + e) if x >= 0.0 else e / (1.0 + e)
-
-
-def _softplus(x: float) -> float:
-    return _maximum(x, 0.0) + math.log1p(math.exp(-fabs(x)))
-
-
-def _relu(x: float) -> float:
-    return x if x > 0.0 or x != x else 0.0
-
-
-def _leaky_relu(x: float, slope: float = 0.01) -> float:
-    return x if x > 0.0 else slope * x
-
-
-def _silu(x: float) -> float:
-    return x * _sigmoid(x) if x != -inf else -0.0
-
-
-def _gelu(x: float) -> float:
-    return 0.5 * x * math.erfc(-x * SQRT_HALF) if x != -inf else -0.0
+def _sigmoid(x: Any) -> Any:
+    e = exp(-abs(x))
+    return where(x >= 0.0, 1.0, e) / (1.0 + e)
 
 
 def _logsumexp(*xs: float) -> float:
-    top = reduce(_maximum, xs, -inf)
+    top = reduce(maximum, xs, -inf)
     if not -inf < top < inf:
         return top
     return top + math.log(math.fsum([math.exp(x - top) for x in xs]))
 
 
-def _dot(*operands: float) -> float:
+def _dot(*operands: Any) -> Any:
     half, odd = divmod(len(operands), 2)
     if odd:
         raise TypeError(
@@ -907,7 +909,7 @@ def _dot(*operands: float) -> float:
     return reduce(operator.add, map(operator.mul, operands, operands[half:]), 0.0)
 
 
-def _prod(*xs: float) -> float:
+def _prod(*xs: Any) -> Any:
     return reduce(operator.mul, xs, 1.0)
 
 
@@ -928,16 +930,18 @@ sigmoid = Primitive(
     latex=r"\sigma\left({0}\right)",
 )
 softplus = Primitive(
-    "softplus", _softplus, lambda z, x: sigmoid(x),
+    "softplus", lambda x: maximum(x, 0.0) + log1p(exp(-abs(x))),
+    lambda z, x: sigmoid(x),
     latex=r"\ln\left(1 + e^{{{0}}}\right)",
 )
 relu = Primitive(
-    "relu", _relu, lambda z, x: where(x > 0.0, 1.0, where(x <= 0.0, 0.0, x)),
+    "relu", lambda x: where(x <= 0.0, 0.0, x),
+    lambda z, x: where(x > 0.0, 1.0, where(x <= 0.0, 0.0, x)),
     latex=r"\operatorname{{relu}} {0}", select=True, ulp=1,
     edges=[((0.0,), 0.0, (0.0,)), ((nan,), nan, (nan,))],
 )
 leaky_relu = Primitive(
-    "leaky_relu", _leaky_relu,
+    "leaky_relu", lambda x, slope=0.01: where(x > 0.0, x, slope * x),
     lambda z, x, slope: inside(z, where(x > 0.0, 1.0, slope)),
     lambda z, x, slope: inside(z, where(x > 0.0, 0.0, x)),
     latex=r"\operatorname{{leaky\_relu}}\left({0}, {1}\right)",
@@ -948,12 +952,13 @@ leaky_relu = Primitive(
     ],
 )
 silu = Primitive(
-    "silu", _silu, lambda z, x: sigmoid(x) + where(z < inf, z, 0.0) * sigmoid(-x),
+    "silu", lambda x: where(x == -inf, -0.0, x * sigmoid(x)),
+    lambda z, x: sigmoid(x) + where(z < inf, z, 0.0) * sigmoid(-x),
     latex=r"\operatorname{{silu}} {0}", ulp=4,
     edges=[((-inf,), 0.0, (0.0,)), ((inf,), inf, (1.0,))],
 )
 gelu = Primitive(
-    "gelu", _gelu,
+    "gelu", lambda x: where(x == -inf, -0.0, 0.5 * x * erfc(-x * SQRT_HALF)),
     lambda z, x: (
         0.5 * erfc(-x * SQRT_HALF) + where(abs(x) < inf, x, 0.0) * _normal_density(x)
     ),
@@ -986,14 +991,14 @@ stop_gradient = Primitive(
 )
 
 # fmt: on
-# ---- the same rules, for floats only -------------------------------------------------
+# ---- the same formulas and rules, for floats only ------------------------------------
 
 
-def _bind_float_rules() -> None:
-    """Give each row its rules over plain functions: math.cos where the rule says cos.
+def _bind_to_floats() -> None:
+    """Give each row its formula and rules over plain functions: math.cos for cos.
 
     On floats they give the same numbers three times as fast, or raise where Python's
-    math does: `derivatives` then runs the rules as they are written.
+    math does: `value` and `derivatives` then run them as they are written.
     """
     names: dict[str, Any] = {}
 
@@ -1004,15 +1009,16 @@ def _bind_float_rules() -> None:
         return FunctionType(f.__code__, names, f.__name__, defaults, closure)
 
     for name, x in list(globals().items()):
-        names[name] = x.raw if isinstance(x, Primitive) else bound(x)
+        names[name] = bound(x.formula if isinstance(x, Primitive) else x)
     for row in globals().values():
         if isinstance(row, Primitive):
+            row.raw = names[row.name]
             row.float_rules = tuple(map(bound, row.rules))
             bind(row)
 
 
-_bind_float_rules()
-NATIVE["fmod"] = Primitive("fmod", math.fmod, 1.0, 0.0)
+_bind_to_floats()
+NATIVE["copysign"] = Primitive("copysign", math.copysign, 1.0, 0.0)
 NATIVE.update({
     row.native: row
     for row in [*globals().values()]

@@ -83,6 +83,8 @@ def files(folder: str) -> list[Path]:
     [
         ("accelerator", set()),
         ("primitives", {"accelerator"}),
+        ("formulas", {"primitives"}),
+        ("_rows", {"primitives", "formulas"}),
         ("watch", {"accelerator", "primitives"}),
         ("value", {"accelerator", "primitives", "watch"}),
         ("copies", {"primitives", "value"}),

@@ -92,7 +92,7 @@ def test_every_package_and_data_file_is_shipped() -> None:
         folder = ROOT.joinpath(*name.split("."))
         patterns = ["*.py", *SETUPTOOLS["package-data"].get(name, [])]
         shipped = {path for pattern in patterns for path in folder.glob(pattern)}
-        built = {".so", ".pyd", ".c"}
+        built = {".so", ".pyd", ".c", ".h"}
         files = {path for path in folder.iterdir() if path.is_file()}
         assert {path for path in files if path.suffix not in built} == shipped
 

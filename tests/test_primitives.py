@@ -149,6 +149,11 @@ ORACLE: dict[str, tuple[Any, ...]] = {
         on(lambda x, y: x > 0 or y == mp.floor(y), lambda x, y: y * power(x, y - 1)),
         lambda x, y: mp.nan if x < 0 else power(x, y) * mp.log(x),
     ),
+    "_fmod": (
+        lambda x, y: mp.sign(x) * remainder(abs(x), abs(y)),
+        1,
+        lambda x, y: mp.sign(x) * mp.sign(y) * whole_turns(abs(x), abs(y)),
+    ),
     "mod": (
         remainder,
         1,
