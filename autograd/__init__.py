@@ -5,6 +5,7 @@ sweep), `transforms.py` (grad, jvp, hessian …), in that order: they are the en
 """
 
 import os as _os
+import typing
 from typing import Any as _Any
 
 if _os.path.isdir(_os.path.join(_os.path.dirname(__file__), "numpy")):
@@ -132,12 +133,27 @@ __all__ = [
 ]  # fmt: skip
 
 
-def __getattr__(name: str) -> _Any:
-    if name in _LAZY:
-        from importlib import import_module
+if (
+    typing.TYPE_CHECKING
+):  # who looks at types sees what these are, and which names are none
+    from .compiled.batch import vmap
+    from .compiled.jit import jit
+    from .files import write_file
+    from .primitives import brief
+    from .show.draw import draw
+    from .show.explain import explain
+    from .show.network import draw_network
+    from .show.player import player
+    from .show.rounding import rounding_error
+    from .show.why import why
+else:
 
-        return getattr(import_module(_LAZY[name], __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> _Any:
+        if name in _LAZY:
+            from importlib import import_module
+
+            return getattr(import_module(_LAZY[name], __name__), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -56,8 +56,8 @@ def _lend(python: type, twin: Any) -> None:
     Where Python fixes the fields by `__slots__`, C has its own, and makes the object.
     """
     left_out = {"__dict__", "__weakref__", "__slots__"}
-    if hasattr(python, "__slots__"):
-        left_out |= {"__init__", *python.__slots__}
+    if "__slots__" in vars(python):
+        left_out |= {"__init__", *vars(python)["__slots__"]}
     for name in vars(python).keys() - vars(twin).keys() - left_out:
         setattr(twin, name, vars(python)[name])
     twin.__doc__ = python.__doc__

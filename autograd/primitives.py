@@ -27,10 +27,32 @@ from math import fabs, inf, nan
 from numbers import Real
 from reprlib import Repr
 from types import FunctionType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol, overload
 
 from .accelerator import bind, in_c
 
+if TYPE_CHECKING:
+    from .value import Value
+
+
+class Scalar(Protocol):
+    """What Fraction and NumPy's numbers share, but no Value, Decimal, array or str."""
+
+    def __float__(self) -> float: ...
+    def __radd__(self, other: float, /) -> Any: ...
+    def __hash__(self) -> int: ...
+
+
+class Array(Protocol):
+    """What arrays have."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    def tolist(self) -> Any: ...
+    def __len__(self) -> int: ...
+
+
+Number = int | float | Scalar  # for type checkers: what `number` takes
 Edge = tuple[tuple[float, ...], float, tuple[float, ...]]
 Range = tuple[float, float]
 
@@ -185,6 +207,24 @@ class Primitive:
     def __reduce__(self) -> str:
         return self.name
 
+    @overload
+    def __call__(self, *args: Number) -> float: ...
+    @overload
+    def __call__(self, x: Value, /, *args: Value | Number) -> Value: ...
+    @overload
+    def __call__(self, x: Number, y: Value, /, *args: Value | Number) -> Value: ...
+    @overload
+    def __call__(self, x: Number, y: Number, w: Value, /) -> Value: ...
+    @overload
+    def __call__(self, *xs: Sequence[Number]) -> float: ...
+    @overload
+    def __call__(
+        self, xs: Sequence[Value], /, *xss: Sequence[Value | Number] | Array
+    ) -> Value: ...
+    @overload
+    def __call__(self, xs: Sequence[Number], ys: Sequence[Value], /) -> Value: ...
+    @overload
+    def __call__(self, *xs: Sequence[Value | Number] | Array) -> Any: ...
     def __call__(self, *args: Any) -> Any:
         """Apply the row: floats give a float, any Value among them a Value."""
         if self.variadic:

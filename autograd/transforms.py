@@ -24,8 +24,10 @@ from threading import get_ident
 from typing import Any, Final
 from weakref import ref
 
+from . import signatures
 from .accelerator import in_c
 from .primitives import brief, identity, number
+from .signatures import ArgNums, seen_as
 from .trees import (
     NUMBER,
     Container,
@@ -51,9 +53,9 @@ from .value import (
 from .watch import tracing, watching
 
 Unravel = Callable[[Sequence[Any]], Tree]
-ArgNums = int | tuple[int, ...]
 
 
+@seen_as(signatures.Grad)
 def grad(
     f: Callable[..., Any], argnums: ArgNums = 0, has_aux: bool = False
 ) -> Callable[..., Any]:
@@ -85,6 +87,7 @@ def grad(
     return gradient
 
 
+@seen_as(signatures.ValueAndGrad)
 def value_and_grad(
     f: Callable[..., Any], argnums: ArgNums = 0, has_aux: bool = False
 ) -> Callable[..., Any]:
@@ -113,6 +116,7 @@ def value_and_grad(
     return value_and_gradient
 
 
+@seen_as(signatures.Vjp)
 def vjp(f: Callable[..., Any], *primals: Tree) -> tuple[Tree, Callable[[Tree], Any]]:
     """Reverse mode, once: (y, pullback), where pullback(y_bar) is y_barᵀ · J.
 
@@ -131,6 +135,7 @@ def vjp(f: Callable[..., Any], *primals: Tree) -> tuple[Tree, Callable[[Tree], A
     return fill(form, map(run.value, ys)), pullback
 
 
+@seen_as(signatures.Jvp)
 def jvp(
     f: Callable[..., Any], primals: Sequence[Tree], tangents: Sequence[Tree]
 ) -> tuple[Tree, Tree]:
@@ -155,6 +160,7 @@ def _jvp(
     return fill(form, map(run.value, ys)), fill(form, y_dots)
 
 
+@seen_as(signatures.Jacobian)
 def jacobian(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
     """The function that gives ∂yᵢ/∂xⱼ, y's structure outside and x's inside.
 
@@ -179,6 +185,7 @@ def _jacobian(
     return jacobian_of_f
 
 
+@seen_as(signatures.Hessian)
 def hessian(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
     """The function that gives ∂²y/∂xᵢ∂xⱼ of a scalar f.
 
@@ -188,6 +195,7 @@ def hessian(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
     return _jacobian(grad(f, argnums), argnums, "named")
 
 
+@seen_as(signatures.Hvp)
 def hvp(
     f: Callable[..., Any], primals: Sequence[Tree], tangents: Sequence[Tree]
 ) -> tuple[Any, ...]:

@@ -20,13 +20,22 @@ from collections.abc import Callable
 from itertools import count
 from numbers import Real
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, NoReturn, final
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Union, final, overload
 
 from . import primitives as p
 from .accelerator import connect, in_c, python_twins
-from .primitives import ARITHMETIC_ERRORS, Primitive, brief, clean, number
+from .primitives import (
+    ARITHMETIC_ERRORS,
+    Array,
+    Number,
+    Primitive,
+    brief,
+    clean,
+    number,
+)
 from .watch import PACKAGES, tracing, tracing_elsewhere, watchers, watching
 
+Operand = Union["Value", Number]  # for type checkers: what stands beside a Value
 UNREACHED: Final = float("0.0")  # a zero of its own: no sweep has touched it
 
 _clock = count(1)  # each node has a time of its own, as its operands were made before
@@ -62,7 +71,7 @@ class Value:
     _partials: tuple[float | None, ...]
     _row: Primitive | None
 
-    def __init__(self, data: Any, label: str | None = None) -> None:
+    def __init__(self, data: Number, label: str | None = None) -> None:
         self._data = number(data, "Value", "data")
         self._grad = UNREACHED
         self._row, self._args, self._partials = None, (), ()
@@ -80,7 +89,7 @@ class Value:
         return self._data
 
     @data.setter
-    def data(self, new: Any) -> None:
+    def data(self, new: Number) -> None:
         if watchers:
             _refuse_in_trace(self, "its data")
         if self._row is not None:
@@ -100,7 +109,7 @@ class Value:
         return self._grad
 
     @grad.setter
-    def grad(self, new: Any) -> None:
+    def grad(self, new: Number) -> None:
         if watchers:
             _refuse_in_trace(self, "its grad")
         if self._row is not None:
@@ -219,9 +228,13 @@ class Value:
     if TYPE_CHECKING:  # what `_install_methods` adds, for type checkers
 
         def _of_one(self) -> Value: ...
-        def _of_two(self, other: Any) -> Value: ...
-        def leaky_relu(self, slope: Any = 0.01, /) -> Value: ...
-        def clip(self, lo: Any, hi: Any, /) -> Value: ...
+        @overload
+        def _of_two(self, other: Operand, /) -> Value: ...
+        @overload
+        def _of_two(self, other: Array, /) -> Any: ...
+        def _of_two(self, other: Any, /) -> Any: ...
+        def leaky_relu(self, slope: Operand = 0.01, /) -> Value: ...
+        def clip(self, lo: Operand, hi: Operand, /) -> Value: ...
 
         __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _of_two
         __truediv__ = __rtruediv__ = __pow__ = __rpow__ = __mod__ = __rmod__ = _of_two
@@ -253,22 +266,22 @@ class Value:
     def __bool__(self) -> bool:
         return _decided(self) if watchers else self._data != 0.0
 
-    def __eq__(self, other: object) -> Any:
+    def __eq__(self, other: object) -> bool:
         return _compared("eq", self, other) if watchers else self._data == _plain(other)
 
-    def __ne__(self, other: object) -> Any:
+    def __ne__(self, other: object) -> bool:
         return _compared("ne", self, other) if watchers else self._data != _plain(other)
 
-    def __lt__(self, other: Any) -> Any:
+    def __lt__(self, other: Operand) -> bool:
         return _compared("lt", self, other) if watchers else self._data < _plain(other)
 
-    def __le__(self, other: Any) -> Any:
+    def __le__(self, other: Operand) -> bool:
         return _compared("le", self, other) if watchers else self._data <= _plain(other)
 
-    def __gt__(self, other: Any) -> Any:
+    def __gt__(self, other: Operand) -> bool:
         return _compared("gt", self, other) if watchers else self._data > _plain(other)
 
-    def __ge__(self, other: Any) -> Any:
+    def __ge__(self, other: Operand) -> bool:
         return _compared("ge", self, other) if watchers else self._data >= _plain(other)
 
     def __hash__(self) -> int:
@@ -515,16 +528,18 @@ def _own_trace(*xs: Any) -> Any:
     return own
 
 
-def _compared(name: str, x: Value, other: Any) -> Any:
+def _compared(name: str, x: Value, other: Any) -> bool:
     """A plain bool, or what a trace can make a select or a guard of: a Value."""
     trace = _own_trace(x, other)
     if trace is None or not (trace.follows(x) or trace.follows(other)):
-        return getattr(operator, name)(x._data, _plain(other))
+        holds: bool = getattr(operator, name)(x._data, _plain(other))
+        return holds
     if type(other) is not Value:
         if not isinstance(other, Real):
-            return NotImplemented
+            return NotImplemented  # type: ignore[no-any-return]
         other = number(other, name)
-    return trace.truth(_record(COMPARISONS[name], (x, other)))
+    truth: bool = trace.truth(_record(COMPARISONS[name], (x, other)))
+    return truth
 
 
 def _decided(x: Value) -> bool:

@@ -10,13 +10,14 @@ itself: the graph of Values does that.
 
 from __future__ import annotations
 
+import os
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
 from math import sqrt
 from numbers import Real
 from operator import index
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import autograd
 from autograd import Primitive, Value, brief, dot
@@ -38,6 +39,35 @@ RELU_LIKE: Final = frozenset({"relu", "leaky_relu", "gelu", "silu", "softplus"})
 Activation = str | Primitive
 Seed = int | random.Random | None
 Draw = Callable[[random.Random, int, int], float]
+
+
+class Row(Protocol):
+    """A point in an array, as type checkers know it."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    def tolist(self) -> Any: ...
+    def __len__(self) -> int: ...
+
+
+class Picture(Protocol):
+    """A drawing of a network, as type checkers know it: see `autograd.draw_network`."""
+
+    @property
+    def description(self) -> str: ...
+    def svg(self, path: str | os.PathLike[str] | None = None) -> str: ...
+
+
+Features = Sequence[Value | float] | Row
+if TYPE_CHECKING:
+
+    class Outputs(Value):  # type: ignore[misc]  # whose subclasses are for checkers
+        """A Value or, of several neurons, a list of them: only the widths say which."""
+
+        def __len__(self) -> int: ...
+        def __getitem__(self, i: int) -> Value: ...
+        def __iter__(self) -> Iterator[Value]: ...
+
 
 INITS: Final[dict[str, Draw]] = {
     "he": lambda rng, nin, fan_out: rng.gauss(0.0, sqrt(2 / nin)),
@@ -88,7 +118,7 @@ class Neuron(Module):
         self.w = [Value(draw(rng, nin, fan_out), label=f"w{i}") for i in range(nin)]
         self.b = Value(0.0, label="b")
 
-    def __call__(self, x: Sequence[Any]) -> Any:
+    def __call__(self, x: Features) -> Value:
         """a, a Value, for nin numbers or Values."""
         if len(x) != len(self.w):
             raise _wrong_width("Neuron", len(self.w), len(x))
@@ -131,12 +161,12 @@ class Layer(Module):
         ]
         self.label_parameters()
 
-    def __call__(self, x: Sequence[Any]) -> Any:
+    def __call__(self, x: Features) -> Outputs:
         """The list of the neurons' a, or that of the only neuron, for nin features."""
-        out = self.activations(_features("Layer", x, len(self.neurons[0].w)))
-        return out[0] if len(out) == 1 else out
+        features = _features("Layer", x, len(self.neurons[0].w))
+        return _outputs(self.activations(features))
 
-    def activations(self, x: Sequence[Any]) -> list[Any]:
+    def activations(self, x: Sequence[Any]) -> list[Value]:
         """The list of the neurons' a, for features that have been checked."""
         return [neuron(x) for neuron in self.neurons]
 
@@ -198,7 +228,7 @@ class MLP(Module):
         ]
         self.label_parameters()
 
-    def __call__(self, x: Sequence[Any]) -> Any:
+    def __call__(self, x: Features) -> Outputs:
         """A Value if the last layer has one neuron, else a list of Values.
 
         x is one point: a list, tuple or NumPy row of nin numbers or Values. Raises
@@ -207,7 +237,7 @@ class MLP(Module):
         a = _features("MLP", x, len(self.layers[0].neurons[0].w))
         for layer in self.layers:
             a = layer.activations(a)
-        return a[0] if len(a) == 1 else a
+        return _outputs(a)
 
     def draw(
         self,
@@ -215,7 +245,7 @@ class MLP(Module):
         y: Any = None,
         loss: Callable[[Any, Any], Any] = mse,
         by: str = "weight",
-    ) -> Any:
+    ) -> Picture:
         """A picture of the network: a card for each neuron, a line for each weight.
 
         x     a point, whose z and a each neuron then shows
@@ -237,7 +267,7 @@ class MLP(Module):
 
         return network_drawing(self, x, y, loss, by)
 
-    def _draw_(self) -> Any:
+    def _draw_(self) -> Picture:
         return self.draw()
 
     def __repr__(self) -> str:
@@ -260,6 +290,11 @@ def _width(operation: str, argument: str, width: Any) -> int:
             f"{brief(width)}; every layer needs a feature and a neuron"
         )
     return found
+
+
+def _outputs(a: Sequence[Any]) -> Outputs:
+    outputs: Any = a[0] if len(a) == 1 else a
+    return outputs  # type: ignore[no-any-return]
 
 
 def _known(operation: str, activation: Activation) -> Activation:

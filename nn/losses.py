@@ -13,16 +13,37 @@ and choose by `where`: a class is no index then, and each `if` would double the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf
 from numbers import Real
-from typing import Any
+from typing import Any, ParamSpec, Protocol, overload
 
 from autograd import Value, brief, dot, logsumexp, relu, softplus, where
 
 Point = tuple[list[Any], list[Any]]
+Values = Value | Sequence[Value] | Sequence[Sequence[Value]]
+Floats = float | Sequence[float] | Sequence[Sequence[float]]
 
 
+P = ParamSpec("P")
+
+
+class Loss(Protocol[P]):
+    """A loss as type checkers see it: a Value of Values, a float of floats."""
+
+    @overload
+    def __call__(self, predictions: Values, targets: Any, /) -> Value: ...
+    @overload
+    def __call__(self, predictions: Floats, targets: Floats, /) -> float: ...
+    @overload
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any: ...
+
+
+def _loss(f: Callable[P, Any]) -> Loss[P]:
+    return f  # type: ignore[return-value]
+
+
+@_loss
 def mse(predictions: Any, targets: Any) -> Any:
     """Mean squared error, Σ (p - t)² / n.
 
@@ -37,6 +58,7 @@ def mse(predictions: Any, targets: Any) -> Any:
     return dot(errors, errors) / len(errors)
 
 
+@_loss
 def hinge(scores: Any, targets: Any) -> Any:
     """Maximum-margin loss, Σ max(0, 1 - t · z) / n, for targets -1 and 1.
 
@@ -58,6 +80,7 @@ def hinge(scores: Any, targets: Any) -> Any:
     return _mean([relu(1.0 - t * z) for z, t in pairs])
 
 
+@_loss
 def binary_cross_entropy(logits: Any, targets: Any) -> Any:
     """-Σ (t · ln σ(z) + (1 - t) · ln(1 - σ(z))) / n, for targets from 0 to 1.
 
@@ -92,6 +115,7 @@ def _binary_cross_entropy(z: Any, t: Any) -> Any:
     return t * softplus(-z) + (1 - t) * softplus(z)
 
 
+@_loss
 def cross_entropy(logits: Any, target_class: Any) -> Any:
     """-Σ ln softmax(z)[c] / n, for a class c from 0 to k - 1 and k logits per point.
 

@@ -26,7 +26,7 @@ from typing import Any, Final
 import autograd
 from autograd import Primitive, Value, brief, dot, grad, vjp
 
-from .layers import MLP, Layer, Neuron, _features, _name
+from .layers import MLP, Layer, Neuron, Picture, _features, _name
 from .losses import mse
 
 Loss = Callable[[Any, Any], Any]
@@ -456,7 +456,7 @@ def _html(table: Table) -> str:
 # ---- the network as a picture --------------------------------------------------------
 
 
-def network_drawing(model: MLP, x: Any, y: Any, loss: Loss, by: str) -> Any:
+def network_drawing(model: MLP, x: Any, y: Any, loss: Loss, by: str) -> Picture:
     """What `MLP.draw` gives: a description in plain lists, drawn by autograd."""
     from autograd import draw_network  # only who draws pays for importing it
 

@@ -17,9 +17,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple
 
+from .. import signatures
 from ..primitives import brief
+from ..signatures import F, seen_as
 from ..trees import Form, fill, flatten, is_array, replaced
 from ..value import Value
 from ..watch import watching
@@ -71,12 +73,13 @@ class Group(NamedTuple):
         return bool(self.tree.closed) or Value in map(type, self.inputs)
 
 
+@seen_as(signatures.Vmap)
 def vmap(
     f: Callable[..., Any],
     in_axes: Axes = 0,
     reduce: Reduce = None,
     executor: Executor | None = None,
-) -> Batched:
+) -> Batched[Any]:
     """The function that applies f to every lane of a batch, compiled.
 
     >>> vmap(lambda x: x * x if x > 0 else -x)([-1.0, 3.0])
@@ -138,7 +141,7 @@ def _is_executor(x: Any) -> bool:
 
 
 @calls.called_in_c
-class Batched:
+class Batched(Generic[F]):
     """A function of batches; what it compiled is kept for each form of one lane."""
 
     ready: Any = None  # the way taken most in the last call, if C can call it
@@ -150,7 +153,8 @@ class Batched:
         reduce: Reduce,
         executor: Executor | None,
     ) -> None:
-        self.lane, self.in_axes = Compiled(f, ()), in_axes
+        self.lane: Compiled[Any] = Compiled(f, ())
+        self.in_axes = in_axes
         self.lane.caller = "vmap"
         self.reduce, self.executor = reduce, executor
         self._trees: dict[Form, Branches] = {}
@@ -160,7 +164,7 @@ class Batched:
         """Why its lanes run op by op, one after the other; None where they do not."""
         return self.lane.doubt
 
-    def __call__(self, *args: Any) -> Any:
+    def _call(self, *args: Any) -> Any:
         axes = self._axes(args)
         arguments = list(map(argument, args, axes))
         batches = [batch for arg in arguments for batch in arg.batches or ()]
@@ -178,6 +182,11 @@ class Batched:
             except Uncompiled:
                 pass
         return self._one_by_one(arguments, batches, n)
+
+    if TYPE_CHECKING:
+        __call__: F  # what f takes and gives for each lane
+    else:
+        __call__ = _call
 
     def _all_at_once(
         self,

@@ -22,9 +22,11 @@ from numbers import Real
 from operator import attrgetter
 from threading import RLock
 from types import MethodType, NoneType
-from typing import Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Self
 
+from .. import signatures
 from ..primitives import Primitive
+from ..signatures import F, seen_as
 from ..transforms import _Recording
 from ..trees import NUMBER, Form, Static, fill, flatten, static
 from ..value import Value, _node, tick, topological
@@ -42,7 +44,10 @@ LONG: Final = 200  # instructions from which machine code pays off at one point
 _FLOAT: Final = frozenset({float})
 
 
-def jit(f: Callable[..., Any], static_argnums: int | Sequence[int] = ()) -> Compiled:
+@seen_as(signatures.Jit)
+def jit(
+    f: Callable[..., Any], static_argnums: int | Sequence[int] = ()
+) -> Compiled[Any]:
     """The function f, compiled: the same results, faster from the second call on.
 
     >>> from autograd import exp, grad, sin
@@ -91,7 +96,7 @@ def jit(f: Callable[..., Any], static_argnums: int | Sequence[int] = ()) -> Comp
 
 
 @calls.called_in_c
-class Compiled:
+class Compiled(Generic[F]):
     """A compiled function: for each form of arguments, a tree of paths."""
 
     ready: Any = None  # the path taken last, if C can call it
@@ -114,7 +119,7 @@ class Compiled:
         self.__module__ = getattr(f, "__module__", __name__)
         self.__doc__ = getattr(f, "__doc__", None)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def _call(self, *args: Any, **kwargs: Any) -> Any:
         if watchers and watching() is not None and self.f is not None:
             return self._plainly(args, kwargs)  # who watches sees each operation of f
         if self.doubt is not None:
@@ -137,6 +142,11 @@ class Compiled:
         if kept and _FLOAT.issuperset(map(type, args)):
             self._of_floats[len(args)] = tree
         return result
+
+    if TYPE_CHECKING:
+        __call__: F  # what f takes and gives, of numbers and of Values
+    else:
+        __call__ = _call
 
     def _note(self, tree: Tree, on_values: bool = False) -> None:
         """Keep the paths called last, and let C have the next call if it can."""
@@ -886,7 +896,7 @@ def _static(x: Any) -> Static:
     return static(x)
 
 
-def _portable(compiled: Compiled) -> Any:
+def _portable(compiled: Compiled[Any]) -> Any:
     """f itself where it can be pickled, where it can be imported its name.
 
     Otherwise, for the pickler to take by value if it can, [what tells so, f or None].

@@ -176,7 +176,9 @@ def partial_formulas(
         return [None if d is None else style.number(d) for d in node._partials]
     stand_in = {arg: Value(arg._data) for arg in node._args if isinstance(arg, Value)}
     labels = {copy: names.get(arg, "?") for arg, copy in stand_in.items()}
-    operands = [stand_in[arg] if isinstance(arg, Value) else arg for arg in node._args]
+    operands: list[Any] = [
+        stand_in[arg] if isinstance(arg, Value) else arg for arg in node._args
+    ]
     z = row(*operands)
     found = row.derivatives(z, *operands)
     if node._data != node._data:  # outside the domain there is no formula
