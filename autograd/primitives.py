@@ -182,6 +182,7 @@ class Primitive:
                 "Primitive: partials must be one rule for each argument of "
                 f"{brief(name)}, but is empty; pass rules such as lambda z, x: 2 * x"
             )
+        _require_arguments(name, value, partials)
         self.name, self.formula, self.ieee = name, value, ieee
         self.raw = value  # the formula on floats: see `_bind_to_floats`, at the end
         self.rules = tuple([_rule(name, partial) for partial in partials])
@@ -334,6 +335,49 @@ class Primitive:
                     "first"
                 )
         return tuple([x for sequence in args for x in sequence])
+
+
+def _require_arguments(name: str, value: Any, partials: Sequence[Any]) -> None:
+    """Refuse a value, or rules, that could not be called with the operands of the row.
+
+    >>> Primitive("square", lambda x: x * x, lambda x: 2 * x)
+    Traceback (most recent call last):
+    TypeError: square: partial 0 must take the result and 1 argument(s), (z, x), but \
+takes 1; write lambda z, x: ...
+    """
+    name, arity = clean(name), len(partials)
+    if not callable(value):
+        raise TypeError(
+            f"{name}: value must be a function of floats, but is {brief(value)}; pass "
+            "the rules after it"
+        )
+    if arity == 1 and _takes(partials[0])[1] == inf:
+        return  # the row has any number of arguments
+    least, most = _takes(value)
+    if not least <= arity <= most:
+        raise TypeError(
+            f"{name}: partials must be one rule for each of the {least or most} "
+            f"argument(s) of value, but are {arity}; pass 0.0 for an argument on which "
+            "it does not depend"
+        )
+    xs = ["x"] if arity == 1 else [f"x{i}" for i in range(arity)]
+    for i, partial in enumerate(partials):
+        least, most = _takes(partial)
+        if not least <= arity + 1 <= most:
+            raise TypeError(
+                f"{name}: partial {i} must take the result and {arity} argument(s), "
+                f"({', '.join(['z', *xs])}), but takes {least}; write lambda "
+                f"{', '.join(['z', *xs])}: ..."
+            )
+
+
+def _takes(f: Any) -> tuple[int, float]:
+    """How many arguments a function in Python takes, at least and at most."""
+    code = getattr(f, "__code__", None)
+    if code is None or code.co_flags & 0x04:  # one in C, or with *args
+        return 0, inf
+    most = code.co_argcount - hasattr(f, "__self__")
+    return most - len(f.__defaults__ or ()), most
 
 
 def _require_template(row: Primitive) -> None:

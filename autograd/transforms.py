@@ -97,6 +97,7 @@ def value_and_grad(
     (9.0, 6.0)
     """
     _require_callable("grad", f)
+    _require_positions("grad", argnums)
 
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
         run = _Recording("grad", f, args, argnums, kwargs)
@@ -176,6 +177,7 @@ def _jacobian(
     f: Callable[..., Any], argnums: ArgNums, static: Statics
 ) -> Callable[..., Any]:
     _require_callable("jacobian", f)
+    _require_positions("jacobian", argnums)
 
     def jacobian_of_f(*args: Any, **kwargs: Any) -> Any:
         run = _Recording("jacobian", f, args, argnums, kwargs)
@@ -575,6 +577,15 @@ def _require_callable(operation: str, f: Any) -> None:
         )
 
 
+def _require_positions(operation: str, argnums: Any) -> None:
+    for i in argnums if isinstance(argnums, (tuple, list)) else [argnums]:
+        if not hasattr(i, "__index__"):
+            raise ValueError(
+                f"{operation}: argnums must name arguments by position, but is "
+                f"{brief(argnums)}; write a whole number from 0, or a tuple of them"
+            )
+
+
 def _sequence(operation: str, argument: str, xs: Any) -> tuple[Any, ...]:
     if isinstance(xs, (tuple, list)):
         return tuple(xs)
@@ -587,7 +598,7 @@ def _sequence(operation: str, argument: str, xs: Any) -> tuple[Any, ...]:
 def _chosen(operation: str, argnums: ArgNums, count: int) -> list[int]:
     chosen = []
     for i in argnums if isinstance(argnums, (tuple, list)) else [argnums]:
-        if not hasattr(i, "__index__") or not -count <= i < count:
+        if not -count <= i < count:
             raise ValueError(
                 f"{operation}: argnums must name arguments by position, 0 to "
                 f"{count - 1} for this call, but is {brief(argnums)}; pass it by "

@@ -286,6 +286,7 @@ def wrong_rows(v: Value) -> None:
     sin(x=1.0)  # type: ignore[call-overload]
     logsumexp(["a"])  # type: ignore[list-item]
     autograd.sinn(1.0)  # type: ignore[attr-defined]
+    Primitive("f", 3.0, 1.0)  # type: ignore[arg-type]
     Primitive(sin, lambda x: x, 1.0)  # type: ignore[arg-type]
     sin(1.0).backward()  # type: ignore[attr-defined]
     exp(v).numpy()  # type: ignore[attr-defined]
@@ -293,6 +294,7 @@ def wrong_rows(v: Value) -> None:
 
 def wrong_transforms(v: Value) -> None:
     grad(1.0)  # type: ignore[call-overload]
+    grad(of_floats, "x")  # type: ignore[call-overload]
     grad(of_floats)()  # type: ignore[call-overload]
     grad(of_floats)(1.0).backward()  # type: ignore[attr-defined]
     jvp(of_floats, 1.0, 1.0)  # type: ignore[call-overload]
