@@ -3,13 +3,13 @@
 static double compute_add(const double *args)
 {
     double x = args[0], y = args[1];
-    return (x + y);
+    return x + y;
 }
 
 static double record_add(const double *args, double *d, unsigned wanted)
 {
     double x = args[0], y = args[1];
-    double z = (x + y);
+    double z = x + y;
     d[0] = wanted & 1u ? 1.0 : 0.0;
     d[1] = wanted & 2u ? 1.0 : 0.0;
     return z;
@@ -18,13 +18,13 @@ static double record_add(const double *args, double *d, unsigned wanted)
 static double compute_sub(const double *args)
 {
     double x = args[0], y = args[1];
-    return (x - y);
+    return x - y;
 }
 
 static double record_sub(const double *args, double *d, unsigned wanted)
 {
     double x = args[0], y = args[1];
-    double z = (x - y);
+    double z = x - y;
     d[0] = wanted & 1u ? 1.0 : 0.0;
     d[1] = wanted & 2u ? -1.0 : 0.0;
     return z;
@@ -33,13 +33,13 @@ static double record_sub(const double *args, double *d, unsigned wanted)
 static double compute_mul(const double *args)
 {
     double x = args[0], y = args[1];
-    return (x * y);
+    return x * y;
 }
 
 static double record_mul(const double *args, double *d, unsigned wanted)
 {
     double x = args[0], y = args[1];
-    double z = (x * y);
+    double z = x * y;
     d[0] = wanted & 1u ? y : 0.0;
     d[1] = wanted & 2u ? x : 0.0;
     return z;
@@ -48,28 +48,28 @@ static double record_mul(const double *args, double *d, unsigned wanted)
 static double compute_div(const double *args)
 {
     double x = args[0], y = args[1];
-    return (x / y);
+    return x / y;
 }
 
 static double record_div(const double *args, double *d, unsigned wanted)
 {
     double x = args[0], y = args[1];
-    double z = (x / y);
-    d[0] = wanted & 1u ? (1.0 / (y + 0.0)) : 0.0;
-    d[1] = wanted & 2u ? ((-z) / y) : 0.0;
+    double z = x / y;
+    d[0] = wanted & 1u ? 1.0 / (y + 0.0) : 0.0;
+    d[1] = wanted & 2u ? (-z) / y : 0.0;
     return z;
 }
 
 static double compute_neg(const double *args)
 {
     double x = args[0];
-    return (-x);
+    return -x;
 }
 
 static double record_neg(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
-    double z = (-x);
+    double z = -x;
     (void)wanted;
     d[0] = -1.0;
     return z;
@@ -85,8 +85,8 @@ static double record_pow(const double *args, double *d, unsigned wanted)
 {
     double x = args[0], y = args[1];
     double z = power(x, y);
-    d[0] = wanted & 1u ? (y == 0.0 ? 0.0 : (z == z ? (y * power((x + 0.0), (y - 1.0))) : z)) : 0.0;
-    d[1] = wanted & 2u ? (x < 0.0 ? NAN : (z == 0.0 ? z : (fabs(z) * log(x)))) : 0.0;
+    d[0] = wanted & 1u ? y == 0.0 ? 0.0 : (z == z ? (y * power(x + 0.0, y - 1.0)) : z) : 0.0;
+    d[1] = wanted & 2u ? x < 0.0 ? NAN : (z == 0.0 ? z : (fabs(z) * log(x))) : 0.0;
     return z;
 }
 
@@ -100,8 +100,8 @@ static double record__fmod(const double *args, double *d, unsigned wanted)
 {
     double x = args[0], y = args[1];
     double z = fmod(x, y);
-    d[0] = wanted & 1u ? (z == z ? 1.0 : z) : 0.0;
-    d[1] = wanted & 2u ? (-floor((((x / y) - (z / y)) + 0.5))) : 0.0;
+    d[0] = wanted & 1u ? z == z ? 1.0 : z : 0.0;
+    d[1] = wanted & 2u ? -floor(((x / y) - (z / y)) + 0.5) : 0.0;
     return z;
 }
 
@@ -109,16 +109,16 @@ static double compute_mod(const double *args)
 {
     double x = args[0], y = args[1];
     double v2 = fmod(x, y);
-    return (v2 == 0.0 ? (y < 0.0 ? -0.0 : 0.0) : ((double)(y < 0.0) != (double)(v2 < 0.0) ? (v2 + y) : v2));
+    return v2 == 0.0 ? (y < 0.0 ? -0.0 : 0.0) : (((double)(y < 0.0)) != ((double)(v2 < 0.0)) ? (v2 + y) : v2);
 }
 
 static double record_mod(const double *args, double *d, unsigned wanted)
 {
     double x = args[0], y = args[1];
     double v2 = fmod(x, y);
-    double z = (v2 == 0.0 ? (y < 0.0 ? -0.0 : 0.0) : ((double)(y < 0.0) != (double)(v2 < 0.0) ? (v2 + y) : v2));
-    d[0] = wanted & 1u ? (z == z ? 1.0 : z) : 0.0;
-    d[1] = wanted & 2u ? (-floor((((x / y) - (z / y)) + 0.5))) : 0.0;
+    double z = v2 == 0.0 ? (y < 0.0 ? -0.0 : 0.0) : (((double)(y < 0.0)) != ((double)(v2 < 0.0)) ? (v2 + y) : v2);
+    d[0] = wanted & 1u ? z == z ? 1.0 : z : 0.0;
+    d[1] = wanted & 2u ? -floor(((x / y) - (z / y)) + 0.5) : 0.0;
     return z;
 }
 
@@ -164,7 +164,7 @@ static double record_exp2(const double *args, double *d, unsigned wanted)
     double x = args[0];
     double z = exp2(x);
     (void)wanted;
-    d[0] = (z * 0.6931471805599453);
+    d[0] = z * 0.6931471805599453;
     return z;
 }
 
@@ -194,7 +194,7 @@ static double record_log(const double *args, double *d, unsigned wanted)
     double x = args[0];
     double z = log(x);
     (void)wanted;
-    d[0] = (z == z ? (1.0 / (x + 0.0)) : z);
+    d[0] = z == z ? (1.0 / (x + 0.0)) : z;
     return z;
 }
 
@@ -209,7 +209,7 @@ static double record_log2(const double *args, double *d, unsigned wanted)
     double x = args[0];
     double z = log2(x);
     (void)wanted;
-    d[0] = (z == z ? (1.4426950408889634 / (x + 0.0)) : z);
+    d[0] = z == z ? (1.4426950408889634 / (x + 0.0)) : z;
     return z;
 }
 
@@ -224,7 +224,7 @@ static double record_log10(const double *args, double *d, unsigned wanted)
     double x = args[0];
     double z = log10(x);
     (void)wanted;
-    d[0] = (z == z ? (0.43429448190325176 / (x + 0.0)) : z);
+    d[0] = z == z ? (0.43429448190325176 / (x + 0.0)) : z;
     return z;
 }
 
@@ -239,7 +239,7 @@ static double record_log1p(const double *args, double *d, unsigned wanted)
     double x = args[0];
     double z = log1p(x);
     (void)wanted;
-    d[0] = (z == z ? (1.0 / (1.0 + x)) : z);
+    d[0] = z == z ? (1.0 / (1.0 + x)) : z;
     return z;
 }
 
@@ -254,7 +254,7 @@ static double record_sqrt(const double *args, double *d, unsigned wanted)
     double x = args[0];
     double z = sqrt(x);
     (void)wanted;
-    d[0] = (0.5 / (z + 0.0));
+    d[0] = 0.5 / (z + 0.0);
     return z;
 }
 
@@ -269,7 +269,7 @@ static double record_cbrt(const double *args, double *d, unsigned wanted)
     double x = args[0];
     double z = cbrt(x);
     (void)wanted;
-    d[0] = (1.0 / ((3.0 * z) * z));
+    d[0] = 1.0 / ((3.0 * z) * z);
     return z;
 }
 
@@ -299,7 +299,7 @@ static double record_cos(const double *args, double *d, unsigned wanted)
     double x = args[0];
     double z = cos(x);
     (void)wanted;
-    d[0] = (-sin(x));
+    d[0] = -sin(x);
     return z;
 }
 
@@ -314,7 +314,7 @@ static double record_tan(const double *args, double *d, unsigned wanted)
     double x = args[0];
     double z = tan(x);
     (void)wanted;
-    d[0] = (1.0 + (z * z));
+    d[0] = 1.0 + (z * z);
     return z;
 }
 
@@ -329,7 +329,7 @@ static double record_asin(const double *args, double *d, unsigned wanted)
     double x = args[0];
     double z = asin(x);
     (void)wanted;
-    d[0] = (1.0 / sqrt(((1.0 - x) * (1.0 + x))));
+    d[0] = 1.0 / sqrt((1.0 - x) * (1.0 + x));
     return z;
 }
 
@@ -344,7 +344,7 @@ static double record_acos(const double *args, double *d, unsigned wanted)
     double x = args[0];
     double z = acos(x);
     (void)wanted;
-    d[0] = (-1.0 / sqrt(((1.0 - x) * (1.0 + x))));
+    d[0] = -1.0 / sqrt((1.0 - x) * (1.0 + x));
     return z;
 }
 
@@ -359,7 +359,7 @@ static double record_atan(const double *args, double *d, unsigned wanted)
     double x = args[0];
     double z = atan(x);
     (void)wanted;
-    d[0] = (1.0 / (1.0 + (x * x)));
+    d[0] = 1.0 / (1.0 + (x * x));
     return z;
 }
 
@@ -404,7 +404,7 @@ static double record_tanh(const double *args, double *d, unsigned wanted)
     double x = args[0];
     double z = tanh(x);
     (void)wanted;
-    d[0] = (1.0 - (z * z));
+    d[0] = 1.0 - (z * z);
     return z;
 }
 
@@ -419,7 +419,7 @@ static double record_acosh(const double *args, double *d, unsigned wanted)
     double x = args[0];
     double z = acosh(x);
     (void)wanted;
-    d[0] = (1.0 / (sqrt((x - 1.0)) * sqrt((x + 1.0))));
+    d[0] = 1.0 / (sqrt(x - 1.0) * sqrt(x + 1.0));
     return z;
 }
 
@@ -434,20 +434,20 @@ static double record_atanh(const double *args, double *d, unsigned wanted)
     double x = args[0];
     double z = atanh(x);
     (void)wanted;
-    d[0] = (z == z ? (1.0 / ((1.0 - x) * (1.0 + x))) : z);
+    d[0] = z == z ? (1.0 / ((1.0 - x) * (1.0 + x))) : z;
     return z;
 }
 
 static double compute_degrees(const double *args)
 {
     double x = args[0];
-    return (x * 57.29577951308232);
+    return x * 57.29577951308232;
 }
 
 static double record_degrees(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
-    double z = (x * 57.29577951308232);
+    double z = x * 57.29577951308232;
     (void)wanted;
     d[0] = 57.29577951308232;
     return z;
@@ -456,13 +456,13 @@ static double record_degrees(const double *args, double *d, unsigned wanted)
 static double compute_radians(const double *args)
 {
     double x = args[0];
-    return (x * 0.017453292519943295);
+    return x * 0.017453292519943295;
 }
 
 static double record_radians(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
-    double z = (x * 0.017453292519943295);
+    double z = x * 0.017453292519943295;
     (void)wanted;
     d[0] = 0.017453292519943295;
     return z;
@@ -471,17 +471,17 @@ static double record_radians(const double *args, double *d, unsigned wanted)
 static double compute__gaussian(const double *args)
 {
     double x = args[0];
-    double v4 = (floor(((64.0 * x) + 0.5)) / 64.0);
-    return (fabs(x) < 28.0 ? (exp(((-v4) * v4)) * exp(((v4 - x) * (v4 + x)))) : (x == x ? 0.0 : x));
+    double v4 = floor((64.0 * x) + 0.5) / 64.0;
+    return fabs(x) < 28.0 ? (exp((-v4) * v4) * exp((v4 - x) * (v4 + x))) : (x == x ? 0.0 : x);
 }
 
 static double record__gaussian(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
-    double v4 = (floor(((64.0 * x) + 0.5)) / 64.0);
-    double z = (fabs(x) < 28.0 ? (exp(((-v4) * v4)) * exp(((v4 - x) * (v4 + x)))) : (x == x ? 0.0 : x));
+    double v4 = floor((64.0 * x) + 0.5) / 64.0;
+    double z = fabs(x) < 28.0 ? (exp((-v4) * v4) * exp((v4 - x) * (v4 + x))) : (x == x ? 0.0 : x);
     (void)wanted;
-    d[0] = ((-2.0 * x) * z);
+    d[0] = (-2.0 * x) * z;
     return z;
 }
 
@@ -495,9 +495,9 @@ static double record_erf(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
     double z = erf(x);
-    double v5 = (floor(((64.0 * x) + 0.5)) / 64.0);
+    double v5 = floor((64.0 * x) + 0.5) / 64.0;
     (void)wanted;
-    d[0] = (1.1283791670955126 * (fabs(x) < 28.0 ? (exp(((-v5) * v5)) * exp(((v5 - x) * (v5 + x)))) : (x == x ? 0.0 : x)));
+    d[0] = 1.1283791670955126 * (fabs(x) < 28.0 ? (exp((-v5) * v5) * exp((v5 - x) * (v5 + x))) : (x == x ? 0.0 : x));
     return z;
 }
 
@@ -511,9 +511,9 @@ static double record_erfc(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
     double z = erfc(x);
-    double v5 = (floor(((64.0 * x) + 0.5)) / 64.0);
+    double v5 = floor((64.0 * x) + 0.5) / 64.0;
     (void)wanted;
-    d[0] = (-1.1283791670955126 * (fabs(x) < 28.0 ? (exp(((-v5) * v5)) * exp(((v5 - x) * (v5 + x)))) : (x == x ? 0.0 : x)));
+    d[0] = -1.1283791670955126 * (fabs(x) < 28.0 ? (exp((-v5) * v5) * exp((v5 - x) * (v5 + x))) : (x == x ? 0.0 : x));
     return z;
 }
 
@@ -610,64 +610,64 @@ static double record_not_equal(const double *args, double *d, unsigned wanted)
 static double compute_where(const double *args)
 {
     double x = args[0], y = args[1], w = args[2];
-    return (x != 0.0 ? y : w);
+    return x != 0.0 ? y : w;
 }
 
 static double record_where(const double *args, double *d, unsigned wanted)
 {
     double x = args[0], y = args[1], w = args[2];
-    double z = (x != 0.0 ? y : w);
+    double z = x != 0.0 ? y : w;
     d[0] = wanted & 1u ? 0.0 : 0.0;
-    d[1] = wanted & 2u ? (x != 0.0 ? 1.0 : 0.0) : 0.0;
-    d[2] = wanted & 4u ? (x != 0.0 ? 0.0 : 1.0) : 0.0;
+    d[1] = wanted & 2u ? x != 0.0 ? 1.0 : 0.0 : 0.0;
+    d[2] = wanted & 4u ? x != 0.0 ? 0.0 : 1.0 : 0.0;
     return z;
 }
 
 static double compute_maximum(const double *args)
 {
     double x = args[0], y = args[1];
-    return (x > y ? x : (x == x ? y : x));
+    return x > y ? x : (x == x ? y : x);
 }
 
 static double record_maximum(const double *args, double *d, unsigned wanted)
 {
     double x = args[0], y = args[1];
-    double z = (x > y ? x : (x == x ? y : x));
-    d[0] = wanted & 1u ? (x > y ? 1.0 : (x == y ? 0.5 : (x < y ? 0.0 : (x + y)))) : 0.0;
-    d[1] = wanted & 2u ? (y > x ? 1.0 : (y == x ? 0.5 : (y < x ? 0.0 : (y + x)))) : 0.0;
+    double z = x > y ? x : (x == x ? y : x);
+    d[0] = wanted & 1u ? x > y ? 1.0 : (x == y ? 0.5 : (x < y ? 0.0 : (x + y))) : 0.0;
+    d[1] = wanted & 2u ? y > x ? 1.0 : (y == x ? 0.5 : (y < x ? 0.0 : (y + x))) : 0.0;
     return z;
 }
 
 static double compute_minimum(const double *args)
 {
     double x = args[0], y = args[1];
-    return (x < y ? x : (x == x ? y : x));
+    return x < y ? x : (x == x ? y : x);
 }
 
 static double record_minimum(const double *args, double *d, unsigned wanted)
 {
     double x = args[0], y = args[1];
-    double z = (x < y ? x : (x == x ? y : x));
-    d[0] = wanted & 1u ? (y > x ? 1.0 : (y == x ? 0.5 : (y < x ? 0.0 : (y + x)))) : 0.0;
-    d[1] = wanted & 2u ? (x > y ? 1.0 : (x == y ? 0.5 : (x < y ? 0.0 : (x + y)))) : 0.0;
+    double z = x < y ? x : (x == x ? y : x);
+    d[0] = wanted & 1u ? y > x ? 1.0 : (y == x ? 0.5 : (y < x ? 0.0 : (y + x))) : 0.0;
+    d[1] = wanted & 2u ? x > y ? 1.0 : (x == y ? 0.5 : (x < y ? 0.0 : (x + y))) : 0.0;
     return z;
 }
 
 static double compute_clip(const double *args)
 {
     double x = args[0], y = args[1], w = args[2];
-    double v6 = (x > y ? x : (x == x ? y : x));
-    return (v6 < w ? v6 : (v6 == v6 ? w : v6));
+    double v6 = x > y ? x : (x == x ? y : x);
+    return v6 < w ? v6 : (v6 == v6 ? w : v6);
 }
 
 static double record_clip(const double *args, double *d, unsigned wanted)
 {
     double x = args[0], y = args[1], w = args[2];
-    double v6 = (x > y ? x : (x == x ? y : x));
-    double z = (v6 < w ? v6 : (v6 == v6 ? w : v6));
-    d[0] = wanted & 1u ? (z == z ? (x > y ? (x < w ? 1.0 : 0.0) : 0.0) : z) : 0.0;
-    d[1] = wanted & 2u ? (z == z ? (x < y ? (y < w ? 1.0 : 0.0) : 0.0) : z) : 0.0;
-    d[2] = wanted & 4u ? (z == z ? (v6 > w ? 1.0 : 0.0) : z) : 0.0;
+    double v6 = x > y ? x : (x == x ? y : x);
+    double z = v6 < w ? v6 : (v6 == v6 ? w : v6);
+    d[0] = wanted & 1u ? z == z ? (x > y ? (x < w ? 1.0 : 0.0) : 0.0) : z : 0.0;
+    d[1] = wanted & 2u ? z == z ? (x < y ? (y < w ? 1.0 : 0.0) : 0.0) : z : 0.0;
+    d[2] = wanted & 4u ? z == z ? (v6 > w ? 1.0 : 0.0) : z : 0.0;
     return z;
 }
 
@@ -682,22 +682,22 @@ static double record_abs(const double *args, double *d, unsigned wanted)
     double x = args[0];
     double z = fabs(x);
     (void)wanted;
-    d[0] = (x > 0.0 ? 1.0 : (x < 0.0 ? -1.0 : (x + 0.0)));
+    d[0] = x > 0.0 ? 1.0 : (x < 0.0 ? -1.0 : (x + 0.0));
     return z;
 }
 
 static double compute_sign(const double *args)
 {
     double x = args[0];
-    return (x > 0.0 ? 1.0 : (x < 0.0 ? -1.0 : (x + 0.0)));
+    return x > 0.0 ? 1.0 : (x < 0.0 ? -1.0 : (x + 0.0));
 }
 
 static double record_sign(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
-    double z = (x > 0.0 ? 1.0 : (x < 0.0 ? -1.0 : (x + 0.0)));
+    double z = x > 0.0 ? 1.0 : (x < 0.0 ? -1.0 : (x + 0.0));
     (void)wanted;
-    d[0] = (z == z ? 0.0 : z);
+    d[0] = z == z ? 0.0 : z;
     return z;
 }
 
@@ -712,7 +712,7 @@ static double record_floor(const double *args, double *d, unsigned wanted)
     double x = args[0];
     double z = floor(x);
     (void)wanted;
-    d[0] = (z == z ? 0.0 : z);
+    d[0] = z == z ? 0.0 : z;
     return z;
 }
 
@@ -727,7 +727,7 @@ static double record_ceil(const double *args, double *d, unsigned wanted)
     double x = args[0];
     double z = ceil(x);
     (void)wanted;
-    d[0] = (z == z ? 0.0 : z);
+    d[0] = z == z ? 0.0 : z;
     return z;
 }
 
@@ -735,16 +735,16 @@ static double compute_copysign(const double *args)
 {
     double x = args[0], y = args[1];
     double v6 = fabs(x);
-    return ((y == 0.0 ? (1.0 / y) : y) < 0.0 ? (-v6) : v6);
+    return (y == 0.0 ? atan2(y, -1.0) : y) < 0.0 ? (-v6) : v6;
 }
 
 static double record_copysign(const double *args, double *d, unsigned wanted)
 {
     double x = args[0], y = args[1];
-    double v4 = (y == 0.0 ? (1.0 / y) : y);
+    double v4 = y == 0.0 ? atan2(y, -1.0) : y;
     double v6 = fabs(x);
-    double z = (v4 < 0.0 ? (-v6) : v6);
-    d[0] = wanted & 1u ? ((x > 0.0 ? 1.0 : (x < 0.0 ? -1.0 : (x + 0.0))) * (v4 < 0.0 ? -1.0 : 1.0)) : 0.0;
+    double z = v4 < 0.0 ? (-v6) : v6;
+    d[0] = wanted & 1u ? (x > 0.0 ? 1.0 : (x < 0.0 ? -1.0 : (x + 0.0))) * (v4 < 0.0 ? -1.0 : 1.0) : 0.0;
     d[1] = wanted & 2u ? 0.0 : 0.0;
     return z;
 }
@@ -752,102 +752,102 @@ static double record_copysign(const double *args, double *d, unsigned wanted)
 static double compute_sigmoid(const double *args)
 {
     double x = args[0];
-    double v3 = exp((-fabs(x)));
-    return ((x >= 0.0 ? 1.0 : v3) / (1.0 + v3));
+    double v3 = exp(-fabs(x));
+    return (x >= 0.0 ? 1.0 : v3) / (1.0 + v3);
 }
 
 static double record_sigmoid(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
-    double v3 = exp((-fabs(x)));
-    double z = ((x >= 0.0 ? 1.0 : v3) / (1.0 + v3));
+    double v3 = exp(-fabs(x));
+    double z = (x >= 0.0 ? 1.0 : v3) / (1.0 + v3);
     (void)wanted;
-    d[0] = (z * (1.0 - z));
+    d[0] = z * (1.0 - z);
     return z;
 }
 
 static double compute_softplus(const double *args)
 {
     double x = args[0];
-    return ((x > 0.0 ? x : (x == x ? 0.0 : x)) + log1p(exp((-fabs(x)))));
+    return (x > 0.0 ? x : (x == x ? 0.0 : x)) + log1p(exp(-fabs(x)));
 }
 
 static double record_softplus(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
-    double v7 = exp((-fabs(x)));
-    double z = ((x > 0.0 ? x : (x == x ? 0.0 : x)) + log1p(v7));
+    double v7 = exp(-fabs(x));
+    double z = (x > 0.0 ? x : (x == x ? 0.0 : x)) + log1p(v7);
     (void)wanted;
-    d[0] = ((x >= 0.0 ? 1.0 : v7) / (1.0 + v7));
+    d[0] = (x >= 0.0 ? 1.0 : v7) / (1.0 + v7);
     return z;
 }
 
 static double compute_relu(const double *args)
 {
     double x = args[0];
-    return (x <= 0.0 ? 0.0 : x);
+    return x <= 0.0 ? 0.0 : x;
 }
 
 static double record_relu(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
-    double z = (x <= 0.0 ? 0.0 : x);
+    double z = x <= 0.0 ? 0.0 : x;
     (void)wanted;
-    d[0] = (x > 0.0 ? 1.0 : z);
+    d[0] = x > 0.0 ? 1.0 : z;
     return z;
 }
 
 static double compute_leaky_relu(const double *args)
 {
     double x = args[0], y = args[1];
-    return (x > 0.0 ? x : (y * x));
+    return x > 0.0 ? x : (y * x);
 }
 
 static double record_leaky_relu(const double *args, double *d, unsigned wanted)
 {
     double x = args[0], y = args[1];
-    double z = (x > 0.0 ? x : (y * x));
-    d[0] = wanted & 1u ? (z == z ? (x > 0.0 ? 1.0 : y) : z) : 0.0;
-    d[1] = wanted & 2u ? (z == z ? (x > 0.0 ? 0.0 : x) : z) : 0.0;
+    double z = x > 0.0 ? x : (y * x);
+    d[0] = wanted & 1u ? z == z ? (x > 0.0 ? 1.0 : y) : z : 0.0;
+    d[1] = wanted & 2u ? z == z ? (x > 0.0 ? 0.0 : x) : z : 0.0;
     return z;
 }
 
 static double compute_silu(const double *args)
 {
     double x = args[0];
-    double v4 = exp((-fabs(x)));
-    return (x == -INFINITY ? -0.0 : (x * ((x >= 0.0 ? 1.0 : v4) / (1.0 + v4))));
+    double v4 = exp(-fabs(x));
+    return x == -INFINITY ? -0.0 : (x * ((x >= 0.0 ? 1.0 : v4) / (1.0 + v4)));
 }
 
 static double record_silu(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
-    double v4 = exp((-fabs(x)));
-    double v8 = ((x >= 0.0 ? 1.0 : v4) / (1.0 + v4));
-    double z = (x == -INFINITY ? -0.0 : (x * v8));
-    double v13 = (-x);
-    double v16 = exp((-fabs(v13)));
+    double v4 = exp(-fabs(x));
+    double v8 = (x >= 0.0 ? 1.0 : v4) / (1.0 + v4);
+    double z = x == -INFINITY ? -0.0 : (x * v8);
+    double v13 = -x;
+    double v16 = exp(-fabs(v13));
     (void)wanted;
-    d[0] = (v8 + ((z < INFINITY ? z : 0.0) * ((v13 >= 0.0 ? 1.0 : v16) / (1.0 + v16))));
+    d[0] = v8 + ((z < INFINITY ? z : 0.0) * ((v13 >= 0.0 ? 1.0 : v16) / (1.0 + v16)));
     return z;
 }
 
 static double compute_gelu(const double *args)
 {
     double x = args[0];
-    return (x == -INFINITY ? -0.0 : ((0.5 * x) * erfc(((-x) * 0.7071067811865476))));
+    return x == -INFINITY ? -0.0 : ((0.5 * x) * erfc((-x) * 0.7071067811865476));
 }
 
 static double record_gelu(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
-    double v2 = (0.5 * x);
-    double v5 = erfc(((-x) * 0.7071067811865476));
-    double z = (x == -INFINITY ? -0.0 : (v2 * v5));
-    double v15 = (floor(((64.0 * v2) + 0.5)) / 64.0);
-    double v28 = (fabs(v2) < 28.0 ? (exp(((-v15) * v15)) * exp(((v15 - v2) * (v15 + v2)))) : (v2 == v2 ? 0.0 : v2));
+    double v2 = 0.5 * x;
+    double v5 = erfc((-x) * 0.7071067811865476);
+    double z = x == -INFINITY ? -0.0 : (v2 * v5);
+    double v15 = floor((64.0 * v2) + 0.5) / 64.0;
+    double v28 = fabs(v2) < 28.0 ? (exp((-v15) * v15) * exp((v15 - v2) * (v15 + v2))) : (v2 == v2 ? 0.0 : v2);
     (void)wanted;
-    d[0] = ((0.5 * v5) + ((fabs(x) < INFINITY ? x : 0.0) * ((v28 * v28) / 2.5066282746310002)));
+    d[0] = (0.5 * v5) + ((fabs(x) < INFINITY ? x : 0.0) * ((v28 * v28) / 2.5066282746310002));
     return z;
 }
 

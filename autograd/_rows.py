@@ -3,7 +3,7 @@
 `python -m autograd._rows` writes it anew; it is part of the sources, since C is built
 where this package cannot be imported yet.
 
-    x, y, w   the operands       z   the value       d   the partials
+    x, y, w   the operands       z    the value       d   the partials
     v3, …     what is needed more than once
 """
 
@@ -14,21 +14,18 @@ from pathlib import Path
 from typing import Final
 
 from . import primitives
-from .formulas import Line, Operand, Step
+from .formulas import Language, Line, Operand, Printer
 from .primitives import Primitive
 
 PLACE: Final = Path(__file__).with_suffix(".h")
 OPERANDS: Final = "xyw"
-
-# how a row is written in C by its native name, if not as a call
-COMPARISONS: Final = {
-    "olt": "<", "ole": "<=", "ogt": ">", "oge": ">=", "oeq": "==", "une": "!=",
-}  # fmt: skip
-WRITTEN: Final = {
-    "fadd": "({0} + {1})", "fsub": "({0} - {1})", "fmul": "({0} * {1})",
-    "fdiv": "({0} / {1})", "fneg": "(-{0})", "pow": "power({0}, {1})",
-}  # fmt: skip
 NUMBERS: Final = {"inf": "INFINITY", "-inf": "-INFINITY", "nan": "NAN"}
+C: Final = Language(
+    truth="(double)({})",
+    choice="{} ? {} : {}",
+    number=lambda x: NUMBERS.get(repr(x), repr(x)),
+    function=lambda row: "power" if row is primitives.pow else str(row.native),
+)
 
 
 def header() -> str:
@@ -51,99 +48,54 @@ def kernel(row: Primitive) -> str | None:
         return None
     line = Line(row.arity)
     xs = line.symbols()
-    try:
-        z = line.apply(row, xs)
-        outputs = [z, *[rule(z, *xs) for rule in row.rules]]
-        slots = [line.operand(y, row.name) for y in outputs]
-    except TypeError:
+    z = line.apply(row, xs)
+    outputs = [line.operand(y) for y in (z, *[rule(z, *xs) for rule in row.rules])]
+    if any(row.native is None for row, _ in line.code):
         return None
-    return "\n".join(_Printer(row, line.code, slots).lines())
+    return "\n".join(
+        [*_compute(row.name, line, outputs[0]), *_record(row, line, outputs)]
+    )
 
 
-class _Printer:
-    """Prints the line of one row, the value first among its outputs."""
+def _compute(name: str, line: Line, z: Operand) -> Iterator[str]:
+    printer = Printer(line, OPERANDS[: line.inputs], C)
+    yield f"static double compute_{name}(const double *args)"
+    yield "{"
+    yield from _named(printer, line.inputs, [z], {})
+    yield f"    return {printer.text(z)};"
+    yield "}\n"
 
-    def __init__(
-        self, row: Primitive, code: Sequence[Step], outputs: Sequence[Operand]
-    ) -> None:
-        self.row, self.code, self.outputs = row, code, outputs
-        self.names: dict[Operand, str] = dict(enumerate(OPERANDS[: row.arity]))
 
-    def lines(self) -> Iterator[str]:
-        name, z = self.row.name, self.outputs[0]
-        yield f"static double compute_{name}(const double *args)"
-        yield "{"
-        yield from self._prepared([z])
-        yield f"    return {self._text(z)};"
-        yield "}\n"
-        self.names = dict(enumerate(OPERANDS[: self.row.arity]))
-        parameters = "const double *args, double *d, unsigned wanted"
-        yield f"static double record_{name}({parameters})"
-        yield "{"
-        yield from self._prepared(self.outputs, z)
-        if self.row.arity == 1:
-            yield "    (void)wanted;"
-            yield f"    d[0] = {self._text(self.outputs[1])};"
-        else:
-            for i, partial in enumerate(self.outputs[1:]):
-                yield f"    d[{i}] = wanted & {1 << i}u ? {self._text(partial)} : 0.0;"
-        yield f"    return {self._text(z)};"
-        yield "}\n"
+def _record(row: Primitive, line: Line, outputs: Sequence[Operand]) -> Iterator[str]:
+    printer = Printer(line, OPERANDS[: line.inputs], C)
+    z, *partials = outputs
+    parameters = "const double *args, double *d, unsigned wanted"
+    yield f"static double record_{row.name}({parameters})"
+    yield "{"
+    yield from _named(printer, line.inputs, outputs, {z: "z"})
+    if row.arity == 1:
+        yield "    (void)wanted;"
+        yield f"    d[0] = {printer.text(partials[0])};"
+    else:
+        for i, partial in enumerate(partials):
+            yield f"    d[{i}] = wanted & {1 << i}u ? {printer.text(partial)} : 0.0;"
+    yield f"    return {printer.text(z)};"
+    yield "}\n"
 
-    def _prepared(
-        self, outputs: Sequence[Operand], z: Operand | None = None
-    ) -> Iterator[str]:
-        """Declare the operands that are used, and z and all that is needed twice."""
-        uses = self._uses(outputs, z)
-        used = [f"{self.names[i]} = args[{i}]" for i in self.names if uses[int(i)]]
-        if used:
-            yield f"    double {', '.join(used)};"
-        for k in range(self.row.arity, len(uses)):
-            if self._is_named(k, uses, z):
-                text = self._text(k)
-                self.names[k] = "z" if k == z else f"v{k}"
-                yield f"    double {self.names[k]} = {text};"
 
-    def _is_named(self, slot: int, uses: Sequence[int], z: Operand | None) -> bool:
-        row, _ = self.code[slot - self.row.arity]
-        return slot == z or uses[slot] > 1 and row.native not in COMPARISONS
-
-    def _uses(self, outputs: Sequence[Operand], z: Operand | None) -> list[int]:
-        """How often each slot stands in the text, once what is shared has a name."""
-        first = self.row.arity
-        uses = [0] * (first + len(self.code))
-        for y in outputs:
-            if type(y) is int:
-                uses[y] += 1
-        for k in range(len(uses) - 1, first - 1, -1):
-            times = min(uses[k], 1) if self._is_named(k, uses, z) else uses[k]
-            for x in self.code[k - first][1]:
-                if type(x) is int:
-                    uses[x] += times
-        return uses
-
-    def _text(self, x: Operand) -> str:
-        """An operand as an expression, in brackets unless it is a name or a call."""
-        if type(x) is float:
-            return NUMBERS.get(repr(x), repr(x))
-        if x in self.names:
-            return self.names[x]
-        row, args = self.code[int(x) - self.row.arity]
-        if row.native in COMPARISONS:
-            return f"(double)({self._truth(x)})"
-        first, *rest = args
-        if row.native == "select":
-            return "({} ? {} : {})".format(self._truth(first), *map(self._text, rest))
-        call = f"{row.native}({', '.join(map('{{{}}}'.format, range(len(args))))})"
-        return WRITTEN.get(str(row.native), call).format(*map(self._text, args))
-
-    def _truth(self, x: Operand) -> str:
-        """An operand as a condition."""
-        if type(x) is int and x not in self.names:
-            row, args = self.code[x - self.row.arity]
-            if row.native in COMPARISONS:
-                return f" {COMPARISONS[row.native]} ".join(map(self._text, args))
-        return f"{self._text(x)} != 0.0"
+def _named(
+    printer: Printer,
+    operands: int,
+    outputs: Sequence[Operand],
+    names: dict[Operand, str],
+) -> Iterator[str]:
+    """Declare the operands that are used, and what has a name."""
+    uses = printer.uses(outputs, names)
+    used = [f"{OPERANDS[i]} = args[{i}]" for i in range(operands) if uses[i]]
+    if used:
+        yield f"    double {', '.join(used)};"
+    for name, text in printer.named(outputs, names, "v{}"):
+        yield f"    double {name} = {text};"
 
 
 if __name__ == "__main__":

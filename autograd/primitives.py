@@ -959,7 +959,7 @@ ceil = Primitive(
 # the sign of a NaN is an accident of how it came about, and counts as positive
 copysign: Primitive = Primitive(
     "copysign",
-    lambda x, y: where(where(y == 0.0, 1.0 / y, y) < 0.0, -abs(x), abs(x)),
+    lambda x, y: where(where(y == 0.0, atan2(y, -1.0), y) < 0.0, -abs(x), abs(x)),
     lambda z, x, y: sign(x) * copysign(1.0, y), 0.0,
     latex=r"\operatorname{{copysign}}\left({0}, {1}\right)", ulp=1,
     edges=[

@@ -9,7 +9,7 @@ import pytest
 from test_accelerator import points
 
 from autograd import Primitive, _rows, primitives
-from autograd.formulas import Line, Operand
+from autograd.formulas import Language, Line, Operand, Printer
 
 ROWS = {
     name: row for name, row in vars(primitives).items() if isinstance(row, Primitive)
@@ -45,9 +45,15 @@ def test_line_of_a_row_gives_its_value_in_every_bit(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(OPAQUE))
-def test_row_that_only_python_has_is_no_line(name: str) -> None:
-    with pytest.raises(TypeError):
-        line_of(ROWS[name], ROWS[name].arity or 2)
+def test_row_that_only_python_has_is_left_whole(name: str) -> None:
+    line, z = line_of(ROWS[name], ROWS[name].arity or 2)
+    assert [row for row, _ in line.code] == [ROWS[name]] and z == line.inputs
+
+
+def test_row_whose_value_is_made_of_itself_is_left_whole() -> None:
+    endless = Primitive("endless", lambda x: 2.0 * endless(x), 2.0)
+    line, _ = line_of(endless, 1)
+    assert [row.name for row, _ in line.code] == ["endless"]
 
 
 def test_line_has_each_step_once_and_tells_zeros_apart() -> None:
@@ -71,6 +77,21 @@ def test_symbol_refuses_to_branch_to_be_a_number_and_to_leave_its_line() -> None
     for use in (math.sin, float, int, round, lambda x: x // 2.0, lambda x: x + y):
         with pytest.raises(TypeError):
             use(x)
+
+
+def test_long_line_is_printed_in_pieces_that_a_parser_takes() -> None:
+    line = Line(1)
+    (x,) = line.symbols()
+    z = x
+    for _ in range(1000):
+        z = z * x + 1.0
+    python = Language("{}", "{1} if {0} else {2}", repr, lambda row: row.name)
+    printer = Printer(line, ["x"], python)
+    names = {"x": 0.5}
+    for name, text in printer.named([line.operand(z)], {}, "v{}"):
+        names[name] = eval(text, dict(names))
+    assert len(names) > 30
+    assert eval(printer.text(line.operand(z)), dict(names)) == 2.0
 
 
 def test_header_in_c_is_what_the_table_says() -> None:

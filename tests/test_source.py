@@ -86,6 +86,7 @@ def test_exact_rows_in_a_batch_give_the_bits_of_the_tape(seed: int) -> None:
     """With lanes that fail, and with some inputs shared."""
     rng = random.Random(seed)
     rows = [row for row in EXACT if row is not p.exp]
+    rows += [p.mod, p.clip, p.leaky_relu, p.copysign, p.prod, p.degrees]
     for _ in range(60):
         tape = random_tape(rng, rows)
         table = [[rng.choice(SPECIAL) for _ in range(37)] for _ in range(3)]

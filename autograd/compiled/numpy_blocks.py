@@ -14,14 +14,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from itertools import repeat
-from math import inf, nan
+from math import nan
 from typing import Any, Final
 
 import numpy as np
 
 from .. import primitives as p
+from ..formulas import COMPARISONS
 from ..primitives import Primitive
-from .tape import Guard, Operand, Tape
+from .tape import Guard, Operand, Tape, taken_apart
 
 WORKSPACE: Final = 2**17  # floats: 1 MB
 WIDTH: Final = 16  # lanes; no vector is wider
@@ -35,6 +36,7 @@ class Plan:
 
     rows: int = 0
     place: dict[int, int] = field(default_factory=dict)  # a slot's row
+    truths: set[int] = field(default_factory=set)  # slots that hold bools
     once: list[Guard | int] = field(default_factory=list)  # of shared inputs alone
     steps: list[tuple[Kernel, tuple[Operand, ...], int]] = field(default_factory=list)
 
@@ -43,7 +45,7 @@ class Blocks:
     """A tape that runs on blocks of lanes."""
 
     def __init__(self, tape: Tape) -> None:
-        self.tape = tape
+        self.tape = tape = taken_apart(tape, KERNELS.__contains__)
         self._plans: dict[tuple[bool, ...], Plan] = {}
         rows = self._plan((True,) * tape.inputs).rows
         fitting = 2 ** max(0, (WORKSPACE // max(rows, 1)).bit_length() - 1)
@@ -81,7 +83,10 @@ class Blocks:
                 width = -(-(stop - start) // WIDTH) * WIDTH
                 rows = np.empty((plan.rows, width))
                 bad = np.empty(width, dtype=np.int32)
-                slots = {x: rows[place] for x, place in plan.place.items()} | known
+                slots = {
+                    x: _as_bools(rows[place]) if x in plan.truths else rows[place]
+                    for x, place in plan.place.items()
+                } | known
                 steps = [
                     (
                         kernel,
@@ -128,6 +133,11 @@ class Blocks:
         return self._plans[varies]
 
 
+def _as_bools(row: Any) -> Any:
+    """The memory of a row as that of bools."""
+    return row.view(bool)[: len(row)]
+
+
 def _cut(y: Any, lanes: int) -> Any:
     return y if isinstance(y, float) else y[:lanes]
 
@@ -135,7 +145,7 @@ def _cut(y: Any, lanes: int) -> Any:
 def _planned(tape: Tape, inputs_vary: tuple[bool, ...]) -> Plan:
     """Order the steps and give every slot a row, used again after its last use."""
     plan, varies = Plan(), list(inputs_vary)
-    last = _last_uses(tape)
+    plan.truths, last = _truths(tape), _last_uses(tape)
     free: list[int] = []
     ends: dict[int, list[int]] = {}  # the slots that nothing needs after a step
 
@@ -163,11 +173,25 @@ def _planned(tape: Tape, inputs_vary: tuple[bool, ...]) -> Plan:
         slot = tape.inputs + k
         varies.append(any(type(x) is int and varies[x] for x in args))
         if varies[slot]:
-            plan.steps.append((_kernel(row, args), args, take(slot, k)))
+            kernel = _kernel(row, args)
+            kernel = _Truth(kernel) if slot in plan.truths else kernel
+            plan.steps.append((kernel, args, take(slot, k)))
         else:
             plan.once.append(slot)
         free += [plan.place[x] for x in ends.pop(k, ())]
     return plan
+
+
+def _truths(tape: Tape) -> set[int]:
+    """The comparisons that only selects, guards and outputs ask for."""
+    truths = {
+        slot
+        for slot, (row, _) in enumerate(tape.code, start=tape.inputs)
+        if row.native in COMPARISONS
+    }
+    for row, args in tape.code:
+        truths.difference_update(args[row is p.where :])
+    return truths
 
 
 def _last_uses(tape: Tape) -> dict[int, int]:
@@ -194,6 +218,16 @@ class _Check:
 
 
 @dataclass(frozen=True)
+class _Truth:
+    """A comparison whose result stays a bool."""
+
+    compare: Kernel
+
+    def __call__(self, x: Any, y: Any, out: Any) -> None:
+        self.compare(x, y, _as_bools(out))
+
+
+@dataclass(frozen=True)
 class _LaneByLane:
     """A row on one lane after the other, save those that failed before."""
 
@@ -210,11 +244,13 @@ class _LaneByLane:
 
 
 def _kernel(row: Primitive, args: tuple[Operand, ...]) -> Kernel:
-    if row is p.hypot:
-        return _hypot if len(args) <= 3 else _LaneByLane(row)
-    if row is p.dot and len(args) % 2:
+    if row is p.hypot and len(args) > 3:
         return _LaneByLane(row)
-    return KERNELS.get(row) or _LaneByLane(row)
+    if row in KERNELS:
+        return KERNELS[row]
+    name = row.native or ""
+    function = NATIVE.get(name) or getattr(np, SPELLINGS.get(name, name), None)
+    return function or _LaneByLane(row)
 
 
 # ---- rows that take more than one call -----------------------------------------------
@@ -228,77 +264,17 @@ def _pow(x: Any, y: Any, out: Any) -> None:
 
 
 def _where(condition: Any, x: Any, y: Any, out: Any) -> None:
-    out[:] = np.where(np.not_equal(condition, 0.0), x, y)
-
-
-def _maximum(x: Any, y: Any, out: Any) -> None:
-    out[:] = np.where(np.greater(x, y) | np.not_equal(x, x), x, y)
-
-
-def _minimum(x: Any, y: Any, out: Any) -> None:
-    out[:] = np.where(np.less(x, y) | np.not_equal(x, x), x, y)
-
-
-def _clip(x: Any, lo: Any, hi: Any, out: Any) -> None:
-    _maximum(x, lo, out)
-    _minimum(out, hi, out)
-
-
-def _relu(x: Any, out: Any) -> None:
-    np.maximum(x, 0.0, out=out)
-    np.add(out, 0.0, out)  # 0.0, not -0.0
-
-
-def _leaky_relu(x: Any, slope: Any, out: Any) -> None:
-    out[:] = np.where(np.greater(x, 0.0), x, np.multiply(slope, x))
+    known = getattr(condition, "dtype", out.dtype).kind == "b"
+    out[:] = np.where(condition if known else np.not_equal(condition, 0.0), x, y)
 
 
 def _copy(x: Any, out: Any) -> None:
     out[:] = x
 
 
-def _sigmoid(x: Any, out: Any) -> None:
-    e = np.exp(-np.fabs(x))
-    np.divide(np.where(x >= 0.0, 1.0, e), 1.0 + e, out)
-
-
-def _softplus(x: Any, out: Any) -> None:
-    np.add(np.maximum(x, 0.0), np.log1p(np.exp(-np.fabs(x))), out)
-
-
-def _silu(x: Any, out: Any) -> None:
-    _sigmoid(x, out)
-    out[:] = np.where(x == -inf, -0.0, x * out)
-
-
-def _gaussian(x: Any, out: Any) -> None:
-    head = np.floor(64.0 * x + 0.5) / 64.0
-    near = np.exp(-head * head) * np.exp((head - x) * (head + x))
-    out[:] = np.where(np.fabs(x) < 28.0, near, np.where(x != x, x, 0.0))
-
-
 def _hypot(*operands: Any) -> None:
     *xs, out = operands
     out[:] = reduce(np.hypot, xs) if len(xs) > 1 else np.fabs(xs[0])
-
-
-def _copysign(x: Any, y: Any, out: Any) -> None:
-    np.copysign(x, np.where(np.isnan(y), 1.0, y), out)  # a NaN counts as positive
-
-
-def _dot(*operands: Any) -> None:
-    *xys, out = operands
-    half = len(xys) // 2
-    out[:] = 0.0
-    for x, y in zip(xys, xys[half:]):
-        np.add(out, np.multiply(x, y), out)
-
-
-def _prod(*operands: Any) -> None:
-    *xs, out = operands
-    out[:] = 1.0
-    for x in xs:
-        np.multiply(out, x, out)
 
 
 def _logsumexp(*operands: Any) -> None:
@@ -316,20 +292,16 @@ def _logsumexp(*operands: Any) -> None:
     out[:] = np.where(np.isfinite(top), near, top)
 
 
+NATIVE: Final[dict[str, Kernel]] = {
+    "fadd": np.add, "fsub": np.subtract, "fmul": np.multiply, "fdiv": np.divide,
+    "fneg": np.negative, "olt": np.less, "ole": np.less_equal, "ogt": np.greater,
+    "oge": np.greater_equal, "oeq": np.equal, "une": np.not_equal, "select": _where,
+    "pow": _pow,
+}  # fmt: skip
+SPELLINGS: Final = {
+    "asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2",
+    "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh",
+}  # fmt: skip
 KERNELS: Final[dict[Primitive, Kernel]] = {
-    p.add: np.add, p.sub: np.subtract, p.mul: np.multiply, p.div: np.divide,
-    p.neg: np.negative, p.mod: np.remainder, p.pow: _pow,
-    p.exp: np.exp, p.exp2: np.exp2, p.expm1: np.expm1, p.log: np.log, p.log2: np.log2,
-    p.log10: np.log10, p.log1p: np.log1p, p.sqrt: np.sqrt, p.cbrt: np.cbrt,
-    p.sin: np.sin, p.cos: np.cos, p.tan: np.tan, p.asin: np.arcsin, p.acos: np.arccos,
-    p.atan: np.arctan, p.atan2: np.arctan2, p.sinh: np.sinh, p.cosh: np.cosh,
-    p.tanh: np.tanh, p.asinh: np.arcsinh, p.acosh: np.arccosh, p.atanh: np.arctanh,
-    p.degrees: np.degrees, p.radians: np.radians, p.abs: np.fabs, p.sign: np.sign,
-    p.floor: np.floor, p.ceil: np.ceil, p.copysign: _copysign, p.less: np.less,
-    p.less_equal: np.less_equal, p.greater: np.greater, p.equal: np.equal,
-    p.greater_equal: np.greater_equal, p.not_equal: np.not_equal, p.where: _where,
-    p.maximum: _maximum, p.minimum: _minimum, p.clip: _clip, p.relu: _relu,
-    p.leaky_relu: _leaky_relu, p.identity: _copy, p.stop_gradient: _copy,
-    p.sigmoid: _sigmoid, p.softplus: _softplus, p.silu: _silu, p._gaussian: _gaussian,
-    p.dot: _dot, p.prod: _prod, p.logsumexp: _logsumexp,
+    p.identity: _copy, p.hypot: _hypot, p.logsumexp: _logsumexp,
 }  # fmt: skip

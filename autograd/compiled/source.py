@@ -14,27 +14,15 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Generic, TypeVar
 
 from .. import primitives as p
+from ..formulas import Language, Line, Printer
 from ..primitives import ARITHMETIC_ERRORS, Primitive
 from .tape import Guard, Instruction, Operand, Tape
 
 Found = TypeVar("Found")
 
 PART: Final = 500  # instructions in one generated function
-PAIRS: Final = 50  # longer dot products are a call
+PAIRS: Final = 50  # longer dot products and the like are a call
 BLOCK: Final = 1024  # points whose sum is one partial sum, without NumPy
-
-EXPRESSIONS: Final = {
-    p.add: "{0} + {1}", p.sub: "{0} - {1}", p.mul: "{0} * {1}", p.div: "{0} / {1}",
-    p.neg: "-{0}", p.mod: "{0} % {1}", p.identity: "{0}", p.stop_gradient: "{0}",
-    p.less: "1.0 if {0} < {1} else 0.0", p.less_equal: "1.0 if {0} <= {1} else 0.0",
-    p.greater: "1.0 if {0} > {1} else 0.0",
-    p.greater_equal: "1.0 if {0} >= {1} else 0.0",
-    p.equal: "1.0 if {0} == {1} else 0.0", p.not_equal: "1.0 if {0} != {1} else 0.0",
-    p.where: "{1} if {0} else {2}",
-    p.maximum: "{0} if {0} > {1} or {0} != {0} else {1}",
-    p.minimum: "{0} if {0} < {1} or {0} != {0} else {1}",
-    p.relu: "{0} if {0} > 0.0 or {0} != {0} else 0.0",
-}  # fmt: skip
 
 
 def compile(tape: Tape, *, contract: bool = False) -> Source:
@@ -193,6 +181,7 @@ class _Writer:
         self.tape = tape
         self.names: dict[str, Any] = {"inf": math.inf, "nan": math.nan}
         self._bound: dict[Primitive, str] = {}
+        self._lines: dict[tuple[Primitive, int], list[tuple[str, str]]] = {}
         self._guards: dict[int, list[tuple[int, Guard]]] = {}
         for index, guard in enumerate(tape.guards):
             self._guards.setdefault(guard.after, []).append((index, guard))
@@ -204,7 +193,7 @@ class _Writer:
             yield from self._checks(k, "(), {}")
             if k < len(self.tape.code):
                 slot = self._name(self.tape.inputs + k)
-                yield f"    {slot} = {self._expression(self.tape.code[k])}"
+                yield from self._assigned(slot, self.tape.code[k])
         yield f"    return {self._tuple(map(self._name, self.tape.outputs))}, -1"
 
     def in_parts(self) -> Iterator[str]:
@@ -232,8 +221,8 @@ class _Writer:
             if k < stop:
                 used.update((x, None) for x in self.tape.code[k].args if type(x) is int)
                 slot = self.tape.inputs + k
-                right = self._expression(self.tape.code[k])
-                lines.append(f"    {self._name(slot)} = s[{slot}] = {right}")
+                lines += self._assigned(self._name(slot), self.tape.code[k])
+                lines.append(f"    s[{slot}] = {self._name(slot)}")
         yield f"def part{start}(s):"
         for x in used:
             if x < first:
@@ -248,16 +237,25 @@ class _Writer:
             yield f"    if {negation}{self._name(guard.slot)}:{place}"
             yield f"        return {result.format(index)}"
 
-    def _expression(self, instruction: Instruction) -> str:
+    def _assigned(self, name: str, instruction: Instruction) -> Iterator[str]:
+        """A line for the instruction, and one for each part that is needed twice."""
         row, args = instruction
-        operands = [self._name(x) for x in args]
-        if row in EXPRESSIONS:
-            return EXPRESSIONS[row].format(*operands)
-        half = len(operands) // 2
-        if row is p.dot and half <= PAIRS and len(operands) == 2 * half:
-            pairs = zip(operands, operands[half:])
-            return " + ".join(["0.0", *[f"{x} * {y}" for x, y in pairs]])
-        return f"{self._bind(row)}({', '.join(operands)})"
+        key = row, len(args)
+        if key not in self._lines:
+            self._lines[key] = [*self._patterns(*key)]
+        operands = [*map(self._name, args)]
+        for part, text in self._lines[key]:
+            yield f"    {part} = {text}".format(*operands, name=name)
+
+    def _patterns(self, row: Primitive, operands: int) -> Iterator[tuple[str, str]]:
+        """What `_assigned` fills in: names, and the expressions that they stand for."""
+        line = Line(operands, lambda row: row.variadic and operands > 2 * PAIRS)
+        z = line.operand(line.apply(row, line.symbols()))
+        places = [f"{{{i}}}" for i in range(operands)]
+        python = Language("1.0 if {} else 0.0", "{1} if {0} else {2}", repr, self._bind)
+        printer = Printer(line, places, python)
+        yield from printer.named([z], {}, "{{name}}_{}")
+        yield "{name}", printer.text(z)
 
     def _bind(self, row: Primitive) -> str:
         """A name for the row: its own if the table has it, and may raise, or a new one.

@@ -11,13 +11,13 @@ guard is as it was, and gives nothing at the others, where another tape is neede
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from ..primitives import Primitive, clean
-
-Operand = int | float  # a slot, or a constant
+from ..formulas import Line
+from ..formulas import Operand as Operand
+from ..primitives import Primitive, clean, identity
 
 
 class Instruction(NamedTuple):
@@ -106,6 +106,38 @@ class Tape:
 
 def _read(slots: list[float], operand: Operand) -> float:
     return operand if isinstance(operand, float) else slots[operand]
+
+
+def taken_apart(tape: Tape, is_whole: Callable[[Primitive], bool]) -> Tape:
+    """The tape with each row that is a formula in the parts that it is made of.
+
+    >>> from autograd.primitives import relu
+    >>> tape = Tape(1, (Instruction(relu, (0,)),), (1,))
+    >>> print(taken_apart(tape, lambda row: False))
+    def tape(x0):
+        v1 = less_equal(x0, 0.0)
+        v2 = where(v1, 0.0, x0)
+        return v2
+    """
+    line = Line(tape.inputs, is_whole)
+    now: list[Any] = [*line.symbols()]  # what each slot has become
+    guards, found = list(reversed(tape.guards)), []
+
+    def check_all(done: int) -> None:
+        while guards and guards[-1].after <= done:
+            guard = guards.pop()
+            slot = line.operand(now[guard.slot])
+            if type(slot) is not int:
+                slot = line.write(identity, (slot,)).slot
+            found.append(guard._replace(after=len(line.code), slot=slot))
+
+    for k, (row, args) in enumerate(tape.code):
+        check_all(k)
+        now.append(line.apply(row, [now[x] if type(x) is int else x for x in args]))
+    check_all(len(tape.code))
+    outputs = [line.operand(now[y] if type(y) is int else y) for y in tape.outputs]
+    code = tuple([Instruction(*step) for step in line.code])
+    return Tape(tape.inputs, code, tuple(outputs), tuple(found))
 
 
 class Executable(Protocol):
