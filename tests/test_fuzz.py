@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from seeds import seeds
 
 import autograd as ag
 from autograd import hessian, hvp, jit, value_and_grad, vmap, where
@@ -105,7 +106,7 @@ def assert_near(found: Any, expected: Any, ulps: int) -> None:
         assert bits(x) == bits(y) or abs(x - y) <= ulps * math.ulp(size), pairs
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", seeds(20))
 def test_gradients_of_random_programs_have_the_bits_of_eager_code(seed: int) -> None:
     for k in range(75):
         source = random.Random(1000 * seed + k)
@@ -115,7 +116,7 @@ def test_gradients_of_random_programs_have_the_bits_of_eager_code(seed: int) -> 
             assert outcome(compiled, x) == outcome(eager, x), (k, x)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", seeds(4))
 def test_machine_code_of_random_programs_has_the_bits_of_eager_code(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,7 +135,7 @@ def test_machine_code_of_random_programs_has_the_bits_of_eager_code(
         assert ran or not ag.accelerated
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", seeds(4))
 def test_lanes_of_random_programs_agree_however_they_are_cut(seed: int) -> None:
     for k in range(10):
         source = random.Random(1000 * seed + k + 700)
@@ -154,7 +155,7 @@ def product(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda x: hvp(f, (x,), ([0.5, -1.25, 2.0],))
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", seeds(10))
 @pytest.mark.parametrize("second", [hessian, product])
 def test_second_derivatives_of_random_programs_agree(seed: int, second: Any) -> None:
     differing = set()

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from seeds import seeds
 
 import autograd as ag
 from autograd import Value, grad, jit, value_and_grad, vmap
@@ -200,7 +201,7 @@ def close(xs: list[float], ys: list[float]) -> bool:
 
 
 @pytest.mark.parametrize("odd", [False, True])
-@pytest.mark.parametrize("seed", range(PROGRAMS // 10))
+@pytest.mark.parametrize("seed", seeds(PROGRAMS // 10))
 def test_random_worlds_are_read_as_they_are_at_each_call(seed: int, odd: bool) -> None:
     source = random.Random(f"{seed} {odd}")
     for _ in range(10):
@@ -225,7 +226,7 @@ def test_random_worlds_are_read_as_they_are_at_each_call(seed: int, odd: bool) -
             change(source, root)
 
 
-@pytest.mark.parametrize("seed", range(PROGRAMS // 20))
+@pytest.mark.parametrize("seed", seeds(PROGRAMS // 20))
 def test_random_worlds_have_outer_derivatives_through_what_is_put_there(
     seed: int,
 ) -> None:

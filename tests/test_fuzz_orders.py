@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from seeds import seeds
 
 import autograd as ag
 from autograd import Value, grad, hessian, jit, vmap, where
@@ -130,7 +131,7 @@ def random_points(rng: random.Random, count: int) -> list[tuple[float, float]]:
 
 
 @pytest.mark.parametrize("rows", [EXACT, EXACT + ROUNDED], ids=["exact", "rounded"])
-@pytest.mark.parametrize("chunk", range(4))
+@pytest.mark.parametrize("chunk", seeds(4))
 def test_compiled_programs_give_the_bits_of_eager(chunk: int, rows: list[Any]) -> None:
     for seed in range(100 * chunk, 100 * chunk + 100):
         rng = random.Random(seed)
@@ -139,7 +140,7 @@ def test_compiled_programs_give_the_bits_of_eager(chunk: int, rows: list[Any]) -
         assert at_each(jit(f), points) == at_each(f, points), (seed, points)
 
 
-@pytest.mark.parametrize("chunk", range(4))
+@pytest.mark.parametrize("chunk", seeds(4))
 def test_batched_programs_of_exact_rows_give_the_bits_of_eager(chunk: int) -> None:
     """Rows that IEEE 754 rounds correctly have no bit to choose, in vectors either."""
     pytest.importorskip("numpy")

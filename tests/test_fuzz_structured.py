@@ -19,6 +19,7 @@ from functools import partial, reduce
 from typing import Any
 
 import pytest
+from seeds import seeds
 
 import autograd as ag
 from autograd import grad, hessian, jacobian, jit, value_and_grad, vmap, where
@@ -27,7 +28,7 @@ from autograd.compiled import jit as jit_module
 
 np = pytest.importorskip("numpy")
 
-SEEDS = range(3)  # of each test: raise it for a long run
+SEEDS = seeds(3)  # of each test: raise it for a long run
 WIDTHS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 16, 17, 33)
 LANES = (1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 127, 128, 129, 200, 1023, 1024, 1025)
 NARROW = "-avx512f,-avx512vl,-avx2,-avx,-fma"

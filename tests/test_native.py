@@ -262,6 +262,7 @@ def test_a_simplified_tape_over_rows_gives_the_bits_of_the_tape(seed: int) -> No
             assert [*map(bits, out[lane])] == [*map(bits, ys)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [3, 11])
 def test_a_tape_in_many_parts_takes_any_layout(k: int) -> None:
     """Rows, columns, and both mixed with an input that all lanes share."""
