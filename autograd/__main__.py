@@ -21,7 +21,7 @@ from unicodedata import normalize
 
 from . import __version__, accelerated, primitives
 from .accelerator import reason
-from .check import difference
+from .differences import difference
 from .primitives import Primitive
 from .show.explain import explain
 from .show.latex import SUPERSCRIPTS

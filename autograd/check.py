@@ -1,33 +1,38 @@
 """Gradients held against differences: is one right, and if not, whose fault is it?
 
-`check_grads` compares reverse mode with forward mode and with central differences, then
-does the same to the derivative, up to the order asked for. If numbers differ, it looks
-at every primitive in the graph by itself, so that the message names the culprit, and
-at both sides of the point, so that a kink is not called a bug.
+`check_grads` compares reverse mode with forward mode and with differences, then does
+the same to the derivatives, up to the order asked for. If numbers differ, it looks at
+every primitive in the graph by itself, so that the message names the culprit, and at
+both sides of the point, so that a kink is not called a bug. Where rounding hides a
+slope, as of an energy beside mc², the primitives alone are compared.
+
+    found    what the engine gives, in reverse mode     noise   by how much rounding may
+    numeric  what differences give                              have moved a result
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from math import inf, isfinite, ulp
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterator, Sequence
+from math import isfinite, nan, ulp
+from typing import Any, Final, NoReturn
 
+from .differences import TOLERANCE, Function, compared, difference, kink, slopes
 from .primitives import brief, clean
-from .transforms import grad, jvp, ravel
+from .transforms import jacobian, jvp, ravel
 from .trees import Tree
 from .value import Value, topological
 
-Function = Callable[[float], float]
-Scalar = Callable[..., Any]  # of numbers or Values, giving one
+Results = Callable[..., list[Any]]  # of numbers or Values
 
-TOLERANCE = 1e-6  # relative; central differences with extrapolation are good to 1e-9
+WIDEST: Final = 1e100  # step for a primitive, whose scale may be larger than x
+NO_NUMBER: Final = (ArithmeticError, ValueError)  # what f may raise beside the point
 
 
 def check_grads(f: Callable[..., Any], args: Sequence[Tree], order: int = 2) -> None:
-    """Compare the derivatives of f at args, up to that order, with central differences.
+    """Compare the derivatives of f at args, up to that order, with differences.
 
     args is a tuple of f's arguments: numbers or nested containers of them. f may return
-    several numbers; a fixed combination of them is checked.
+    several numbers; each is checked by itself.
 
     >>> from autograd import exp, sin
     >>> check_grads(lambda x: exp(sin(x * x)), (1.5,), order=3)
@@ -35,8 +40,11 @@ def check_grads(f: Callable[..., Any], args: Sequence[Tree], order: int = 2) -> 
     Traceback (most recent call last):
     AssertionError: check_grads: operand 0 of relu(0.0) is at a kink: ...
 
-    Raises AssertionError naming the argument and, where one is at fault, the primitive,
-    with both numbers.
+    Numbers are compared as far as differences have digits, at any size: where rounding
+    hides a slope, each primitive is still compared by itself. Raises AssertionError
+    naming the argument and, where one is at fault, the primitive, with both numbers;
+    also where no difference can be had, since f or a derivative is not finite there,
+    and for a function that does not repeat itself.
     """
     if not isinstance(args, (tuple, list)):
         raise TypeError(
@@ -53,176 +61,281 @@ def check_grads(f: Callable[..., Any], args: Sequence[Tree], order: int = 2) -> 
         raise TypeError(
             "check_grads: args must be plain numbers, but one is a Value; pass x.data"
         )
+    point = [float(x) for x in point]
 
-    def combined(*xs: Any) -> Any:
-        ys, _ = ravel(f(*unravel(xs)), "check_grads: the result of f")
-        return sum((weight * y for weight, y in zip(_weights(len(ys)), ys)), 0.0)
+    def results(*xs: Any) -> list[Any]:
+        values = [x if isinstance(x, Value) else Value(x) for x in xs]
+        return list(ravel(f(*unravel(values)), "check_grads: the result of f")[0])
 
-    _check(combined, combined, point, 1, order)
+    derived: Results = results
+    for level in range(1, order + 1):
+        derivatives = _Derivatives(derived, results, point, level)
+        derivatives.check()
+        derived = derivatives.gradients
 
 
-def _check(f: Scalar, base: Scalar, point: list[float], level: int, order: int) -> None:
-    """Check the gradient of f, a derivative of base; then go one order up."""
-    gradient = grad(f, tuple(range(len(point))))
-    reverse = gradient(*point)
-    for i in range(len(point)):
-        along = [1.0 if j == i else 0.0 for j in range(len(point))]
-        forward = jvp(f, point, along)[1]
-        if not _close(reverse[i], forward, 0.0):
+# ---- derivatives of one order --------------------------------------------------------
+
+
+class _Line:
+    """The results of f along its ith argument, from number to number, each kept."""
+
+    def __init__(self, f: Results, point: Sequence[float], i: int) -> None:
+        self.f, self.point, self.i = f, point, i
+        self.seen: dict[float, list[float]] = {}
+
+    def compute(self, x: float) -> list[float]:
+        try:
+            return _numbers(self.f(*self.point[: self.i], x, *self.point[self.i + 1 :]))
+        except NO_NUMBER:  # as outside the domain
+            return []
+
+    def result(self, k: int) -> Function:
+        def along(x: float) -> float:
+            if x not in self.seen:
+                self.seen[x] = self.compute(x)
+            results = self.seen[x]
+            return results[k] if k < len(results) else nan
+
+        return along
+
+    def is_alone(self, k: int) -> bool:
+        """Whether f has a number nowhere beside the point."""
+        along, x = self.result(k), self.point[self.i]
+        return not any(isfinite(along(y)) for y in self.seen if y != x)
+
+    def require_repeats(self) -> None:
+        """Refuse a function that gives other numbers where it is called again."""
+        for x, before in self.seen.items():
+            again = self.compute(x)
+            if repr(again) != repr(before):
+                _refuse_to_repeat(before, again)
+
+
+class _Derivatives:
+    """The derivatives of f at a point; f itself gives results or their derivatives."""
+
+    def __init__(
+        self, f: Results, base: Results, point: Sequence[float], level: int
+    ) -> None:
+        self.f, self.base, self.point, self.level = f, base, point, level
+        self._rows = jacobian(f, tuple(range(len(point))))
+        self._nodes_are_right = False
+
+    def gradients(self, *xs: Any) -> list[Any]:
+        """Every derivative of every result, in one list."""
+        return [slope for row in self._rows(*xs) for slope in row]
+
+    def check(self) -> None:
+        """Hold every derivative against the other mode, and against differences."""
+        if not self.point:
+            return
+        first, again = (_numbers(self.f(*self.point)) for _ in range(2))
+        if repr(first) != repr(again):
+            _refuse_to_repeat(first, again)
+        self._ys = self.f(*map(Value, self.point))
+        for y in self._ys:
+            _require_number(y)
+        self._found = self.gradients(*self.point)
+        for i in range(len(self.point)):
+            self._check_argument(i)
+
+    def _check_argument(self, i: int) -> None:
+        line = _Line(self.f, self.point, i)
+        along = [1.0 if j == i else 0.0 for j in range(len(self.point))]
+        forward = jvp(self.f, self.point, along)[1]
+        for k, other in enumerate(forward):
+            self._compare(line, k, self._found[k * len(self.point) + i], other)
+
+    def _compare(self, line: _Line, k: int, found: float, forward: float) -> None:
+        f, x = line.result(k), self.point[line.i]
+        if not isfinite(found) or not isfinite(forward):
+            self._blame_not_finite(line, k, found, forward)
+        verdict, numeric = compared(found, slopes(f, x))
+        if verdict == "right" and _close(found, forward):
+            return
+        noise = _noise(self._ys[k])
+        verdict, numeric = compared(found, slopes(f, x, 0, noise, found))
+        if verdict != "right" and found != numeric:
+            self._require_repeats(line)
+            if verdict == "wrong" or kink(f, x, noise):
+                self._blame(line, k, found, numeric)
+        if line.is_alone(k):
             raise AssertionError(
-                f"check_grads: {_where(point, i, level)} must agree in both modes, "
-                f"but reverse mode gives {reverse[i]!r} and forward mode {forward!r}; "
-                "this is a bug of the engine, not of f: please report it"
+                f"check_grads: {self._where(line.i)} is {found!r}, but no difference "
+                "can be had: f is not finite beside this point; move away from it"
             )
-        numeric, error = difference(_slice(f, point, i), point[i])
-        if not _close(reverse[i], numeric, error):
-            _blame((f, base), point, i, level, reverse[i], numeric)
-    if level < order:
-        weights = _weights(len(point))
+        if not _close(found, forward):
+            self._require_modes_agree(line, k, found, forward, noise)
+        if verdict == "unseen" and not self._nodes_are_right:
+            self._require_right_nodes()
+            self._nodes_are_right = True
 
-        def slope(*xs: Any) -> Any:
-            return sum(w * d for w, d in zip(weights, gradient(*xs)))
-
-        _check(slope, base, point, level + 1, order)
-
-
-def difference(f: Function, x: float, side: int = 0) -> tuple[float, float]:
-    """(f′(x), estimated error) by differences, extrapolated to a step of zero.
-
-    side 0 takes central differences, +1 and -1 one-sided ones. Source: Ridders (1982),
-    Advances in Engineering Software 4(2), 75-76.
-
-    >>> slope, error = difference(lambda x: x**3, 2.0)
-    >>> abs(slope - 12) < 1e-9
-    True
-    """
-    best, error = float("nan"), inf
-    ratio = 4.0 if side == 0 else 2.0
-    step, above = 0.125 * max(abs(x), 0.25), list[float]()
-    centre = f(x) if side else 0.0
-    for k in range(60):
-        if k >= 20 and len(above) >= 8:  # more only where f had no value further out
-            break
-        right = x + step if side >= 0 else x
-        left = x - step if side <= 0 else x
-        f_right = centre if side < 0 else f(right)
-        f_left = centre if side > 0 else f(left)
-        noise = (ulp(f_right) + ulp(f_left)) / (right - left)
-        row = [(f_right - f_left) / (right - left)]
-        for power, coarser in enumerate(above, start=1):
-            row.append(row[-1] + (row[-1] - coarser) / (ratio**power - 1))
-            change = max(abs(row[-1] - row[-2]), abs(row[-1] - coarser)) + noise
-            if change < error:
-                best, error = row[-1], change
-        above = row if all(map(isfinite, row)) else []
-        step /= 2
-    return best, error
-
-
-def _blame(
-    functions: tuple[Scalar, Scalar],
-    point: list[float],
-    i: int,
-    level: int,
-    found: float,
-    numeric: float,
-) -> NoReturn:
-    """Find out which primitive disagrees with its own differences, and say so."""
-    results = [function(*[Value(x) for x in point]) for function in functions]
-    nodes = topological(*[y for y in results if isinstance(y, Value)], whole=True)
-    for node in nodes:
-        _check_node(node, level)
-    for node in nodes:
-        _check_node(node, level, only_kinks=True)
-    where = _where(point, i, level)
-    if not isfinite(found) or not isfinite(numeric):
+    def _require_modes_agree(
+        self, line: _Line, k: int, found: float, forward: float, noise: float
+    ) -> None:
+        f, x = line.result(k), self.point[line.i]
+        verdict, numeric = compared(forward, slopes(f, x, 0, noise, forward))
+        if verdict != "wrong":
+            return
+        self._require_repeats(line)
+        lost = "this is a bug of the engine, not of f: please report it"
+        if found == 0.0 or forward == 0.0:
+            lost = "a product of partials underflows on the way: see why(y, x)"
         raise AssertionError(
-            f"check_grads: {where} must be finite, but is {found!r} (differences give "
-            f"{numeric!r}); move away from this point, and see detect_anomaly"
+            f"check_grads: {self._where(line.i)} must agree in both modes, but reverse "
+            f"mode gives {found!r} and forward mode {forward!r} (differences give "
+            f"{numeric!r}); {lost}"
         )
-    kink = _kink(_slice(functions[0], point, i), point[i])
-    if kink:
+
+    # ---- whose fault it is -----------------------------------------------------------
+
+    def _blame(self, line: _Line, k: int, found: float, numeric: float) -> NoReturn:
+        """Find out which primitive disagrees with its own differences, and say so."""
+        self._require_right_nodes()
+        for node in self._nodes():
+            _require_smooth(node)
+        where = self._where(line.i)
+        bend = kink(line.result(k), self.point[line.i], _noise(self._ys[k]))
+        if bend:
+            raise AssertionError(
+                f"check_grads: {where} is taken at a kink: {bend}, and the engine "
+                f"gives {found!r} by convention; this is no bug, check at another point"
+            )
         raise AssertionError(
-            f"check_grads: {where} is taken at a kink: {kink}, and the engine gives "
-            f"{found!r} by convention; this is no bug, check at another point"
+            f"check_grads: {where} must be {numeric!r} (central difference), but is "
+            f"{found!r}, though every partial is right by itself; look for a part of f "
+            "or of a rule that leaves the graph (.data, stop_gradient) or changes from "
+            "call to call"
         )
+
+    def _blame_not_finite(
+        self, line: _Line, k: int, found: float, forward: float
+    ) -> NoReturn:
+        """Name the rule that is wrong, or say that there is nothing to compare."""
+        self._require_repeats(line)
+        self._require_right_nodes()
+        numeric, _ = difference(line.result(k), self.point[line.i])
+        shown = repr(found) if not isfinite(found) else f"{found!r} and {forward!r}"
+        raise AssertionError(
+            f"check_grads: {self._where(line.i)} must be finite, but is {shown} "
+            f"(differences give {numeric!r}); move away from this point, and see "
+            "why(y, x)"
+        )
+
+    def _require_repeats(self, line: _Line) -> None:
+        again = self.gradients(*self.point)
+        if repr(again) != repr(self._found):
+            _refuse_to_repeat(self._found, again)
+        line.require_repeats()
+
+    def _require_right_nodes(self) -> None:
+        for node in self._nodes():
+            _require_right(node, self.level)
+
+    def _nodes(self) -> list[Value]:
+        ys = [*self._ys, *self.base(*map(Value, self.point))]
+        return topological(*[y for y in ys if isinstance(y, Value)], whole=True)
+
+    def _where(self, i: int) -> str:
+        kind = "derivative" if self.level == 1 else f"derivative of order {self.level}"
+        at = f"at {self.point[i]!r}"
+        return f"the {kind} with respect to number {i} of the arguments, {at},"
+
+
+def _require_number(y: Any) -> None:
+    """Refuse a result with which nothing can be compared, and name what made it so."""
+    (number,) = _numbers([y])
+    if isfinite(number):
+        return
+    nodes = topological(y) if isinstance(y, Value) else []
+    first = next((node for node in nodes if not isfinite(node.data)), None)
+    cause = "" if first is None else f", since {_call(first)} is {first.data!r}"
     raise AssertionError(
-        f"check_grads: {where} must be {numeric!r} (central difference), but is "
-        f"{found!r}, though every partial is right by itself; look for a part of f or "
-        "of a rule that leaves the graph (.data, stop_gradient) or changes from call "
-        "to call"
+        f"check_grads: the result of f must be finite, but is {number!r}{cause}; no "
+        "difference can be had here: move away from this point, and see why(y, x)"
     )
 
 
-def _check_node(node: Value, level: int, only_kinks: bool = False) -> None:
+def _refuse_to_repeat(before: list[float], again: list[float]) -> NoReturn:
+    pairs = (pair for pair in zip(before, again) if repr(pair[0]) != repr(pair[1]))
+    one, other = next(pairs, (before, again))
+    raise AssertionError(
+        "check_grads: f must give the same at every call, but gives "
+        f"{brief(one)} and then {brief(other)} at the same point; pass random numbers "
+        "as arguments (or seed inside f), and keep no state from call to call"
+    )
+
+
+def _require_right(node: Value, level: int) -> None:
     """Hold each recorded partial of one node against differences of its own row."""
+    for i, partial, f, x, noise in _operands(node):
+        if node._partials[i] is None:  # left out on purpose
+            continue
+        seen = slopes(f, x, 0, noise, partial, WIDEST)
+        verdict, numeric = compared(partial, seen)
+        if verdict == "wrong" and not kink(f, x, noise):
+            raise AssertionError(
+                f"check_grads: the partial of {brief(node.op)} with respect to operand "
+                f"{i} of {_call(node)} must be {numeric!r} (central difference), but "
+                f"its rule gives {partial!r}; correct the rule (seen in a derivative "
+                f"of order {level})"
+            )
+
+
+def _require_smooth(node: Value) -> None:
+    for i, partial, f, x, noise in _operands(node):
+        bend = kink(f, x, noise)
+        if bend:
+            raise AssertionError(
+                f"check_grads: operand {i} of {_call(node)} is at a kink: {bend}, and "
+                f"the partial is {partial!r} by convention; this is no bug, check at "
+                "another point"
+            )
+
+
+def _operands(node: Value) -> Iterator[tuple[int, float, Function, float, float]]:
+    """(which, partial, the row along it, where, the noise) for each Value operand."""
     row = node._row
     assert row is not None
     numbers = [arg.data if isinstance(arg, Value) else arg for arg in node._args]
-    for i, (arg, recorded) in enumerate(zip(node._args, node._partials)):
-        if not isinstance(arg, Value):
-            continue
-        slope = _slice(row.value, numbers, i, on_values=False)
-        numeric, error = difference(slope, numbers[i])
-        partial = 0.0 if recorded is None else recorded
-        if _close(partial, numeric, error) != only_kinks:
-            continue
-        operands = ", ".join(f"{x!r}" for x in numbers[:6])
-        what = f"operand {i} of {clean(row.name)}({operands})"
-        kink = _kink(slope, numbers[i])
-        if kink:
-            raise AssertionError(
-                f"check_grads: {what} is at a kink: {kink}, and the partial is "
-                f"{partial!r} by convention; this is no bug, check at another point"
-            )
-        if only_kinks:
-            continue
-        if recorded is not None and isfinite(partial) and isfinite(numeric):
-            raise AssertionError(
-                f"check_grads: the partial of {brief(row.name)} with respect to {what} "
-                f"must be {numeric!r} (central difference), but its rule gives "
-                f"{partial!r}; correct the rule (seen in a derivative of order {level})"
-            )
+    partials = [0.0 if partial is None else partial for partial in node._partials]
+    terms = [abs(p * x) for p, x in zip(partials, numbers)]
+    noise = row.ulp * ulp(node.data)
+    if len(terms) > 1:  # which may cancel
+        noise += sum(ulp(term) for term in terms if isfinite(term))
+    for i, arg in enumerate(node._args):
+        if isinstance(arg, Value):
+            yield i, partials[i], _along(row.value, numbers, i), numbers[i], noise
 
 
-def _kink(f: Function, x: float) -> str:
-    """What is not smooth about f at x, in words, or ""."""
-    size = max(abs(x), 1.0)
-    steps = (1e-4, 1e-7, 1e-10, 1e-13)
-    wide, *gaps = (f(x + h * size) - f(x - h * size) for h in steps)
-    if min(map(abs, gaps)) > max(0.5 * abs(wide), 1e-9, 64 * ulp(f(x))):
-        return f"there is a jump of {gaps[-1]:.6g}"
-    left, right = (difference(f, x, side)[0] for side in (-1, 1))
-    if isfinite(left) and isfinite(right) and not _close(left, right, 0.0, 1e-3):
-        return f"the slope is {left:.6g} to the left and {right:.6g} to the right"
-    return ""
+def _along(f: Callable[..., float], numbers: list[float], i: int) -> Function:
+    return lambda x: f(*numbers[:i], x, *numbers[i + 1 :])
 
 
-def _slice(
-    f: Scalar, point: Sequence[float], i: int, on_values: bool = True
-) -> Function:
-    """f along its ith argument, from number to number."""
-
-    def along(x: float) -> float:
-        xs: list[Any] = [*point[:i], x, *point[i + 1 :]]
-        if on_values:  # the user's function may call methods
-            xs = [Value(number) for number in xs]
-        y = f(*xs)
-        return y.data if isinstance(y, Value) else float(y)
-
-    return along
+def _call(node: Value) -> str:
+    numbers = [arg.data if isinstance(arg, Value) else arg for arg in node._args]
+    operands = ", ".join(f"{x!r}" for x in numbers[:6])
+    return f"{clean(node.op)}({operands}{', …' if len(numbers) > 6 else ''})"
 
 
-def _close(a: float, b: float, error: float, tolerance: float = TOLERANCE) -> bool:
-    size = max(abs(a), abs(b), 1e-3)
-    return a == b or abs(a - b) <= tolerance * size + min(2 * error, 1e-3 * size)
+def _noise(y: Any) -> float:
+    """How far rounding may have moved y: an ulp of every node, times its adjoint."""
+    if not isinstance(y, Value):
+        return 0.0
+    bars, noise = {y: 1.0}, 0.0
+    for node in reversed(topological(y)):
+        bar = bars[node]
+        moved = abs(bar) * ulp(node.data)
+        noise += moved if isfinite(moved) else 0.0
+        for parent, partial in zip(node.parents, node.partials):
+            bars[parent] = bars.get(parent, 0.0) + partial * bar
+    return noise
 
 
-def _weights(n: int) -> list[float]:
-    """1, and then fixed numbers around 1, all different: no term hides another."""
-    return [1.0] + [0.5 + (0.6180339887498949 * (k + 1)) % 1.0 for k in range(n - 1)]
+def _numbers(ys: Sequence[Any]) -> list[float]:
+    return [y.data if isinstance(y, Value) else float(y) for y in ys]
 
 
-def _where(point: Sequence[float], i: int, level: int) -> str:
-    kind = "the derivative" if level == 1 else f"the derivative of order {level}"
-    return f"{kind} with respect to number {i} of the arguments, at {point[i]!r},"
+def _close(a: float, b: float) -> bool:
+    return abs(a - b) <= TOLERANCE * max(abs(a), abs(b))
