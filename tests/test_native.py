@@ -156,6 +156,25 @@ def test_a_users_row_does_not_pass_for_the_built_in_row_of_its_name() -> None:
 
 # ---- a batch -------------------------------------------------------------------------
 
+ONE_ROUNDING = [  # rows whose value is exact, or made of roundings that lanes have
+    p.add, p.sub, p.mul, p.div, p.neg, p.fma, p.sqrt, p.mod, p.abs, p.sign, p.floor,
+    p.ceil, p.copysign, p.maximum, p.minimum, p.where, p.clip, p.relu, p.leaky_relu,
+    p.degrees, p.radians, p.identity, p.stop_gradient, p.less, p.less_equal, p.greater,
+    p.greater_equal, p.equal, p.not_equal, p.dot, p.prod, p._fmod,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("features", ["", "-avx512f,-avx2,-avx,-fma,-sse4.1"])
+def test_rows_of_one_rounding_give_pythons_bits_in_lanes(features: str) -> None:
+    source = random.Random(4)
+    code = tuple(Instruction(row, (*range(row.arity or 4),)) for row in ONE_ROUNDING)
+    executable = compile(Tape(4, code, (*range(4, 4 + len(code)),)), features=features)
+    points = [random_point(source, 4) for _ in range(2000)]
+    outs, _ = run_batch(executable, columns_of(points), len(points))
+    for (row, args), out in zip(code, outs):
+        for y, xs in zip(out.tolist(), points):
+            assert bits(y) == bits(row.value(*xs[: len(args)])), (row.name, xs)
+
 
 @pytest.mark.parametrize("seed", range(40))
 def test_a_batch_of_exact_rows_gives_the_bits_of_the_tape(seed: int) -> None:

@@ -770,51 +770,20 @@ def gelu(x: Lanes) -> Lanes:
     return choose(a < 0.7, near, choose(x >= 0.0, x - z, -z))
 
 
-# ---- steps, selects and what one instruction does ------------------------------------
+# ---- what one instruction does -------------------------------------------------------
 
 
 def floor(x: Lanes) -> Lanes:
     return x.frame.intrinsic("floor", x)
 
 
-def ceil(x: Lanes) -> Lanes:
-    return x.frame.intrinsic("ceil", x)
-
-
-def sign(x: Lanes) -> Lanes:
-    return choose(x > 0.0, 1.0, choose(x < 0.0, -1.0, x + 0.0))
-
-
 def maximum(x: Lanes, y: Lanes) -> Lanes:
     return choose((x > y) | x.differs(x), x, y)
 
 
-def minimum(x: Lanes, y: Lanes) -> Lanes:
-    return choose((x < y) | x.differs(x), x, y)
-
-
-def where(condition: Lanes, x: Lanes, y: Lanes) -> Lanes:
-    return choose(condition.differs(0.0), x, y)
-
-
-def clip(x: Lanes, low: Lanes, high: Lanes) -> Lanes:
-    return minimum(maximum(x, low), high)
-
-
-def relu(x: Lanes) -> Lanes:
-    return choose((x > 0.0) | x.differs(x), x, 0.0)
-
-
-def leaky_relu(x: Lanes, slope: Lanes) -> Lanes:
-    return choose(x > 0.0, x, slope * x)
-
-
-def exact_fma(x: Lanes, y: Lanes, w: Lanes) -> Lanes:
-    return x.frame.intrinsic("fma", x, y, w)
-
-
-def truth(condition: Lanes) -> Lanes:
-    return choose(condition, 1.0, 0.0)
+def signed(x: Lanes, y: Lanes) -> Lanes:
+    """copysign, for which a NaN is positive."""
+    return copysign(x, choose(y.equals(y), y, 1.0))
 
 
 Kernel = Callable[..., Lanes]
@@ -823,29 +792,9 @@ Kernel = Callable[..., Lanes]
 KERNELS: Final[dict[str, Kernel]] = {
     kernel.__name__: kernel
     for kernel in (
-        exp, exp2, expm1, log, log1p, log2, log10, pow, sqrt, cbrt, hypot, mod,
+        exp, exp2, expm1, log, log1p, log2, log10, pow, cbrt, hypot, mod,
         sin, cos, tan, asin, acos, atan, atan2, sinh, cosh, tanh, asinh, acosh, atanh,
         erf, erfc, sigmoid, softplus, silu, gelu,
-        floor, ceil, sign, copysign, maximum, minimum, where, clip, relu, leaky_relu,
     )
-} | {
-    "add": lambda x, y: x + y,
-    "sub": lambda x, y: x - y,
-    "mul": lambda x, y: x * y,
-    "div": lambda x, y: x / y,
-    "neg": lambda x: -x,
-    "fma": exact_fma,
-    "abs": lambda x: abs(x),
-    "degrees": lambda x: x * (180 / math.pi),
-    "radians": lambda x: x * (math.pi / 180),
-    "identity": lambda x: x,
-    "stop_gradient": lambda x: x,
-    "_gaussian": gaussian,
-    "less": lambda x, y: truth(x < y),
-    "less_equal": lambda x, y: truth(x <= y),
-    "greater": lambda x, y: truth(x > y),
-    "greater_equal": lambda x, y: truth(x >= y),
-    "equal": lambda x, y: truth(x.equals(y)),
-    "not_equal": lambda x, y: truth(x.differs(y)),
-}
+} | {"_gaussian": gaussian, "copysign": signed}
 # fmt: on

@@ -1,9 +1,9 @@
 """The rows of the table as LLVM code: one tape in, the text of straight functions out.
 
-A row is lowered by a formula on names of LLVM values, the same for one number and for a
-vector of lanes. What the formula is made of is exact by IEEE 754, so a scalar gives the
-bits that Python gives, or is the libm function that Python's own math calls; vectors
-take the kernels of `kernels.py` in its place. A row without a formula is called back.
+A row is lowered by its formula, run on names of LLVM values, the same for one number
+and for a vector of lanes. What formulas are made of is exact by IEEE 754, so a scalar
+gives the bits that Python gives, or is the libm function that Python's own math calls;
+vectors take the kernels of `kernels.py` first. What is no formula is called back.
 
 One huge function takes LLVM more than linear time, so a tape is cut into chunks, each a
 function; a number that a later chunk needs travels through a place in the workspace,
@@ -21,19 +21,19 @@ from functools import reduce
 from typing import Final, NamedTuple
 
 from .. import primitives as p
-from ..primitives import SQRT_HALF, Primitive
+from ..formulas import COMPARISONS, Line
+from ..primitives import NATIVE, Primitive
+from .kernels import KERNELS
 from .rows import WIDTH, Block, Group, Rows
 from .tape import Guard, Operand
 
 CHUNK: Final = 700  # instructions: small enough for LLVM, large enough for registers
 
-LIBM: Final = {
-    **dict.fromkeys(("exp", "exp2", "expm1", "log", "log2", "log10", "log1p"), 1),
-    **dict.fromkeys(("sin", "cos", "tan", "asin", "acos", "atan", "cbrt"), 1),
-    **dict.fromkeys(("sinh", "cosh", "tanh", "asinh", "acosh", "atanh"), 1),
-    **dict.fromkeys(("erf", "erfc"), 1),
-    **dict.fromkeys(("pow", "atan2", "fmod"), 2),
-}
+OPERATORS: Final = frozenset({"fadd", "fsub", "fmul", "fdiv"})
+INTRINSICS: Final = frozenset({
+    "fabs", "sqrt", "floor", "ceil", "trunc", "copysign", "fma",
+})  # fmt: skip
+LIBM: Final = NATIVE.keys() - OPERATORS - INTRINSICS - {"fneg", *COMPARISONS, "select"}
 
 
 class Row(NamedTuple):
@@ -69,6 +69,7 @@ class Writer:
         self.constants: dict[str, str] = {}
         self.truths: dict[str, str] = {}  # what comparisons were before being numbers
         self.pairs: dict[str, dict[Primitive, str]] = {}
+        self.formulas: dict[tuple[Primitive, int], tuple[Line, Operand]] = {}
         self.count = 0
 
     def line(self, text: str) -> str:
@@ -187,137 +188,68 @@ class Writer:
 
 # ---- the rows ------------------------------------------------------------------------
 
-Formula = Callable[..., str]
+
+def _lower(w: Writer, row: Primitive, xs: Sequence[str]) -> str:
+    """The value of a row: one step, or by its kernel, its formula, its own Python."""
+    if row.native is not None:
+        return _native(w, row, xs)
+    if w.width and row is p.logsumexp and xs:
+        return _logsumexp(w, *xs)
+    if _has_kernel(w, row) and (kernel := w.kernel(row.name, len(xs))):
+        return w.call(f'@"{kernel}"', *xs)
+    key = row, len(xs)
+    if key not in w.formulas:
+        line = Line(len(xs), lambda part: part is not row and _has_kernel(w, part))
+        w.formulas[key] = line, line.operand(line.apply(row, line.symbols()))
+    line, z = w.formulas[key]
+    if line.code and line.code[0][0] is row:
+        return w.call_back(row, xs)
+    names = [*xs]
+    for part, args in line.code:
+        names.append(_lower(w, part, [_name(w, names, x) for x in args]))
+    return _name(w, names, z)
 
 
-def _op(name: str) -> Formula:
-    return lambda w, x, y: w.op(name, x, y)
+def _name(w: Writer, names: Sequence[str], x: Operand) -> str:
+    return names[x] if type(x) is int else w.constant(x)
 
 
-def _comparison(how: str) -> Formula:
-    def formula(w: Writer, x: str, y: str) -> str:
-        truth = w.compare(how, x, y)
-        z = w.select(truth, w.constant(1.0), w.constant(0.0))
-        w.truths[z] = truth
-        return z
-
-    return formula
+def _has_kernel(w: Writer, row: Primitive) -> bool:
+    return w.width > 0 and vars(p).get(row.name) is row and row.name in KERNELS
 
 
-def _is_nan(w: Writer, x: str) -> str:
-    return w.compare("uno", x, x)
+def _native(w: Writer, row: Primitive, xs: Sequence[str]) -> str:
+    name = str(row.native)
+    if name in OPERATORS:
+        return w.op(name, *xs)
+    if name == "fneg":
+        return w.neg(*xs)
+    if name in COMPARISONS:
+        return _comparison(w, name, *xs)
+    if name == "select":
+        return _select(w, *xs)
+    if name in INTRINSICS:
+        return w.intrinsic(name, *xs)
+    if w.width and name == "pow" and (power := _whole_power(w, *xs)):
+        return power
+    return w.libm(name, *xs)
 
 
-def _extreme(how: str) -> Formula:
-    """x if x > y or x is NaN, else y; with < the minimum."""
-
-    def formula(w: Writer, x: str, y: str) -> str:
-        return w.select(w.compare(how, x, y), x, w.select(_is_nan(w, x), x, y))
-
-    return formula
+def _comparison(w: Writer, how: str, x: str, y: str) -> str:
+    truth = w.compare(how, x, y)
+    z = w.select(truth, w.constant(1.0), w.constant(0.0))
+    w.truths[z] = truth
+    return z
 
 
-_maximum, _minimum = _extreme("ogt"), _extreme("olt")
-
-
-def _clip(w: Writer, x: str, lo: str, hi: str) -> str:
-    return _minimum(w, _maximum(w, x, lo), hi)
-
-
-def _where(w: Writer, condition: str, x: str, y: str) -> str:
+def _select(w: Writer, condition: str, x: str, y: str) -> str:
     truth = w.truths.get(condition) or w.compare("une", condition, w.constant(0.0))
     return w.select(truth, x, y)
 
 
-def _sign(w: Writer, x: str) -> str:
-    zero = w.constant(0.0)
-    below = w.select(w.compare("olt", x, zero), w.constant(-1.0), w.op("fadd", x, zero))
-    return w.select(w.compare("ogt", x, zero), w.constant(1.0), below)
-
-
-def _copysign(w: Writer, x: str, y: str) -> str:
-    """The sign of a NaN is an accident, and counts as positive."""
-    known = w.select(_is_nan(w, y), w.constant(1.0), y)
-    return w.intrinsic("copysign", x, known)
-
-
-def _mod(w: Writer, x: str, y: str) -> str:
-    """Python's remainder, whose sign is that of y: fmod, moved up by y if need be."""
-    zero = w.constant(0.0)
-    r = w.libm("fmod", x, y)
-    opposite = w.line(
-        f"xor {w.truth} {w.compare('olt', y, zero)}, {w.compare('olt', r, zero)}"
-    )
-    moved = w.select(opposite, w.op("fadd", r, y), r)
-    whole = w.compare("oeq", r, zero)
-    return w.select(whole, w.intrinsic("copysign", zero, y), moved)
-
-
-def _minus_abs(w: Writer, x: str) -> str:
-    return w.neg(w.intrinsic("fabs", x))
-
-
-def _sigmoid(w: Writer, x: str) -> str:
-    one = w.constant(1.0)
-    e = w.libm("exp", _minus_abs(w, x))
-    above = w.select(w.compare("oge", x, w.constant(0.0)), one, e)
-    return w.op("fdiv", above, w.op("fadd", one, e))
-
-
-def _softplus(w: Writer, x: str) -> str:
-    rest = w.libm("log1p", w.libm("exp", _minus_abs(w, x)))
-    return w.op("fadd", _maximum(w, x, w.constant(0.0)), rest)
-
-
-def _unless_minus_infinite(w: Writer, x: str, z: str) -> str:
-    infinite = w.compare("oeq", x, w.constant(-math.inf))
-    return w.select(infinite, w.constant(-0.0), z)
-
-
-def _silu(w: Writer, x: str) -> str:
-    return _unless_minus_infinite(w, x, w.op("fmul", x, _sigmoid(w, x)))
-
-
-def _gelu(w: Writer, x: str) -> str:
-    tail = w.libm("erfc", w.op("fmul", w.neg(x), w.constant(SQRT_HALF)))
-    half = w.op("fmul", w.constant(0.5), x)
-    return _unless_minus_infinite(w, x, w.op("fmul", half, tail))
-
-
-def _gaussian(w: Writer, x: str) -> str:
-    scaled = w.op("fadd", w.op("fmul", w.constant(64.0), x), w.constant(0.5))
-    head = w.op("fdiv", w.intrinsic("floor", scaled), w.constant(64.0))
-    rest = w.op("fmul", w.op("fsub", head, x), w.op("fadd", head, x))
-    first = w.libm("exp", w.op("fmul", w.neg(head), head))
-    z = w.op("fmul", first, w.libm("exp", rest))
-    near = w.compare("olt", w.intrinsic("fabs", x), w.constant(28.0))
-    far = w.select(_is_nan(w, x), x, w.constant(0.0))
-    return w.select(near, z, far)
-
-
-def _relu(w: Writer, x: str) -> str:
-    below = w.compare("ole", x, w.constant(0.0))
-    return w.select(below, w.constant(0.0), x)
-
-
-def _leaky_relu(w: Writer, x: str, slope: str) -> str:
-    above = w.compare("ogt", x, w.constant(0.0))
-    return w.select(above, x, w.op("fmul", slope, x))
-
-
-def _dot(w: Writer, *xys: str) -> str:
-    half = len(xys) // 2
-    products = [w.op("fmul", x, y) for x, y in zip(xys, xys[half:])]
-    return reduce(lambda x, y: w.op("fadd", x, y), products, w.constant(0.0))
-
-
-def _prod(w: Writer, *xs: str) -> str:
-    return reduce(lambda x, y: w.op("fmul", x, y), xs, w.constant(1.0))
-
-
 def _logsumexp(w: Writer, *xs: str) -> str:
     """For lanes: what the sum's rounding lost is carried along (Knuth's two-sum)."""
-    top = reduce(lambda x, y: _maximum(w, x, y), xs)
+    top = reduce(lambda x, y: _lower(w, p.maximum, (x, y)), xs)
     total = lost = w.constant(0.0)
     for x in xs:
         term = w.libm("exp", w.op("fsub", x, top))
@@ -330,54 +262,6 @@ def _logsumexp(w: Writer, *xs: str) -> str:
     near = w.op("fadd", top, w.libm("log", w.op("fadd", total, lost)))
     finite = w.compare("olt", w.intrinsic("fabs", top), w.constant(math.inf))
     return w.select(finite, near, top)
-
-
-def _scaled(factor: float) -> Formula:
-    return lambda w, x: w.op("fmul", x, w.constant(factor))
-
-
-EXACT: Final[dict[Primitive, Formula]] = {
-    p.add: _op("fadd"), p.sub: _op("fsub"), p.mul: _op("fmul"), p.div: _op("fdiv"),
-    p.neg: lambda w, x: w.neg(x),
-    p.fma: lambda w, x, y, z: w.intrinsic("fma", x, y, z),
-    p.sqrt: lambda w, x: w.intrinsic("sqrt", x),
-    p.abs: lambda w, x: w.intrinsic("fabs", x),
-    p.floor: lambda w, x: w.intrinsic("floor", x),
-    p.ceil: lambda w, x: w.intrinsic("ceil", x),
-    p.copysign: _copysign,
-    p.degrees: _scaled(180 / math.pi), p.radians: _scaled(math.pi / 180),
-    p.less: _comparison("olt"), p.less_equal: _comparison("ole"),
-    p.greater: _comparison("ogt"), p.greater_equal: _comparison("oge"),
-    p.equal: _comparison("oeq"), p.not_equal: _comparison("une"),
-    p.where: _where, p.maximum: _maximum, p.minimum: _minimum, p.clip: _clip,
-    p.sign: _sign, p.relu: _relu, p.leaky_relu: _leaky_relu,
-    p.dot: _dot, p.prod: _prod,
-    p.identity: lambda w, x: x, p.stop_gradient: lambda w, x: x,
-}  # fmt: skip
-
-# made of libm's functions: vectors have kernels of their own for most
-COMPOSED: Final[dict[Primitive, Formula]] = {
-    p.sigmoid: _sigmoid, p.softplus: _softplus, p.silu: _silu, p.gelu: _gelu,
-    p._gaussian: _gaussian, p.mod: _mod,
-}  # fmt: skip
-
-
-def _lower(w: Writer, row: Primitive, xs: Sequence[str]) -> str:
-    """The value of a row: by a formula, its kernel, libm, or its own Python."""
-    if row in EXACT:
-        return EXACT[row](w, *xs)
-    own = vars(p).get(row.name) is row
-    if w.width and row is p.pow and (power := _whole_power(w, *xs)):
-        return power
-    if w.width and own and (kernel := w.kernel(row.name, len(xs))):
-        return w.call(f'@"{kernel}"', *xs)
-    if w.width and row is p.logsumexp and xs:
-        return _logsumexp(w, *xs)
-    if row in COMPOSED:
-        return COMPOSED[row](w, *xs)
-    if row.native in LIBM and LIBM[row.native] == len(xs):
-        return w.libm(row.native, *xs)
-    return w.call_back(row, xs)
 
 
 def _whole_power(w: Writer, x: str, y: str) -> str | None:

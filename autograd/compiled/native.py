@@ -125,7 +125,7 @@ def _build_in(module: Any, target: Any) -> None:
 def _know_libm() -> None:
     """Tell LLVM where the functions are that Python's own math calls."""
     library = ctypes.CDLL(getattr(math, "__file__", None))
-    for name in [*LIBM, "fma", "floor", "ceil"]:
+    for name in [*LIBM, "fma", "floor", "ceil", "trunc"]:
         function = getattr(library, name, None)
         if function is not None:
             address = ctypes.cast(function, ctypes.c_void_p).value
