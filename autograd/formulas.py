@@ -8,7 +8,12 @@ rows that are made of nothing else, the ones with a `native` name.
 
 from __future__ import annotations
 
+import builtins
+import dis
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any, Final, NamedTuple
 
 from . import primitives as p
@@ -78,9 +83,12 @@ class Line:
             trial._formulas = self._formulas
             try:
                 trial.operand(row.formula(*trial.symbols()))
-                self._formulas[key] = True
+                known = (
+                    _is_of_table(row) or _only_computes(row) and _is_of_floats(trial)
+                )
             except Exception:  # it branches, or is a function of floats
-                self._formulas[key] = False
+                known = False
+            self._formulas[key] = known
         return bool(self._formulas[key])
 
 
@@ -112,6 +120,96 @@ for _name, _row in {
 for _name, _row in {"neg": p.neg, "pos": p.identity, "abs": p.abs}.items():
     setattr(Symbol, f"__{_name}__", lambda x, row=_row: x._apply(row, (x,)))
 del _name, _row
+
+
+# ---- values of users -----------------------------------------------------------------
+
+# A user's value can be taken apart where a line that was found once stands for all of
+# its calls: if it reads nothing but numbers (which are looked at again at each call of
+# a compiled function), rows and operators, changes nothing, and does with floats what
+# its rows do. What does more is called.
+
+MOST: Final = 1000  # steps of a value
+HARMLESS: Final[tuple[Any, ...]] = (
+    abs, enumerate, len, list, map, pow, range, reversed, tuple, zip,
+)  # fmt: skip
+MODULES: Final = frozenset({"math", __package__, Primitive.__module__})
+# what changes things, or asks what kind of thing an operand is
+REFUSED: Final = re.compile(
+    "STORE_(GLOBAL|NAME|ATTR)|DELETE_|IMPORT_|FORMAT|CONVERT|BUILD_STRING|IS_OP|"
+    "CONTAINS_OP|LOAD_BUILD_CLASS|MATCH_"
+)
+
+
+def _is_of_table(row: Primitive) -> bool:
+    return vars(p).get(row.name) is row
+
+
+def _only_computes(row: Primitive) -> bool:
+    """Whether a value reads and changes nothing that could be otherwise next time."""
+    f = row.formula
+    if isinstance(f, BuiltinFunctionType):
+        return f.__module__ == "_operator"
+    if row.ieee is not None or not isinstance(f, FunctionType):
+        return False
+    defaults = [*(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values()]
+    return all(map(_is_known, chain(defaults, _reads(f, f.__code__))))
+
+
+def _is_known(x: Any) -> bool:
+    if isinstance(x, ModuleType):
+        return x.__name__ in MODULES
+    known = isinstance(x, Primitive) or any(x is each for each in HARMLESS)
+    return known or type(x) in (int, float, bool)
+
+
+def _reads(f: FunctionType, code: CodeType) -> Iterator[Any]:
+    """What some code of f has from around it; None where it does what is refused."""
+    cells = dict(zip(f.__code__.co_freevars, f.__closure__ or ()))
+    last: Any = None
+    if code.co_exceptiontable:
+        yield None
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield from _reads(f, inner)
+    for step in dis.get_instructions(code):
+        name, before, last = step.argval, last, None
+        if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            yield (last := f.__globals__.get(name, vars(builtins).get(name)))
+        elif step.opname in ("LOAD_ATTR", "LOAD_METHOD"):
+            yield (
+                last := getattr(before, name)
+                if isinstance(before, ModuleType)
+                else None
+            )
+        elif name in cells and step.opname.endswith("_DEREF"):
+            reads = not step.opname.startswith("STORE")
+            yield (last := cells[name].cell_contents if reads else None)
+        elif REFUSED.match(step.opname):
+            yield None
+
+
+def _is_of_floats(line: Line) -> bool:
+    """Whether a line is not too long, and its rows do what operators do with floats.
+
+    Python's power may turn complex, which some rows refuse and abs does not; its truths
+    are whole numbers, which have no -0.0 and do not divide as floats do.
+    """
+    complexes, truths = set[int](), set[int]()
+    for slot, (row, args) in enumerate(line.code, start=line.inputs):
+        slots = {x for x in args if type(x) is int}
+        if slots & complexes:
+            if row.native not in OPERATORS:
+                return False
+            complexes.add(slot)
+        counts = slots & truths and row.native not in (*COMPARISONS, "select")
+        if counts and (row.native != "fmul" or slots <= truths):
+            return False
+        if row.native in COMPARISONS:
+            truths.add(slot)
+        if row is p.pow and not (type(args[1]) is float and args[1].is_integer()):
+            complexes.add(slot)
+    return len(line.code) <= MOST
 
 
 # ---- lines as text -------------------------------------------------------------------

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+import operator
+import random
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
-from test_accelerator import points
+from test_accelerator import SPECIAL, points
 
-from autograd import Primitive, _rows, primitives
+import autograd
+from autograd import Primitive, _rows, exp, jit, maximum, primitives, vmap, where
 from autograd.formulas import Language, Line, Operand, Printer
 
 ROWS = {
@@ -107,3 +112,187 @@ def test_every_row_of_which_all_is_native_is_in_c() -> None:
         if row.arity and f"compute_{name}(" not in _rows.header()
     }
     assert missing == {"gamma", "lgamma", "polygamma", "atan2", "asinh"}
+
+
+# ---- values of users -----------------------------------------------------------------
+
+SCALE, flag = 2.5, True
+square = Primitive("square", lambda x: x * x, lambda z, x: 2.0 * x)
+
+
+def horner(x: Any) -> Any:
+    total = 0
+    for k in range(6):
+        total = total * x + k
+    return total
+
+
+def unrolled(x: Any) -> Any:
+    xs = [x * k for k in range(1, 4)]
+    return xs[0] + xs[-1] * len(xs)
+
+
+COMPILED: dict[str, Callable[..., Any]] = {
+    "cube": lambda x: x * x * x,
+    "power": lambda x: x**3 - 2 * x**2 + 1 / x,
+    "root at the end": lambda x: 1 - x**0.5,
+    "base": lambda x: 2**x,
+    "rows": lambda x: exp(-x) + autograd.sin(x) * autograd.primitives.tanh(x),
+    "select": lambda x: where(x > 0, 1 / x, x % 3),
+    "selects": lambda x: maximum(abs(x), 0.5) - autograd.clip(x, -1.0, 1.0),
+    "numbers around": lambda x: SCALE * x + math.pi,
+    "static branch": lambda x: x + 1 if flag else x - 1,
+    "row of one's own": lambda x: square(x) - square(3.0),
+    "loop": horner,
+    "list": unrolled,
+    "operator": operator.neg,
+    "of a truth": lambda x: (x > 1.0) * x,
+    "truth": lambda x: x == 1.0,
+    "constant": lambda x: 4,
+    "itself": lambda x: +x,
+    "default": lambda x, y=2.0: x / y,
+}
+calls: list[float] = []
+
+
+def counted(x: float) -> float:
+    calls.append(x)
+    return 2.0 * x
+
+
+def caught(x: float) -> float:
+    try:
+        return math.sqrt(x)
+    except ValueError:
+        return -1.0
+
+
+def deep(x: Any) -> Any:
+    for _ in range(3000):
+        x = x * 0.999 + 0.001
+    return x
+
+
+def stateful() -> Callable[[float], float]:
+    count = 0
+
+    def value(x: float) -> float:
+        nonlocal count
+        count += 1
+        return x * count
+
+    return value
+
+
+CALLED: dict[str, Callable[..., Any]] = {
+    "branch": lambda x: x * x if x > 0 else -x,
+    "and": lambda x: x > 0 and x,
+    "max": lambda x: max(x, 0.0),
+    "math": lambda x: math.atan(x),
+    "isinstance": lambda x: 2.0 * x if isinstance(x, float) else 0.0,
+    "type": lambda x: 2.0 * x if type(x) is float else 0.0,
+    "method": lambda x: float(x.is_integer()),
+    "text": lambda x: float(f"{x:.3f}"),
+    "length of a text": lambda x: len(f"{x}") * 1.0,
+    "sum": lambda x: sum([x, 0.1, 0.2]),
+    "other function": lambda x: horner(x),
+    "mutable": lambda x: x + len(calls),
+    "side effect": counted,
+    "state": stateful(),
+    "exception": caught,
+    "complex and back": lambda x: abs(x**0.5),
+    "whole number": lambda x: -(x > 0),
+    "quotient of truths": lambda x: (x > 0) / (x < 0),
+    "floor": lambda x: x // 1.0,
+    "long": deep,
+}
+
+
+def own_row(value: Callable[..., Any], arity: int = 1) -> Primitive:
+    return Primitive("own", value, *[0.0] * arity)
+
+
+def is_taken_apart(row: Primitive) -> bool:
+    line, _ = line_of(row, row.arity)
+    return row not in [part for part, _ in line.code]
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_value_of_operators_and_rows_is_compiled_and_keeps_every_bit(name: str) -> None:
+    row = own_row(COMPILED[name])
+    assert is_taken_apart(row)
+    f, xs = jit(lambda x: row(x) + 0.0), [*SPECIAL, 1e200, -8.0, 0.3]
+    for x in xs:
+        assert bits(f(x)) == bits(row(x) + 0.0), x
+    batch = vmap(lambda x: row(x))(np.array(xs))
+    assert batch == pytest.approx([row(x) for x in xs], rel=1e-13, nan_ok=True)
+
+
+@pytest.mark.parametrize("name", CALLED)
+def test_value_that_does_more_is_called(name: str) -> None:
+    row = own_row(CALLED[name])
+    assert not is_taken_apart(row)
+    if name == "state":
+        return
+    f = jit(lambda x: row(x) * 1.0)
+    for x in (0.5, 4.0, -4.0, 2.25):
+        assert bits(f(x)) == bits(row(x) * 1.0), x
+
+
+def test_value_with_an_answer_of_its_own_for_what_raises_is_called() -> None:
+    row = Primitive("own", lambda x: 1 / x, 0.0, ieee=lambda x: 7.0)
+    assert not is_taken_apart(row)
+    f = jit(lambda x: row(x) * 1.0)
+    assert (f(2.0), f(0.0)) == (0.5, 7.0)
+
+
+def test_value_that_changes_what_it_computes_is_asked_each_time() -> None:
+    calls.clear()
+    row = own_row(counted)
+    f = jit(lambda x: row(x) * 1.0)
+    found = [f(float(x)) for x in range(5)]
+    assert found == [0.0, 2.0, 4.0, 6.0, 8.0] and calls[-4:] == [1.0, 2.0, 3.0, 4.0]
+
+
+@pytest.mark.parametrize("calls", [1, 100])
+def test_what_a_compiled_value_reads_may_change(calls: int) -> None:
+    factor = 2.0
+    inner = Primitive("inner", lambda x: factor * x, lambda z, x: factor)
+    outer = Primitive("outer", lambda x: inner(x) + 1.0, lambda z, x: factor)
+    f, batch = jit(lambda x: outer(x) * x), vmap(lambda x: outer(x) * x)
+    for _ in range(calls):
+        assert (f(3.0), batch([3.0])) == (21.0, [21.0])
+    factor = 5.0
+    for _ in range(calls):
+        assert (f(3.0), batch([3.0])) == (48.0, [48.0])
+    inner = Primitive("inner", lambda x: -x, -1.0)
+    for _ in range(calls):
+        assert (f(3.0), batch([3.0])) == (-6.0, [-6.0])
+
+
+def random_formula(chance: random.Random, depth: int) -> str:
+    """The text of any formula of x and y: operators, truths, rows and numbers."""
+    if depth == 0:
+        return chance.choice(["x", "y", "x", "y", "2", "0.5", "-1.0", "0", "-0.0"])
+    a, b = (random_formula(chance, depth - 1) for _ in range(2))
+    sign = chance.choice(["+", "-", "*", "/", "%", "**", "<", ">=", "==", "!="])
+    return chance.choice(
+        [f"({a} {sign} {b})"] * 6
+        + [f"(-{a})", f"abs({a})", f"p.exp({a})", f"p.where({a}, {b}, x)"]
+        + [f"p.maximum({a}, {b})", f"p.sign({a})"]
+    )
+
+
+def test_any_formula_gives_the_same_compiled_and_called() -> None:
+    chance, taken = random.Random(5), 0
+    for _ in range(400):
+        text = f"lambda x, y: {random_formula(chance, chance.choice([1, 2, 3]))}"
+        row = own_row(eval(text, {"p": primitives}), 2)
+        line, z = line_of(row, 2)
+        if row in [part for part, _ in line.code]:
+            continue
+        taken += 1
+        for _ in range(30):
+            xs = chance.choice(SPECIAL), chance.choice([*SPECIAL, -1.5])
+            assert bits(run(line, z, xs)) == bits(row.value(*xs)), (text, xs)
+    assert taken > 100

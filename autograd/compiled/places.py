@@ -150,23 +150,26 @@ def swaps(places: Places) -> bool:
 
 
 def of_numbers(rows: Iterable[Primitive]) -> list[Place]:
-    """The numbers that the rules of users' rows have from variables and closures.
+    """The numbers and rows that users' rows have from variables and closures.
 
-    In a tape they are constants, while the row's value, called back, has those of now.
+    In what was compiled they are constants.
     """
-    functions = {
-        f
-        for row in rows
-        if not is_of_table(row)
-        for f in (row.raw, row.ieee, *row.rules)
-        if isinstance(f, FunctionType) and f.__module__ != Primitive.__module__
-    }
-    return [
-        way
-        for f in functions
-        for way, held in _variables(f)
-        if type(held) in (int, float, bool)
-    ]
+    todo = [row for row in rows if not is_of_table(row)]
+    found: dict[FunctionType, list[Place]] = {}
+    for row in todo:  # which grows meanwhile
+        for f in (row.formula, row.ieee, *row.rules):
+            if not isinstance(f, FunctionType) or f.__module__ == Primitive.__module__:
+                continue
+            if f not in found:
+                ways = [*_variables(f)]
+                todo += [
+                    x
+                    for _, x in ways
+                    if isinstance(x, Primitive) and not is_of_table(x)
+                ]
+                kinds = (int, float, bool, Primitive)
+                found[f] = [way for way, held in ways if type(held) in kinds]
+    return [way for ways in found.values() for way in ways]
 
 
 def is_of_table(row: Primitive) -> bool:
