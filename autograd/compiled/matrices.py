@@ -31,6 +31,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from .. import primitives as p
 from ..primitives import Primitive
+from ..value import COMPARISONS
 from .lower import Ending, Plan, Step
 from .tape import Operand
 
@@ -38,9 +39,7 @@ FEWEST: Final = 12  # products that are worth a loop
 
 Operands = tuple[Operand, ...]
 
-TRUTHS: Final = frozenset({
-    p.less, p.less_equal, p.greater, p.greater_equal, p.equal, p.not_equal,
-})  # fmt: skip
+TRUTHS: Final = frozenset(COMPARISONS.values())
 OF_TRUTHS: Final = frozenset({p.maximum, p.minimum, p.mul, p.where})
 
 T = TypeVar("T")

@@ -25,6 +25,7 @@ from typing import Final
 
 from .. import primitives as p
 from ..primitives import Primitive
+from ..value import COMPARISONS
 from .tape import Guard, Instruction, Operand, Tape
 
 
@@ -439,31 +440,35 @@ COMMUTATIVE: Final = frozenset({p.add, p.mul, p.equal, p.not_equal})
 
 ARITHMETIC: Final = frozenset({p.add, p.sub, p.mul, p.div, p.pow})
 
-NEVER_MINUS_ZERO: Final = frozenset({
-    p.abs, p.sign, p.relu, p.exp, p.dot, p.less, p.less_equal, p.greater,
-    p.greater_equal, p.equal, p.not_equal,
-})  # fmt: skip
+TRUTHS: Final = frozenset(COMPARISONS.values())
 
-# NaN for NaN, and for nothing else
-NAN_FOR_NAN: Final = frozenset({
-    p.neg, p.abs, p.exp, p.exp2, p.expm1, p.sinh, p.cosh, p.tanh, p.asinh, p.atan,
-    p.cbrt, p.erf, p.erfc, p.sigmoid, p.softplus, p.relu, p.sign, p.floor, p.ceil,
-})  # fmt: skip
+NEVER_MINUS_ZERO: Final = TRUTHS | {p.abs, p.sign, p.relu, p.exp, p.dot}
+
+# What is true of rows of one operand is found by asking them.
+UNARY: Final = [
+    row for row in vars(p).values() if isinstance(row, Primitive) and row.arity == 1
+]
+
+
+def _only_nan_gives_nan(row: Primitive) -> bool:
+    """Whether it has a value on the whole line, as its domain, ends and edges say."""
+    known = [x for (x,), _, _ in row.edges if x == x]
+    numbers = [row.value(x) for x in (-inf, inf, *row.domain, *known)]
+    return row.domain == (-inf, inf) and all(z == z for z in numbers)
+
+
+NAN_FOR_NAN: Final = frozenset(filter(_only_nan_gives_nan, UNARY))
 
 # the same for 0.0 and -0.0
-HIDING: Final = frozenset({
-    p.abs, p.exp, p.exp2, p.log, p.log2, p.log10, p.cos, p.cosh, p.acos, p.erfc,
-    p.sigmoid, p.softplus, p.relu, p.hypot, p.less, p.less_equal, p.greater,
-    p.greater_equal, p.equal, p.not_equal,
-})  # fmt: skip
+HIDING: Final = TRUTHS | {p.hypot} | {
+    row for row in UNARY if row.value(0.0).hex() == row.value(-0.0).hex()
+}  # fmt: skip
 
 # the same for 0.0 and -0.0, save for the sign of a zero that comes out
 ODD: Final = frozenset({
-    p.fma, p.dot, p.prod, p.neg, p.identity, p.stop_gradient,
-    p.sqrt, p.cbrt, p.sin, p.tan, p.asin, p.atan, p.sinh, p.tanh, p.asinh, p.atanh,
-    p.expm1, p.log1p, p.erf, p.floor, p.ceil, p.sign, p.degrees, p.radians,
-    p.maximum, p.minimum, p.clip, p.leaky_relu,
-})  # fmt: skip
+    p.fma, p.dot, p.prod, p.maximum, p.minimum, p.clip, p.leaky_relu,
+    *[row for row in UNARY if row.value(0.0) == row.value(-0.0) == 0.0],
+}) - HIDING  # fmt: skip
 
 # the operands in which it shows, by whether it does in the result
 SIGNED: Final[

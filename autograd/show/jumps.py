@@ -15,13 +15,11 @@ from itertools import product
 from math import hypot, inf, isnan, nextafter, tau
 from typing import Final
 
-from ..value import Value
+from ..value import COMPARISONS, Value
 from .inside import is_closed
 from .latex import TABLE, known
 
-COMPARISONS: Final = frozenset({
-    "less", "less_equal", "greater", "greater_equal", "equal", "not_equal",
-})  # fmt: skip
+COMPARED: Final = frozenset(row.name for row in COMPARISONS.values())
 
 # Rows with a step, and how far the operands are from it.
 MARGIN: Final[dict[str, Callable[..., float]]] = {
@@ -32,7 +30,7 @@ MARGIN: Final[dict[str, Callable[..., float]]] = {
     "mod": lambda z, x, y: min(abs(z), abs(y - z)),
     "where": lambda z, c, x, y: abs(c),
     "atan2": lambda z, y, x: abs(y),
-    **dict.fromkeys(COMPARISONS, lambda z, x, y: abs(x - y)),
+    **dict.fromkeys(COMPARED, lambda z, x, y: abs(x - y)),
 }
 # Rows with a kink, or whose slope is a convention: they move with their operands.
 KINKED: Final = frozenset({
@@ -156,7 +154,7 @@ def _is_bent(node: Value, errors: Sequence[float]) -> bool:
 def _reach(node: Value, errors: Sequence[float], by_slopes: float) -> float:
     """How far it is at most from what exact operands would give."""
     name, z, numbers = known(node), node._data, numbers_of(node)
-    if name in COMPARISONS:
+    if name in COMPARED:
         same = node._args[0] is node._args[1]
         return float(not same and abs(numbers[0] - numbers[1]) <= sum(errors))
     if name == "stop_gradient":

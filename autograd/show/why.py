@@ -21,8 +21,9 @@ from functools import cached_property
 from math import exp, inf, isfinite, isinf, isnan, log, log10
 from typing import Final
 
-from ..primitives import brief, clean
-from ..value import Value, require_current, topological
+from .. import primitives as p
+from ..primitives import Primitive, brief, clean
+from ..value import COMPARISONS, Value, require_current, topological
 from .explain import Step
 from .inside import opened
 from .latex import PLAIN, Told, known, made_by
@@ -45,16 +46,23 @@ SATURATING: Final = {
     "tanh": "1 - z²", "sigmoid": "z·(1 - z)", "erf": "", "erfc": "", "expm1": "",
     "softplus": "", "silu": "", "gelu": "", "logsumexp": "e^(x - z)",
 }  # fmt: skip
-COMPARISONS: Final = frozenset(
-    {"less", "less_equal", "greater", "greater_equal", "equal", "not_equal"}
-)
-STEPS: Final = frozenset({"floor", "ceil", "sign", "copysign"}) | COMPARISONS
+ROWS: Final = [row for row in vars(p).values() if isinstance(row, Primitive)]
+FLAT_ROWS: Final = [  # where one operand is neither whole nor out of any domain
+    row.name
+    for row in ROWS
+    if row.arity == 1 and row.derivatives(row.value(0.3), 0.3) == (0.0,)
+]
+STEPS: Final = frozenset(
+    {*FLAT_ROWS, "copysign", *[row.name for row in COMPARISONS.values()]}
+) - {"stop_gradient"}
 PRODUCTS: Final = frozenset({"mul", "dot", "prod", "fma"})
 DECAYING: Final = frozenset({"exp", "exp2", "_gaussian"})
 BENT: Final = frozenset({"relu", "leaky_relu", "abs", "maximum", "minimum", "clip"})
 POLES: Final = frozenset(
-    {"log", "log2", "log10", "log1p", "atanh", "gamma", "lgamma", "polygamma"}
-)
+    row.name
+    for row in ROWS
+    if any(isinf(z) and all(map(isfinite, args)) for args, z, _ in row.edges)
+) - {"div", "pow"}
 
 REMEDIES: Final = {
     "unused": "use this very Value in the computation of y: not a copy of it, not "
