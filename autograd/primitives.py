@@ -472,6 +472,11 @@ def _is_sequence(x: Any) -> bool:
     return hasattr(x, "__len__") and getattr(x, "ndim", 1) != 0
 
 
+def _finite(x: Any) -> Any:
+    """x, or 0 at ±inf: beside a factor that goes to 0 faster."""
+    return where(abs(x) < inf, x, 0.0)
+
+
 class Total(float):
     """A float whose operators are rows: 1 / Total(0.0) is inf where 1 / 0.0 raises.
 
@@ -480,6 +485,15 @@ class Total(float):
     """
 
     __slots__ = ()
+
+
+def _without_each(xs: Sequence[Any], join: Callable[..., Any], none: float) -> list[Any]:
+    """For each of them, all others joined: those before it with those after it."""
+    if len(xs) < 2:
+        return [none] * len(xs)
+    before = [*accumulate(xs[:-1], join)]
+    after = [*accumulate(xs[:0:-1], join)][::-1]
+    return [after[0], *map(join, before[:-1], after[1:]), before[-1]]
 
 
 def inside(z: Any, partial: Any) -> Any:
@@ -502,6 +516,37 @@ def _power(x: float, y: float) -> float:
         return nan
     odd = fabs(math.fmod(y, 2.0)) == 1.0
     return -inf if odd and math.copysign(1.0, x) < 0.0 else inf
+
+
+def _power_slope(z: Any, x: Any, y: Any) -> Any:
+    """∂(x^y)/∂x: y x^(y - 1), and 0 for y = 0 where x is 0 or NaN.
+
+    Where x is 0 and the power infinite, only the power's own part counts for y.
+    """
+    power = _pow_less_one(x, y)
+    factor = where(power < inf, y, stop_gradient(y))
+    slope = inside(z, factor * power)
+    return where(abs(x) > 0.0, slope, where(y == 0.0, 0.0, slope))
+
+
+def _one_power_less(x: Any, y: Any) -> Any:
+    divisor = where(y - 1.0 + 1.0 == y, 0.0, where(abs(x) < inf, x, 0.0))
+    return where(divisor == 0.0, pow(x + 0.0, y - 1.0), pow(x, y) / divisor)
+
+
+def _power_times_log(x: Any, y: Any) -> Any:
+    """x^y ln x, by halves of the power, since it may overflow where this does not."""
+    half = pow(x, 0.5 * y)
+    z = where(half == 0.0, half, half * log(x) * half)
+    return where(x < 0.0, nan, z)
+
+
+def _mixed_slope(x: Any, y: Any) -> Any:
+    """∂²(x^y)/∂x∂y: x^(y - 1) (1 + y ln x), or its limit; 0 at (0, 0), as x⁰ is flat."""
+    slope = _pow_less_one(x, y) * (1 + y * log(x))
+    end = _pow_log(x, y - 1)
+    limit = where(y > 0.0, end, where(y == 0.0, 0.0, -end))
+    return where(abs(log(x)) < inf, slope, limit)
 
 
 def _fma(x: float, y: float, w: float) -> float:
@@ -528,7 +573,7 @@ def _remainder(x: Any, y: Any) -> Any:
 
 def _minus_whole_quotient(z: Any, x: Any, y: Any) -> Any:
     """-floor(x / y) of a remainder z, but floor can be one too high."""
-    return -floor(x / y - z / y + 0.5)
+    return -floor(stop_gradient(x / y - z / y + 0.5))
 
 
 add = Primitive("add", operator.add, 1.0, 1.0, latex="{0} + {1}", native="fadd", ulp=1)
@@ -544,10 +589,25 @@ div = Primitive(
     edges=[((1.0, 0.0), inf, (inf, -inf)), ((0.0, 0.0), nan, (inf, nan))],
 )
 neg = Primitive("neg", operator.neg, -1.0, latex="-{0}", native="fneg", ulp=1)
+# x^(y - 1) to all digits, where y - 1 is rounded as well
+_pow_less_one: Primitive = Primitive(
+    "_pow_less_one", lambda x, y: _one_power_less(x, y),
+    lambda z, x, y: where(
+        y - 1 + 1 == y, _power_slope(z, x, y - 1), (y - 1) * z / (x + 0.0)
+    ),
+    lambda z, x, y: where(abs(log(x)) < inf, z * log(x), _pow_log(x, y - 1)),
+    latex="{0}^{{{1} - 1}}", sample=((0.1, 4.0), (-3.0, 3.0)), ulp=3,
+)
+# x^y ln x, with its limits where x is 0
+_pow_log: Primitive = Primitive(
+    "_pow_log", lambda x, y: _power_times_log(x, y),
+    lambda z, x, y: _mixed_slope(x, y),
+    lambda z, x, y: z * where(x == 0.0, -1.0, where(x == inf, 1.0, log(x))),
+    latex=r"{0}^{{{1}}} \ln {0}", sample=((0.1, 4.0), (-3.0, 3.0)), ulp=3,
+)
 pow: Primitive = Primitive(
     "pow", math.pow,
-    lambda z, x, y: where(y == 0.0, 0.0, inside(z, y * pow(x + 0.0, y - 1.0))),
-    lambda z, x, y: where(x < 0.0, nan, where(z == 0.0, z, abs(z) * log(x))),
+    lambda z, x, y: _power_slope(z, x, y), lambda z, x, y: _pow_log(x, y),
     latex="{0}^{{{1}}}", native="pow", sample=((0.1, 4.0), (-3.0, 3.0)), ulp=3,
     ieee=_power,
     edges=[
@@ -595,8 +655,8 @@ exp = Primitive(
     "exp", math.exp, lambda z, x: z,
     latex="e^{{{0}}}", native="exp", ulp=1, ieee=lambda x: inf,
 )
-exp2 = Primitive(
-    "exp2", math.exp2, lambda z, x: z * LN2,
+exp2: Primitive = Primitive(
+    "exp2", math.exp2, lambda z, x: exp2(x - 1) * (2 * LN2),  # z may overflow
     latex="2^{{{0}}}", native="exp2", ieee=lambda x: inf,
 )
 expm1 = Primitive(
@@ -633,7 +693,7 @@ sqrt = Primitive(
     edges=[((0.0,), 0.0, (inf,)), ((-1.0,), nan, (nan,))],
 )
 cbrt = Primitive(
-    "cbrt", math.cbrt, lambda z, x: 1 / (3 * z * z),
+    "cbrt", math.cbrt, lambda z, x: 1 / z / z / 3,  # whose derivatives have no sums
     latex=r"\sqrt[3]{{{0}}}", native="cbrt", ulp=9,
     edges=[((0.0,), 0.0, (inf,))],
 )
@@ -655,8 +715,12 @@ tan = Primitive(
     "tan", math.tan, lambda z, x: 1 + z * z,
     latex=r"\tan {0}", native="tan",
 )
+_one_minus_square = Primitive(
+    "_one_minus_square", lambda x: (1 - x) * (1 + x), lambda z, x: -2 * x,
+    latex="1 - {0}^2", ulp=2,
+)
 asin = Primitive(
-    "asin", math.asin, lambda z, x: 1 / sqrt((1 - x) * (1 + x)),
+    "asin", math.asin, lambda z, x: 1 / sqrt(_one_minus_square(x)),
     latex=r"\arcsin {0}", native="asin", domain=(-1.0, 1.0), sample=(-0.99, 0.99),
     edges=[
         ((1.0,), math.pi / 2, (inf,)), ((-1.0,), -math.pi / 2, (inf,)),
@@ -664,12 +728,17 @@ asin = Primitive(
     ],
 )
 acos = Primitive(
-    "acos", math.acos, lambda z, x: -1 / sqrt((1 - x) * (1 + x)),
+    "acos", math.acos, lambda z, x: -1 / sqrt(_one_minus_square(x)),
     latex=r"\arccos {0}", native="acos", domain=(-1.0, 1.0), sample=(-0.99, 0.99),
     edges=[((1.0,), 0.0, (-inf,)), ((-1.0,), math.pi, (-inf,)), ((2.0,), nan, (nan,))],
 )
+_atan_slope: Primitive = Primitive(
+    "_atan_slope", lambda x: _inverse_of_one_plus_square(abs(x)),
+    lambda z, x: -2 * (_finite(x) * z) * z,
+    latex=r"\frac{{1}}{{1 + {0}^2}}",
+)
 atan = Primitive(
-    "atan", math.atan, lambda z, x: 1 / (1 + x * x),
+    "atan", math.atan, lambda z, x: _atan_slope(x),
     latex=r"\arctan {0}", native="atan",
 )
 atan2 = Primitive(
@@ -686,8 +755,12 @@ cosh: Primitive = Primitive(
     "cosh", math.cosh, lambda z, x: sinh(x),
     latex=r"\cosh {0}", native="cosh", ieee=lambda x: inf,
 )
-tanh = Primitive(
-    "tanh", math.tanh, lambda z, x: 1 - z * z,
+_tanh_slope: Primitive = Primitive(
+    "_tanh_slope", lambda x: 4 * _bump(exp(-2 * abs(x))), lambda z, x: -2 * z * tanh(x),
+    latex=r"\left(1 - \tanh^2 {0}\right)",
+)
+tanh: Primitive = Primitive(
+    "tanh", math.tanh, lambda z, x: _tanh_slope(x),
     latex=r"\tanh {0}", native="tanh",
 )
 asinh = Primitive(
@@ -701,7 +774,7 @@ acosh = Primitive(
     edges=[((1.0,), 0.0, (inf,)), ((-2.0,), nan, (nan,))],
 )
 atanh = Primitive(
-    "atanh", math.atanh, lambda z, x: inside(z, 1 / ((1 - x) * (1 + x))),
+    "atanh", math.atanh, lambda z, x: inside(z, 1 / _one_minus_square(x)),
     latex=r"\operatorname{{artanh}} {0}", native="atanh", domain=(-1.0, 1.0),
     sample=(-0.99, 0.99),
     ieee=lambda x: math.copysign(inf, x) if fabs(x) == 1.0 else nan,
@@ -717,9 +790,24 @@ radians = Primitive(
 )
 
 
+def _inverse_of_one_plus_square(x: Any) -> Any:
+    """1 / (1 + x²) for x ≥ 0, without the overflow of the square."""
+    return where(x <= 1.0, 1 / (1 + x * x), (1 / x) / (1 / x + x))
+
+
+def _bump(e: Any) -> Any:
+    """e / (1 + e)², all digits of which are in e: what 1 - tanh² and σ(1 - σ) lose."""
+    return e / ((1 + e) * (1 + e))
+
+
 def _turn(side: Any, radius: Any) -> Any:
     """side / radius², without the overflow of a square, and 0 at the origin."""
     return where(radius == 0.0, 0.0, side / radius / radius)
+
+
+def _over(x: Any, radius: Any) -> Any:
+    """x / radius, and 0 at the origin."""
+    return where(radius == 0.0, 0.0, x / radius)
 
 
 # ---- special functions ---------------------------------------------------------------
@@ -727,6 +815,7 @@ def _turn(side: Any, radius: Any) -> Any:
 TWO_OVER_SQRT_PI: Final = 2 / math.sqrt(math.pi)
 SQRT_HALF: Final = math.sqrt(0.5)
 SQRT_TAU: Final = math.sqrt(math.tau)
+LAST_GAMMA: Final = 171.62437695630272  # beyond it Γ and all its derivatives overflow
 
 # B₂ₖ, the Bernoulli numbers of the asymptotic series (Abramowitz & Stegun, 6.4.11).
 BERNOULLI: Final = (
@@ -796,7 +885,7 @@ def _cot_derivative(order: int, x: float) -> float:
         polynomial = [-c for c in slope] + [0.0, 0.0]
         for k, c in enumerate(slope):
             polynomial[k + 2] -= c
-    return math.fsum(c * cot**k for k, c in enumerate(polynomial))
+    return math.fsum(c * cot**k for k, c in enumerate(polynomial) if c)
 
 
 def _exp_of_minus_square(x: Any) -> Any:
@@ -822,7 +911,8 @@ erfc = Primitive(
     latex=r"\operatorname{{erfc}} {0}", native="erfc", ulp=3,
 )
 gamma = Primitive(
-    "gamma", math.gamma, lambda z, x: z * polygamma(0.0, x),
+    "gamma", math.gamma,
+    lambda z, x: where(x > LAST_GAMMA, z, z * polygamma(0.0, x)),
     latex=r"\Gamma\left({0}\right)", sample=(0.2, 9.0), ulp=8,
     ieee=lambda x: math.copysign(inf, x) if x > -1.0 else nan,
     edges=[((0.0,), inf, (-inf,)), ((-1.0,), nan, (nan,))],
@@ -839,8 +929,19 @@ polygamma: Primitive = Primitive(
     ieee=_polygamma_pole,
     edges=[((0.0, 0.0), -inf, (nan, inf))],
 )
+# x over the length z of x and y; z is known, and no variable of its own
+_cosine: Primitive = Primitive(
+    "_cosine", lambda z, x, y: where(z == 0.0, 0.0, x / z), 0.0,
+    lambda cosine, z, x, y: _over(_cosine(z, y, x), z) * _cosine(z, y, x),
+    lambda cosine, z, x, y: -_over(_cosine(z, y, x), z) * cosine,
+    latex=r"\frac{{{1}}}{{{0}}}", sample=((5.0, 5.0), (3.0, 3.0), (4.0, 4.0)),
+    edges=[((0.0, 0.0, 0.0), 0.0, (0.0, 0.0, 0.0))],
+)
 hypot: Primitive = Primitive(
-    "hypot", math.hypot, lambda z, *xs: [where(z == 0.0, 0.0, x / z) for x in xs],
+    "hypot", math.hypot,
+    lambda z, *xs: [
+        _cosine(z, x, rest) for x, rest in zip(xs, _without_each(xs, hypot, 0.0))
+    ],
     latex=r"\operatorname{{hypot}}\left({all}\right)",
     edges=[
         ((0.0, 0.0), 0.0, (0.0, 0.0)), ((inf, nan), inf, (nan, nan)),
@@ -976,11 +1077,32 @@ def _sigmoid(x: Any) -> Any:
     return where(x >= 0.0, 1.0, e) / (1.0 + e)
 
 
+def _silu(x: Any) -> Any:
+    """x σ(x), where e⁻ˣ may lose its digits and x e⁻ˣ not."""
+    half = exp(-0.5 * abs(x))
+    z = where(x >= 0.0, x, x * half * half) / (1.0 + half * half)
+    return where(x == -inf, -0.0, z)
+
+
 def _logsumexp(*xs: float) -> float:
     top = reduce(maximum, xs, -inf)
     if not -inf < top < inf:
         return top
-    return top + math.log(math.fsum([math.exp(x - top) for x in xs]))
+    return top + math.log1p(math.fsum([-1.0, *[math.exp(x - top) for x in xs]]))
+
+
+def _exponentials(z: Any, xs: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """eˣ over a common factor near e^z, and for each the sum of the others.
+
+    What is the same for all falls out of their shares, and so do its derivatives.
+    """
+    shift = _shift(z)
+    terms = [exp(x - shift) for x in xs]
+    return terms, _without_each(terms, operator.add, 0.0)
+
+
+def _shares(z: Any, *xs: Any) -> list[Any]:
+    return [_share(e, others) for e, others in zip(*_exponentials(z, xs))]
 
 
 def _dot(*operands: Any) -> Any:
@@ -997,11 +1119,8 @@ def _prod(*xs: Any) -> Any:
     return reduce(operator.mul, xs, 1.0)
 
 
-def _products_of_others(z: Any, *xs: Any) -> Iterator[Any]:
-    """Products before each operand times products after it: never a quotient by 0."""
-    before = accumulate(xs[:-1], operator.mul, initial=1.0)
-    after = [*accumulate(xs[:0:-1], operator.mul, initial=1.0)][::-1]
-    return (left * right for _, left, right in zip(xs, before, after))
+def _inverse(x: Any) -> Any:
+    return where(x == 0.0, 0.0, 1 / x)
 
 
 def _normal_density(x: Any) -> Any:
@@ -1009,8 +1128,12 @@ def _normal_density(x: Any) -> Any:
     return half * half / SQRT_TAU
 
 
+_sigmoid_slope: Primitive = Primitive(
+    "_sigmoid_slope", lambda x: _bump(exp(-abs(x))), lambda z, x: -z * tanh(0.5 * x),
+    latex=r"\sigma'\left({0}\right)",
+)
 sigmoid = Primitive(
-    "sigmoid", _sigmoid, lambda z, x: z * (1 - z),
+    "sigmoid", _sigmoid, lambda z, x: _sigmoid_slope(x),
     latex=r"\sigma\left({0}\right)",
 )
 softplus = Primitive(
@@ -1036,22 +1159,33 @@ leaky_relu = Primitive(
     ],
 )
 silu = Primitive(
-    "silu", lambda x: where(x == -inf, -0.0, x * sigmoid(x)),
-    lambda z, x: sigmoid(x) + where(z < inf, z, 0.0) * sigmoid(-x),
+    "silu", _silu,
+    lambda z, x: sigmoid(x) + _finite(z) * sigmoid(-x),
     latex=r"\operatorname{{silu}} {0}", ulp=4,
     edges=[((-inf,), 0.0, (0.0,)), ((inf,), inf, (1.0,))],
 )
 gelu = Primitive(
     "gelu", lambda x: where(x == -inf, -0.0, 0.5 * x * erfc(-x * SQRT_HALF)),
     lambda z, x: (
-        0.5 * erfc(-x * SQRT_HALF) + where(abs(x) < inf, x, 0.0) * _normal_density(x)
+        0.5 * erfc(-x * SQRT_HALF) + _finite(x) * _normal_density(x)
     ),
     latex=r"\operatorname{{gelu}} {0}", ulp=6,
     edges=[((-inf,), 0.0, (0.0,)), ((inf,), inf, (1.0,))],
 )
+# a number near the largest operand, on which the shares do not depend
+_shift = Primitive(
+    "_shift", lambda x: _finite(x), 0.0, latex="{0}", select=True, ulp=1,
+)
+# 0 of 0, where all operands of logsumexp are -inf
+_share: Primitive = Primitive(
+    "_share", lambda x, y: where(x == 0.0, x, x / (x + y)),
+    lambda z, x, y: y * _inverse(x + y) * _inverse(x + y),
+    lambda z, x, y: -x * _inverse(x + y) * _inverse(x + y),
+    latex=r"\frac{{{0}}}{{{0} + {1}}}", sample=(0.1, 3.0),
+    edges=[((0.0, 0.0), 0.0, (0.0, 0.0))],
+)
 logsumexp = Primitive(
-    "logsumexp", _logsumexp,
-    lambda z, *xs: [where(z == -inf, 0.0, exp(x - z)) for x in xs],
+    "logsumexp", _logsumexp, _shares,
     latex=r"\operatorname{{logsumexp}}\left({all}\right)", ulp=3,
     edges=[((-inf, -inf), -inf, (0.0, 0.0)), ((0.0, -inf), 0.0, (1.0, 0.0))],
 )
@@ -1061,7 +1195,7 @@ dot = Primitive(
     latex=r"\operatorname{{dot}}\left({all}\right)", ulp=2,
 )
 prod = Primitive(
-    "prod", _prod, _products_of_others,
+    "prod", _prod, lambda z, *xs: _without_each(xs, operator.mul, 1.0),
     latex=r"\operatorname{{prod}}\left({all}\right)",
     edges=[((0.0, 3.0), 0.0, (3.0, 0.0)), ((0.0, 0.0, 5.0), 0.0, (0.0, 0.0, 0.0))],
 )
