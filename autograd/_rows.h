@@ -75,6 +75,66 @@ static double record_neg(const double *args, double *d, unsigned wanted)
     return z;
 }
 
+static double compute__pow_less_one(const double *args)
+{
+    double x = args[0], y = args[1];
+    double v2 = y - 1.0;
+    double v10 = (v2 == y ? 0.0 : ((double)((v2 + 1.0) == y))) != 0.0 ? 0.0 : (fabs(x) == INFINITY ? 0.0 : x);
+    return v10 == 0.0 ? power(x + 0.0, v2) : (power(x, y) / v10);
+}
+
+static double record__pow_less_one(const double *args, double *d, unsigned wanted)
+{
+    double x = args[0], y = args[1];
+    double v2 = y - 1.0;
+    double v6 = v2 == y ? 0.0 : ((double)((v2 + 1.0) == y));
+    double v7 = fabs(x);
+    double v9 = v7 == INFINITY ? 0.0 : x;
+    double v10 = v6 != 0.0 ? 0.0 : v9;
+    double v12 = x + 0.0;
+    double z = v10 == 0.0 ? power(v12, v2) : (power(x, y) / v10);
+    d[0] = 0.0;
+    if (wanted & 1u) {
+        double v17 = v2 - 1.0;
+        double v22 = (v17 == v2 ? 0.0 : ((double)((v17 + 1.0) == v2))) != 0.0 ? 0.0 : v9;
+        double v27 = v22 == 0.0 ? power(v12, v17) : (power(x, v2) / v22);
+        double v32 = z == z ? ((v27 < INFINITY ? v2 : v2) * v27) : z;
+        d[0] = v6 != 0.0 ? (v7 > 0.0 ? v32 : (v2 == 0.0 ? 0.0 : v32)) : ((v2 * z) / v12);
+    }
+    d[1] = 0.0;
+    if (wanted & 2u) {
+        double v40 = log(x);
+        double v45 = power(x, 0.5 * v2);
+        d[1] = fabs(v40) < INFINITY ? (z * v40) : (x < 0.0 ? NAN : (v45 == 0.0 ? v45 : ((v45 * v40) * v45)));
+    }
+    return z;
+}
+
+static double compute__pow_log(const double *args)
+{
+    double x = args[0], y = args[1];
+    double v3 = power(x, 0.5 * y);
+    return x < 0.0 ? NAN : (v3 == 0.0 ? v3 : ((v3 * log(x)) * v3));
+}
+
+static double record__pow_log(const double *args, double *d, unsigned wanted)
+{
+    double x = args[0], y = args[1];
+    double v3 = power(x, 0.5 * y);
+    double v5 = log(x);
+    double z = x < 0.0 ? NAN : (v3 == 0.0 ? v3 : ((v3 * v5) * v3));
+    d[0] = 0.0;
+    if (wanted & 1u) {
+        double v11 = y - 1.0;
+        double v19 = (v11 == y ? 0.0 : ((double)((v11 + 1.0) == y))) != 0.0 ? 0.0 : (fabs(x) == INFINITY ? 0.0 : x);
+        double v30 = power(x, 0.5 * v11);
+        double v35 = x < 0.0 ? NAN : (v30 == 0.0 ? v30 : ((v30 * v5) * v30));
+        d[0] = fabs(v5) < INFINITY ? ((v19 == 0.0 ? power(x + 0.0, v11) : (power(x, y) / v19)) * (1.0 + (y * v5))) : (y > 0.0 ? v35 : (y == 0.0 ? 0.0 : (-v35)));
+    }
+    d[1] = wanted & 2u ? z * (x == 0.0 ? -1.0 : (x == INFINITY ? 1.0 : v5)) : 0.0;
+    return z;
+}
+
 static double compute_pow(const double *args)
 {
     double x = args[0], y = args[1];
@@ -85,8 +145,20 @@ static double record_pow(const double *args, double *d, unsigned wanted)
 {
     double x = args[0], y = args[1];
     double z = power(x, y);
-    d[0] = wanted & 1u ? y == 0.0 ? 0.0 : (z == z ? (y * power(x + 0.0, y - 1.0)) : z) : 0.0;
-    d[1] = wanted & 2u ? x < 0.0 ? NAN : (z == 0.0 ? z : (fabs(z) * log(x))) : 0.0;
+    d[0] = 0.0;
+    if (wanted & 1u) {
+        double v3 = y - 1.0;
+        double v8 = fabs(x);
+        double v11 = (v3 == y ? 0.0 : ((double)((v3 + 1.0) == y))) != 0.0 ? 0.0 : (v8 == INFINITY ? 0.0 : x);
+        double v16 = v11 == 0.0 ? power(x + 0.0, v3) : (z / v11);
+        double v21 = z == z ? ((v16 < INFINITY ? y : y) * v16) : z;
+        d[0] = v8 > 0.0 ? v21 : (y == 0.0 ? 0.0 : v21);
+    }
+    d[1] = 0.0;
+    if (wanted & 2u) {
+        double v27 = power(x, 0.5 * y);
+        d[1] = x < 0.0 ? NAN : (v27 == 0.0 ? v27 : ((v27 * log(x)) * v27));
+    }
     return z;
 }
 
@@ -164,7 +236,7 @@ static double record_exp2(const double *args, double *d, unsigned wanted)
     double x = args[0];
     double z = exp2(x);
     (void)wanted;
-    d[0] = z * 0.6931471805599453;
+    d[0] = z < INFINITY ? (z * 0.6931471805599453) : (exp2(x - 1.0) * 1.3862943611198906);
     return z;
 }
 
@@ -269,7 +341,7 @@ static double record_cbrt(const double *args, double *d, unsigned wanted)
     double x = args[0];
     double z = cbrt(x);
     (void)wanted;
-    d[0] = 1.0 / ((3.0 * z) * z);
+    d[0] = ((1.0 / z) / z) / 3.0;
     return z;
 }
 
@@ -318,6 +390,21 @@ static double record_tan(const double *args, double *d, unsigned wanted)
     return z;
 }
 
+static double compute__one_minus_square(const double *args)
+{
+    double x = args[0];
+    return (1.0 - x) * (1.0 + x);
+}
+
+static double record__one_minus_square(const double *args, double *d, unsigned wanted)
+{
+    double x = args[0];
+    double z = (1.0 - x) * (1.0 + x);
+    (void)wanted;
+    d[0] = -2.0 * x;
+    return z;
+}
+
 static double compute_asin(const double *args)
 {
     double x = args[0];
@@ -348,6 +435,25 @@ static double record_acos(const double *args, double *d, unsigned wanted)
     return z;
 }
 
+static double compute__atan_slope(const double *args)
+{
+    double x = args[0];
+    double v1 = fabs(x);
+    double v6 = 1.0 / v1;
+    return v1 <= 1.0 ? (1.0 / (1.0 + (v1 * v1))) : (v6 / (v6 + v1));
+}
+
+static double record__atan_slope(const double *args, double *d, unsigned wanted)
+{
+    double x = args[0];
+    double v1 = fabs(x);
+    double v6 = 1.0 / v1;
+    double z = v1 <= 1.0 ? (1.0 / (1.0 + (v1 * v1))) : (v6 / (v6 + v1));
+    (void)wanted;
+    d[0] = (-2.0 * ((v1 == INFINITY ? 0.0 : x) * z)) * z;
+    return z;
+}
+
 static double compute_atan(const double *args)
 {
     double x = args[0];
@@ -358,8 +464,10 @@ static double record_atan(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
     double z = atan(x);
+    double v2 = fabs(x);
+    double v7 = 1.0 / v2;
     (void)wanted;
-    d[0] = 1.0 / (1.0 + (x * x));
+    d[0] = v2 <= 1.0 ? (1.0 / (1.0 + (v2 * v2))) : (v7 / (v7 + v2));
     return z;
 }
 
@@ -393,6 +501,25 @@ static double record_cosh(const double *args, double *d, unsigned wanted)
     return z;
 }
 
+static double compute__tanh_slope(const double *args)
+{
+    double x = args[0];
+    double v3 = exp(-2.0 * fabs(x));
+    double v4 = 1.0 + v3;
+    return 4.0 * (v3 / (v4 * v4));
+}
+
+static double record__tanh_slope(const double *args, double *d, unsigned wanted)
+{
+    double x = args[0];
+    double v3 = exp(-2.0 * fabs(x));
+    double v4 = 1.0 + v3;
+    double z = 4.0 * (v3 / (v4 * v4));
+    (void)wanted;
+    d[0] = (-2.0 * z) * tanh(x);
+    return z;
+}
+
 static double compute_tanh(const double *args)
 {
     double x = args[0];
@@ -403,8 +530,10 @@ static double record_tanh(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
     double z = tanh(x);
+    double v4 = exp(-2.0 * fabs(x));
+    double v5 = 1.0 + v4;
     (void)wanted;
-    d[0] = 1.0 - (z * z);
+    d[0] = 4.0 * (v4 / (v5 * v5));
     return z;
 }
 
@@ -514,6 +643,24 @@ static double record_erfc(const double *args, double *d, unsigned wanted)
     double v5 = floor((64.0 * x) + 0.5) / 64.0;
     (void)wanted;
     d[0] = -1.1283791670955126 * (fabs(x) < 28.0 ? (exp((-v5) * v5) * exp((v5 - x) * (v5 + x))) : (x == x ? 0.0 : x));
+    return z;
+}
+
+static double compute__cosine(const double *args)
+{
+    double x = args[0], y = args[1];
+    return x == 0.0 ? 0.0 : (y / x);
+}
+
+static double record__cosine(const double *args, double *d, unsigned wanted)
+{
+    double x = args[0], y = args[1], w = args[2];
+    double z = x == 0.0 ? 0.0 : (y / x);
+    double v7 = x == 0.0 ? 0.0 : (w / x);
+    double v9 = x == 0.0 ? 0.0 : (v7 / x);
+    d[0] = wanted & 1u ? 0.0 : 0.0;
+    d[1] = wanted & 2u ? v9 * v7 : 0.0;
+    d[2] = wanted & 4u ? (-v9) * z : 0.0;
     return z;
 }
 
@@ -749,6 +896,25 @@ static double record_copysign(const double *args, double *d, unsigned wanted)
     return z;
 }
 
+static double compute__sigmoid_slope(const double *args)
+{
+    double x = args[0];
+    double v3 = exp(-fabs(x));
+    double v4 = 1.0 + v3;
+    return v3 / (v4 * v4);
+}
+
+static double record__sigmoid_slope(const double *args, double *d, unsigned wanted)
+{
+    double x = args[0];
+    double v3 = exp(-fabs(x));
+    double v4 = 1.0 + v3;
+    double z = v3 / (v4 * v4);
+    (void)wanted;
+    d[0] = (-z) * tanh(0.5 * x);
+    return z;
+}
+
 static double compute_sigmoid(const double *args)
 {
     double x = args[0];
@@ -760,9 +926,10 @@ static double record_sigmoid(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
     double v3 = exp(-fabs(x));
-    double z = (x >= 0.0 ? 1.0 : v3) / (1.0 + v3);
+    double v6 = 1.0 + v3;
+    double z = (x >= 0.0 ? 1.0 : v3) / v6;
     (void)wanted;
-    d[0] = z * (1.0 - z);
+    d[0] = v3 / (v6 * v6);
     return z;
 }
 
@@ -812,23 +979,46 @@ static double record_leaky_relu(const double *args, double *d, unsigned wanted)
     return z;
 }
 
+static double compute__sigmoid_moment(const double *args)
+{
+    double x = args[0];
+    double v1 = fabs(x);
+    double v3 = exp(-0.5 * v1);
+    double v9 = 1.0 + (v3 * v3);
+    return (((v1 == INFINITY ? 0.0 : x) * v3) * v3) / (v9 * v9);
+}
+
+static double record__sigmoid_moment(const double *args, double *d, unsigned wanted)
+{
+    double x = args[0];
+    double v1 = fabs(x);
+    double v3 = exp(-0.5 * v1);
+    double v9 = 1.0 + (v3 * v3);
+    double z = (((v1 == INFINITY ? 0.0 : x) * v3) * v3) / (v9 * v9);
+    double v13 = exp(-v1);
+    double v14 = 1.0 + v13;
+    (void)wanted;
+    d[0] = (v13 / (v14 * v14)) - (z * tanh(0.5 * x));
+    return z;
+}
+
 static double compute_silu(const double *args)
 {
     double x = args[0];
-    double v4 = exp(-fabs(x));
-    return x == -INFINITY ? -0.0 : (x * ((x >= 0.0 ? 1.0 : v4) / (1.0 + v4)));
+    double v3 = exp(-0.5 * fabs(x));
+    return x == -INFINITY ? -0.0 : ((x >= 0.0 ? x : ((x * v3) * v3)) / (1.0 + (v3 * v3)));
 }
 
 static double record_silu(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
-    double v4 = exp(-fabs(x));
-    double v8 = (x >= 0.0 ? 1.0 : v4) / (1.0 + v4);
-    double z = x == -INFINITY ? -0.0 : (x * v8);
-    double v13 = -x;
-    double v16 = exp(-fabs(v13));
+    double v1 = fabs(x);
+    double v3 = exp(-0.5 * v1);
+    double v9 = 1.0 + (v3 * v3);
+    double z = x == -INFINITY ? -0.0 : ((x >= 0.0 ? x : ((x * v3) * v3)) / v9);
+    double v14 = exp(-v1);
     (void)wanted;
-    d[0] = v8 + ((z < INFINITY ? z : 0.0) * ((v13 >= 0.0 ? 1.0 : v16) / (1.0 + v16)));
+    d[0] = ((x >= 0.0 ? 1.0 : v14) / (1.0 + v14)) + ((((v1 == INFINITY ? 0.0 : x) * v3) * v3) / (v9 * v9));
     return z;
 }
 
@@ -847,7 +1037,24 @@ static double record_gelu(const double *args, double *d, unsigned wanted)
     double v15 = floor((64.0 * v2) + 0.5) / 64.0;
     double v28 = fabs(v2) < 28.0 ? (exp((-v15) * v15) * exp((v15 - v2) * (v15 + v2))) : (v2 == v2 ? 0.0 : v2);
     (void)wanted;
-    d[0] = (0.5 * v5) + ((fabs(x) < INFINITY ? x : 0.0) * ((v28 * v28) / 2.5066282746310002));
+    d[0] = (0.5 * v5) + ((fabs(x) == INFINITY ? 0.0 : x) * ((v28 * v28) / 2.5066282746310002));
+    return z;
+}
+
+static double compute__share(const double *args)
+{
+    double x = args[0], y = args[1];
+    return x == 0.0 ? x : (x / (x + y));
+}
+
+static double record__share(const double *args, double *d, unsigned wanted)
+{
+    double x = args[0], y = args[1];
+    double v3 = x + y;
+    double z = x == 0.0 ? x : (x / v3);
+    double v8 = v3 == 0.0 ? 0.0 : (1.0 / v3);
+    d[0] = wanted & 1u ? (y * v8) * v8 : 0.0;
+    d[1] = wanted & 2u ? ((-x) * v8) * v8 : 0.0;
     return z;
 }
 
@@ -893,11 +1100,14 @@ static double record_stop_gradient(const double *args, double *d, unsigned wante
     ROW(sin) \
     ROW(cos) \
     ROW(tan) \
+    ROW(_one_minus_square) \
     ROW(asin) \
     ROW(acos) \
+    ROW(_atan_slope) \
     ROW(atan) \
     ROW(sinh) \
     ROW(cosh) \
+    ROW(_tanh_slope) \
     ROW(tanh) \
     ROW(acosh) \
     ROW(atanh) \
@@ -910,9 +1120,11 @@ static double record_stop_gradient(const double *args, double *d, unsigned wante
     ROW(sign) \
     ROW(floor) \
     ROW(ceil) \
+    ROW(_sigmoid_slope) \
     ROW(sigmoid) \
     ROW(softplus) \
     ROW(relu) \
+    ROW(_sigmoid_moment) \
     ROW(silu) \
     ROW(gelu) \
     ROW(identity) \
@@ -923,6 +1135,8 @@ static double record_stop_gradient(const double *args, double *d, unsigned wante
     ROW(sub) \
     ROW(mul) \
     ROW(div) \
+    ROW(_pow_less_one) \
+    ROW(_pow_log) \
     ROW(pow) \
     ROW(_fmod) \
     ROW(mod) \
@@ -935,9 +1149,11 @@ static double record_stop_gradient(const double *args, double *d, unsigned wante
     ROW(maximum) \
     ROW(minimum) \
     ROW(copysign) \
-    ROW(leaky_relu)
+    ROW(leaky_relu) \
+    ROW(_share)
 
 #define ROWS_OF_THREE(ROW) \
     ROW(fma) \
+    ROW(_cosine) \
     ROW(where) \
     ROW(clip)

@@ -9,7 +9,7 @@ where this package cannot be imported yet.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -57,11 +57,13 @@ def kernel(row: Primitive) -> str | None:
     )
 
 
-def _compute(name: str, line: Line, z: Operand) -> Iterator[str]:
+def _compute(row: str, line: Line, z: Operand) -> Iterator[str]:
     printer = Printer(line, OPERANDS[: line.inputs], C)
-    yield f"static double compute_{name}(const double *args)"
+    yield f"static double compute_{row}(const double *args)"
     yield "{"
-    yield from _named(printer, line.inputs, [z], {})
+    yield from _operands(printer, line.inputs, [z])
+    for name, text in printer.named([z], {}, "v{}"):
+        yield f"    double {name} = {text};"
     yield f"    return {printer.text(z)};"
     yield "}\n"
 
@@ -72,30 +74,51 @@ def _record(row: Primitive, line: Line, outputs: Sequence[Operand]) -> Iterator[
     parameters = "const double *args, double *d, unsigned wanted"
     yield f"static double record_{row.name}({parameters})"
     yield "{"
-    yield from _named(printer, line.inputs, outputs, {z: "z"})
+    yield from _operands(printer, line.inputs, outputs)
+    named = dict(printer.named(outputs, {z: "z"}, "v{}"))
+    needs = [{printer.names.get(k) for k in line.needs(y)} for y in outputs]
+    own = [_own(named, needs, i) if row.arity > 1 else [] for i in range(len(needs))]
+    for name in [name for name in named if all(name not in names for names in own)]:
+        yield f"    double {name} = {named[name]};"
     if row.arity == 1:
         yield "    (void)wanted;"
         yield f"    d[0] = {printer.text(partials[0])};"
     else:
         for i, partial in enumerate(partials):
-            yield f"    d[{i}] = wanted & {1 << i}u ? {printer.text(partial)} : 0.0;"
+            declared = [f"double {name} = {named[name]};" for name in own[i + 1]]
+            yield from _if_wanted(i, declared, printer.text(partial))
     yield f"    return {printer.text(z)};"
     yield "}\n"
 
 
-def _named(
-    printer: Printer,
-    operands: int,
-    outputs: Sequence[Operand],
-    names: dict[Operand, str],
+def _own(
+    named: Iterable[str], needs: Sequence[set[str | None]], i: int
+) -> Sequence[str]:
+    """The names that only output i needs: a partial, and not the value."""
+    others = set[str | None]().union(*needs[:i], *needs[i + 1 :])
+    return [name for name in named if i and name in needs[i] - others]
+
+
+def _if_wanted(i: int, declared: Sequence[str], partial: str) -> Iterator[str]:
+    wanted = f"wanted & {1 << i}u"
+    if not declared:
+        yield f"    d[{i}] = {wanted} ? {partial} : 0.0;"
+        return
+    yield f"    d[{i}] = 0.0;"
+    yield f"    if ({wanted}) {{"
+    yield from [f"        {text}" for text in declared]
+    yield f"        d[{i}] = {partial};"
+    yield "    }"
+
+
+def _operands(
+    printer: Printer, count: int, outputs: Sequence[Operand]
 ) -> Iterator[str]:
-    """Declare the operands that are used, and what has a name."""
-    uses = printer.uses(outputs, names)
-    used = [f"{OPERANDS[i]} = args[{i}]" for i in range(operands) if uses[i]]
+    """Declare the operands that are used."""
+    uses = printer.uses(outputs, ())
+    used = [f"{OPERANDS[i]} = args[{i}]" for i in range(count) if uses[i]]
     if used:
         yield f"    double {', '.join(used)};"
-    for name, text in printer.named(outputs, names, "v{}"):
-        yield f"    double {name} = {text};"
 
 
 if __name__ == "__main__":

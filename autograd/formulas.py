@@ -31,7 +31,7 @@ class Line:
     >>> line = Line(1)
     >>> z = p.silu(*line.symbols())
     >>> [(row.name, args) for row, args in line.code][:3]
-    [('equal', (0, -inf)), ('abs', (0,)), ('neg', (2,))]
+    [('abs', (0,)), ('mul', (-0.5, 1)), ('exp', (2,))]
 
     is_whole   which rows to leave as they are: the others are taken apart, if they have
                no native name and their value is a formula
@@ -60,11 +60,27 @@ class Line:
     def write(self, row: Primitive, args: Iterable[Any]) -> Symbol:
         """The symbol of a row that is not taken apart."""
         operands = tuple([self.operand(x, row.name) for x in args])
+        if row is p.abs:
+            operands = self._without_sign(operands[0])
         key = row, *[x if type(x) is int else repr(x) for x in operands]
         if key not in self._slots:
             self._slots[key] = self.inputs + len(self.code)
             self.code.append((row, operands))
         return Symbol(self, self._slots[key])
+
+    def _without_sign(self, x: Operand) -> tuple[Operand, ...]:
+        """The operand of abs: |-x| is |x|."""
+        place = x - self.inputs if type(x) is int else -1
+        row, args = self.code[place] if place >= 0 else (p.abs, (x,))
+        return args if row is p.neg else (x,)
+
+    def needs(self, output: Operand) -> set[Operand]:
+        """The slots that an output is made of."""
+        found = {output}
+        for k in reversed(range(len(self.code))):
+            if self.inputs + k in found:
+                found.update(self.code[k][1])
+        return found
 
     def operand(self, x: Any, operation: str = "formula") -> Operand:
         """The slot of a symbol, or a number as it is."""

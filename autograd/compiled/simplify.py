@@ -361,6 +361,13 @@ def _pow(written: _Written, x: Operand, y: Operand) -> Found:
     return 1.0 if _is(x, 1.0) else x if _is(y, 1.0) else None
 
 
+def _pow_less_one(written: _Written, x: Operand, y: Operand) -> Found:
+    """x^(y - 1) where y is known and y - 1 exact."""
+    if type(y) is float and y != y - 1.0 and y - 1.0 + 1.0 == y:
+        return Instruction(p.pow, (written.apply(p.add, (x, 0.0)), y - 1.0))
+    return None
+
+
 def _neg(written: _Written, x: Operand) -> Found:
     return written.minus.get(int(x))
 
@@ -429,7 +436,7 @@ def _itself(written: _Written, x: Operand) -> Found:
 
 RULES: Final[dict[Primitive, Callable[..., Found]]] = {
     p.add: _add, p.sub: _sub, p.mul: _mul, p.div: _div, p.neg: _neg, p.abs: _abs,
-    p.pow: _pow,
+    p.pow: _pow, p._pow_less_one: _pow_less_one,
     p.where: _where, p.maximum: _either, p.minimum: _either,
     p.less: _ordered, p.greater: _turned(p.less),
     p.greater_equal: _turned(p.less_equal),

@@ -39,6 +39,14 @@ TEXT: Final = {
     "exp2": ("2^{0}", POWER, (NAME,)),
     "abs": ("|{0}|", ATOM, (SUM,)),
     "_gaussian": ("e^(-{0}²)", POWER, (ATOM,)),
+    "_pow_less_one": ("{0}^({1} - 1)", POWER, (ATOM, SUM)),
+    "_pow_log": ("{0}^{1}·ln({0})", PRODUCT, (ATOM, NAME)),
+    "_one_minus_square": ("1 - {0}²", SUM, (ATOM,)),
+    "_atan_slope": ("1/(1 + {0}²)", PRODUCT, (ATOM,)),
+    "_tanh_slope": ("1 - tanh({0})²", SUM, (SUM,)),
+    "_sigmoid_slope": ("sigmoid({0})·(1 - sigmoid({0}))", PRODUCT, (SUM,)),
+    "_sigmoid_moment": ("{0}·sigmoid({0})·(1 - sigmoid({0}))", PRODUCT, (PRODUCT,)),
+    "_cosine": ("{1}/{0}", PRODUCT, (SIGN, PRODUCT, SUM)),
     "fma": ("{0}·{1} + {2}", SUM, (PRODUCT, PRODUCT, SUM)),
     "where": ("({1} if {0} else {2})", ATOM, (SUM, SUM, SUM)),
     "less": ("{0} < {1}", SUM, (PRODUCT, PRODUCT)),
@@ -229,9 +237,12 @@ def _write_row(row: Primitive, node: Value, names: Names, style: Style) -> Formu
 def _simplified(name: str, node: Value, names: Names, style: Style) -> Formula | None:
     """What a person would write: no factors of 1, no sums with 0, x² for x·x."""
     args = node._args
-    if name == "pow" and not isinstance(args[1], Value):
+    if name in ("pow", "_pow_less_one") and not isinstance(args[1], Value):
         base = _write(args[0], names, style)
-        return base if args[1] == 1.0 else style.power(base, args[1])
+        exponent = args[1] - (name != "pow")
+        return base if exponent == 1.0 else style.power(base, exponent)
+    if name == "_share" or name == "stop_gradient" and args[0] not in names:
+        return _write(args[0], names, style)  # in a rule, where the rest comes to 1
     if name in ("add", "sub") and not isinstance(args[1], Value) and args[1] == 0.0:
         return _write(args[0], names, style)
     if name == "mul":
