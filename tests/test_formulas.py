@@ -70,9 +70,24 @@ def test_line_has_each_step_once_and_tells_zeros_apart() -> None:
 
 
 def test_line_leaves_whole_what_it_is_told_to() -> None:
-    line = Line(1, lambda row: row is primitives.sigmoid)
-    primitives.silu(*line.symbols())
-    assert [row.name for row, _ in line.code] == ["equal", "sigmoid", "mul", "where"]
+    line = Line(1, lambda row: row is primitives.maximum)
+    primitives.softplus(*line.symbols())
+    names = [row.name for row, _ in line.code]
+    assert names == ["maximum", "abs", "neg", "exp", "log1p", "add"]
+
+
+def test_line_takes_the_sign_off_what_abs_takes_it_off() -> None:
+    line = Line(1)
+    (x,) = line.symbols()
+    assert abs(-x).slot == abs(x).slot != abs(x * 2.0).slot
+
+
+def test_line_says_what_an_output_is_made_of() -> None:
+    line = Line(2)
+    x, y = line.symbols()
+    product, unused, total = x * x, y * y, x * x + 1.0
+    assert line.needs(total.slot) == {x.slot, product.slot, total.slot, 1.0}
+    assert line.needs(unused.slot) == {y.slot, unused.slot}
 
 
 def test_symbol_refuses_to_branch_to_be_a_number_and_to_leave_its_line() -> None:

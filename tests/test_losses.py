@@ -227,3 +227,28 @@ def test_accuracy_counts_signs_and_largest_scores():
 def test_accuracy_refuses_a_class_that_is_not_there():
     with pytest.raises(ValueError, match="accuracy: every class must be"):
         accuracy([[0.1, 0.2]], [2])
+
+
+@pytest.mark.parametrize("z", [-1000.0, -2.0, -1e-10, 0.0, 1e-10, 0.5, 40.0, 1000.0])
+@pytest.mark.parametrize("t", [0.0, 1e-300, 0.3, 1.0])
+def test_binary_cross_entropy_moves_with_its_target_by_minus_the_logit(z, t):
+    assert grad(binary_cross_entropy, 1)(z, t) == -z
+    assert grad(grad(binary_cross_entropy, 1))(z, t) == -1.0
+    assert grad(grad(binary_cross_entropy), 1)(z, t) == -1.0
+
+
+@pytest.mark.parametrize("z", [-800.0, -40.0, -1e-17, 0.0, 3.0, 37.0, 700.0])
+def test_curvature_of_binary_cross_entropy_keeps_its_digits(z):
+    exact = float(1 / (4 * mp.cosh(mpf(z) / 2) ** 2))
+    for t in (0.0, 0.3, 1.0):
+        got = grad(grad(binary_cross_entropy))(z, t)
+        assert got == pytest.approx(exact, rel=1e-15, abs=0.0)
+
+
+@pytest.mark.parametrize("z", [float("inf"), -float("inf")])
+def test_binary_cross_entropy_of_a_sure_and_right_answer_is_0(z):
+    for t in (float(z > 0), Value(float(z > 0))):
+        logit = Value(z)
+        loss = binary_cross_entropy(logit, t)
+        loss.backward()
+        assert (loss.data, logit.grad) == (0.0, 0.0)
