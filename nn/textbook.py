@@ -198,7 +198,7 @@ def backprop_table(model: MLP, x: Any, y: Any, loss: Loss = mse) -> BackpropTabl
     >>> [len(layer.neurons) for layer in table.layers]
     [1, 3]
     >>> neuron = table.layers[1].neurons[0]
-    >>> neuron.slope == 1 - neuron.a**2
+    >>> abs(neuron.slope - (1 - neuron.a**2)) < 1e-15
     True
     >>> table.max_difference < 1e-15
     True

@@ -288,7 +288,7 @@ def _logsumexp(*operands: Any) -> None:
         back = larger - total
         lost += (total - (larger - back)) + (term - back)
         total = larger
-    near = top + np.log(total + lost)
+    near = top + np.log1p((total - 1.0) + lost)
     out[:] = np.where(np.isfinite(top), near, top)
 
 
