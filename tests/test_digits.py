@@ -91,9 +91,7 @@ class Jet:
     def __pow__(self, c: Any) -> Jet:
         x, c = self.number, mp.mpf(c)
         z = x**c
-        return self.through(
-            [mp.binomial(c, k) * z / x**k for k in range(ORDER + 2)]
-        )
+        return self.through([mp.binomial(c, k) * z / x**k for k in range(ORDER + 2)])
 
     def through(self, coefficients: Sequence[Mp]) -> Jet:
         """f of it, from the coefficients of f at its number."""
@@ -354,7 +352,7 @@ def candidates(row: Primitive, rng: random.Random) -> Iterator[tuple[float, ...]
         yield from [(x,) for x in pool(row)]
     elif row.name == "logsumexp":
         for top, gap in itertools.product(
-            (0.0, 1.0, -745.0, 1e8, 1e17, -1e300), (0.0, 0.1, 20.0, 55.0, 300.0, 744.0)
+            (0.0, 1.0, -745.0, 1e8, 1e17, -1e300), (0.0, 1.0, 20.0, 55.0, 300.0, 744.0)
         ):
             yield top, top - gap
             if gap:
@@ -506,5 +504,7 @@ def test_every_row_is_measured() -> None:
 )  # fmt: skip
 def test_measure_catches_what_loses_digits(wrong: Primitive, by: Index) -> None:
     right = ROWS[wrong.name]
-    worst = max(error(right, args, by, backward(wrong, by)(*args)) for args in points(right))
+    worst = max(
+        error(right, args, by, backward(wrong, by)(*args)) for args in points(right)
+    )
     assert worst > right.ulp

@@ -115,6 +115,10 @@ def positive(x: Mp) -> bool:
     return bool(x >= 0)
 
 
+def positive_first(x: Mp, y: Mp) -> bool:
+    return bool(x > 0)
+
+
 def in_unit(x: Mp) -> bool:
     return bool(abs(x) <= 1)
 
@@ -145,12 +149,12 @@ ORACLE: dict[str, tuple[Any, ...]] = {
     "div": (lambda x, y: x / y, lambda x, y: 1 / y, lambda x, y: -x / y**2),
     "neg": (lambda x: -x, -1),
     "_pow_less_one": (
-        lambda x, y: power(x, y - 1),
+        on(lambda x, y: x > 0 or y == mp.floor(y), lambda x, y: power(x, y - 1)),
         lambda x, y: (y - 1) * power(x, y - 2),
         lambda x, y: power(x, y - 1) * mp.log(x),
     ),
     "_pow_log": (
-        lambda x, y: power(x, y) * mp.log(x),
+        on(positive_first, lambda x, y: power(x, y) * mp.log(x)),
         lambda x, y: power(x, y - 1) * (1 + y * mp.log(x)),
         lambda x, y: power(x, y) * mp.log(x) ** 2,
     ),
@@ -392,7 +396,11 @@ MAGNITUDES = [
 
 
 # Where mpmath follows quickly, and where the product of some factors cannot overflow.
-REACH = {"polygamma": (1e-300, 2e4), "prod": (1e-60, 1e60)}
+REACH = {
+    "polygamma": (1e-300, 2e4),
+    "prod": (1e-60, 1e60),
+    "_pow_less_one": (0.0, 1e22),
+}
 
 
 def ranges(row: Primitive) -> list[tuple[float, float]]:

@@ -259,7 +259,8 @@ def _logsumexp(w: Writer, *xs: str) -> str:
         lost_term = w.op("fsub", term, back)
         lost = w.op("fadd", lost, w.op("fadd", lost_total, lost_term))
         total = larger
-    near = w.op("fadd", top, w.libm("log", w.op("fadd", total, lost)))
+    above = w.op("fadd", w.op("fsub", total, w.constant(1.0)), lost)
+    near = w.op("fadd", top, w.libm("log1p", above))
     finite = w.compare("olt", w.intrinsic("fabs", top), w.constant(math.inf))
     return w.select(finite, near, top)
 

@@ -40,7 +40,7 @@ TEXT: Final = {
     "abs": ("|{0}|", ATOM, (SUM,)),
     "_gaussian": ("e^(-{0}²)", POWER, (ATOM,)),
     "_pow_less_one": ("{0}^({1} - 1)", POWER, (ATOM, SUM)),
-    "_pow_log": ("{0}^{1}·ln({0})", PRODUCT, (ATOM, NAME)),
+    "_pow_log": ("{0}^{1}·log({0})", PRODUCT, (ATOM, NAME)),
     "_one_minus_square": ("1 - {0}²", SUM, (ATOM,)),
     "_atan_slope": ("1/(1 + {0}²)", PRODUCT, (ATOM,)),
     "_tanh_slope": ("1 - tanh({0})²", SUM, (SUM,)),
