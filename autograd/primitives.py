@@ -549,7 +549,7 @@ def _power_times_log(x: Any, y: Any) -> Any:
 
 
 def _mixed_slope(x: Any, y: Any) -> Any:
-    """∂²(x^y)/∂x∂y: x^(y - 1) (1 + y ln x), or its limit; 0 at (0, 0), as x⁰ is flat."""
+    """∂²(x^y)/∂x∂y: x^(y - 1) (1 + y ln x), or its limit; 0 at (0, 0): x⁰ is flat."""
     slope = _pow_less_one(x, y) * (1 + y * log(x))
     end = _pow_log(x, y - 1)
     limit = where(y > 0.0, end, where(y == 0.0, 0.0, -end))
@@ -1176,8 +1176,7 @@ leaky_relu = Primitive(
 _sigmoid_moment: Primitive = Primitive(
     "_sigmoid_moment", lambda x: _moment(x, exp(-0.5 * abs(x))),
     lambda z, x: _sigmoid_slope(x) - z * tanh(0.5 * x),
-    latex=r"{0} \cdot \sigma\left({0}\right) \cdot \left(1 - \sigma\left({0}\right)\right)",
-    ulp=4,
+    latex=r"{0} \cdot \sigma'\left({0}\right)", ulp=4,
 )
 silu = Primitive(
     "silu", _silu,
