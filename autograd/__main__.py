@@ -1,8 +1,9 @@
 """The chain rule from a shell: python -m autograd "exp(sin(x**2))" x=1.5
 
-An expression is parsed with `ast`, held against a whitelist of arithmetic, and computed
-on Values; it is never evaluated as Python. Anything wrong ends with exit code 2 and at
-most three lines: what, where, and what to do.
+The expression is computed on Values, taken apart, and its derivatives are shown beside
+differences; where there is no derivative or no difference, `why` speaks. Anything wrong
+with the input ends with exit code 2 and at most three lines: what, where, and what to
+do.
 """
 
 from __future__ import annotations
@@ -13,56 +14,40 @@ import io
 import math
 import os
 import re
+import shutil
 import sys
-import warnings
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NoReturn
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import PurePath
+from typing import Any, Final, NoReturn, TextIO
 from unicodedata import normalize
 
-from . import __version__, accelerated, primitives
+from . import __version__, accelerated
 from .accelerator import reason
-from .differences import difference
-from .primitives import Primitive
+from .check import noise_of
+from .differences import difference, kink
+from .expressions import CONSTANTS, FUNCTIONS, InputError, compute, hint, near, parse
 from .show.explain import explain
 from .show.latex import SUPERSCRIPTS
+from .show.why import why
 from .transforms import grad
 from .value import Value
 
 WALKTHROUGH: Final = ["exp(sin(x**2))", "x=1.5"]
-CONSTANTS: Final = {"pi": math.pi, "e": math.e, "tau": math.tau}
 MOST_ORDERS: Final = 10
 WIDTH: Final = 72  # of the piece of source that an error shows
+LONGEST: Final = 200  # of a message
+INDENT: Final = "      "  # of what is left of a line on a narrow terminal
 
-FUNCTIONS: Final[dict[str, Primitive]] = {
-    name: row
-    for name, row in vars(primitives).items()
-    if isinstance(row, Primitive) and name == row.name and name[0] != "_"
-}
-OPERATORS: Final[dict[type[ast.AST], Primitive]] = {
-    ast.Add: primitives.add,
-    ast.Sub: primitives.sub,
-    ast.Mult: primitives.mul,
-    ast.Div: primitives.div,
-    ast.Pow: primitives.pow,
-    ast.Mod: primitives.mod,
-    ast.USub: primitives.neg,
-    ast.Lt: primitives.less,
-    ast.LtE: primitives.less_equal,
-    ast.Gt: primitives.greater,
-    ast.GtE: primitives.greater_equal,
-    ast.Eq: primitives.equal,
-    ast.NotEq: primitives.not_equal,
-}
-REMEDIES: Final[dict[type[ast.AST], str]] = {
-    ast.BitXor: "a power is written **",
-    ast.FloorDiv: "write floor(a / b)",
-    ast.IfExp: "write where(condition, a, b)",
-    ast.Constant: "write a real number",
-    ast.Attribute: "write sin(x), not math.sin(x)",
-    ast.Call: "call a function by its name, with positional arguments",
-}
-
-TAKE_A_VALUE: Final = ("--wrt", "--order", "--svg")
+OPTIONS: Final = ("--wrt", "--order", "--svg", "--latex", "--help", "--version")
+TAKE_A_VALUE: Final = OPTIONS[:3]
+ASSIGNMENT: Final = re.compile(r"\s*[^\W\d]\w*\s*=(?!=)")
+IN_ASCII: Final = {
+    "·": "*", "∂": "d", "−": "-", "→": "->", "≤": "<=", "≥": ">=", "≠": "!=",
+    "…": "...", "√": "sqrt", "∞": "inf", "π": "pi", "±": "+-", "×": "*",
+}  # fmt: skip
+RAISED: Final = re.compile("[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+")
+DIGITS: Final = {raised: digit for digit, raised in SUPERSCRIPTS.items()}
 EXAMPLES: Final = """\
 examples:
   python -m autograd
@@ -73,50 +58,34 @@ examples:
 """
 
 
-class InputError(Exception):
-    """What is wrong with the input, where in it, and the remedy."""
-
-    def __init__(self, message: str, source: str = "", at: int = 0) -> None:
-        super().__init__(message)
-        self.source, self.at = source, at
-
-    def lines(self) -> list[str]:
-        """At most three lines: the message, and the source clipped around a caret."""
-        message = _printable(str(self))
-        message = message if len(message) < 200 else message[:200] + "…"
-        if not self.source:
-            return [message]
-        start = max(0, min(self.at - WIDTH // 2, len(self.source) - WIDTH))
-        piece = _printable(self.source[start : start + WIDTH])
-        return [message, "  " + piece, "  " + " " * (self.at - start) + "^"]
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; give the exit code, 0 or 2."""
     argv = sys.argv[1:] if argv is None else list(argv)
-    for stream in (sys.stdout, sys.stderr):  # a terminal may know no ² or ∂
+    for stream in (sys.stdout, sys.stderr):  # a terminal may not know a user's names
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        report = run(_arguments(argv or WALKTHROUGH))
+        options = _arguments(argv or WALKTHROUGH)
+        report, trouble = run(options)
     except InputError as error:
-        print("autograd: " + "\n".join(error.lines()), file=sys.stderr)
-        return 2
+        return _complain(error)
     if not argv:
         report += "\n\nThis was the walkthrough; --help shows what else there is."
+    if not options.latex:
+        report = "\n".join(_folded(report.split("\n"), _columns()))
     try:
-        print(report, flush=True)
+        print(_spelt(report, sys.stdout), flush=True)
     except BrokenPipeError:  # whoever read it has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        print(f"autograd: the output cannot be written: {error}", file=sys.stderr)
-        return 2
-    return 0
+        return _complain(InputError(f"the output cannot be written: {error}"))
+    return _complain(trouble) if trouble else 0
 
 
-def run(options: argparse.Namespace) -> str:
-    """Do what the options ask for, and give the text to print."""
+def run(options: argparse.Namespace) -> tuple[str, InputError | None]:
+    """Do what the options ask for: the text to print, and why there is no drawing."""
     source = re.sub(r"\s", " ", options.expression).strip()
+    _require_order(source, options.values)
     tree = parse(source)
     point = _assignments(options.values)
     inputs = {name: Value(x, label=name) for name, x in point.items()}
@@ -125,36 +94,64 @@ def run(options: argparse.Namespace) -> str:
     wrt = _wrt(options.wrt, point)
     _require_sense(options, y)
     if not isinstance(y, Value):
-        return f"{source} = {_number(y)}, which depends on no variable"
+        return f"{source} = {_number(y)}, which depends on no variable", None
     explanation = explain(y)
     explanation.sensitivities = [
         found for found in explanation.sensitivities if found.leaf.label in wrt
     ]
-    name = explanation.names[y]
+    y.label = explanation.names[y]
     if options.latex:
         blocks = [explanation.latex]
     else:
         at = ", ".join(f"{name} = {_number(x)}" for name, x in point.items())
         blocks = [f"{source} = {y.data!r}  at {at}", explanation.text]
-        blocks += _derivatives(source, tree, point, wrt, options.order, name)
-    if options.svg is not None:
-        for node in explanation.order:
-            node.label = explanation.names[node]
-        y.backward()
-        _write_svg(y, options.svg)
-        blocks += [] if options.latex else [f"The graph is drawn in {options.svg}"]
-    return "\n\n".join(blocks)
+        blocks += _derivatives(source, tree, point, wrt, options.order, y)
+        blocks += _diagnoses(y, [inputs[name] for name in wrt])
+    if options.svg is None:
+        return "\n\n".join(blocks), None
+    for node in explanation.order:
+        node.label = explanation.names[node]
+    trouble = _write_svg(y, options.svg)
+    if not trouble:
+        comment = "% " if options.latex else ""
+        blocks.append(f"{comment}The graph is drawn in {options.svg}")
+    return "\n\n".join(blocks), trouble
 
 
 # ---- what was asked ------------------------------------------------------------------
 
 
-def _arguments(argv: Sequence[str]) -> argparse.Namespace:
-    class Parser(argparse.ArgumentParser):
-        def error(self, message: str) -> NoReturn:
-            raise InputError(f"{message}; see python -m autograd --help")
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        if "are required" in message:
+            message = 'the expression is missing, as "x**2" in "x**2" x=1.5'
+        raise InputError(f"{message}; see python -m autograd --help")
 
-    parser = Parser(
+
+class _Once(argparse.Action):
+    """Stores what is said once: of two, one would be ignored."""
+
+    def __call__(
+        self, _: Any, options: Any, value: Any, name: str | None = None
+    ) -> None:
+        given = options.__dict__.setdefault("given", set())
+        if self.dest in given:
+            several = "; write --wrt x,y" if self.dest == "wrt" else ""
+            raise InputError(f"{name} must be given once, but is given twice{several}")
+        given.add(self.dest)
+        setattr(options, self.dest, value)
+
+
+class _Version(argparse.Action):
+    """Says which engine runs, once asked: NumPy and llvmlite take long to load."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        print(_version())
+        parser.exit()
+
+
+def _arguments(argv: Sequence[str]) -> argparse.Namespace:
+    parser = _Parser(
         prog="python -m autograd",
         description="Take an expression apart by the chain rule, and differentiate it.",
         epilog=EXAMPLES,
@@ -166,24 +163,29 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
         "values", nargs="*", metavar="name=number", help="a value for each variable"
     )
     parser.add_argument(
-        "--wrt", metavar="NAMES", help="differentiate with respect to these (x,y) only"
-    )
+        "--wrt", action=_Once, metavar="NAMES",
+        help="differentiate with respect to these (x,y) only",
+    )  # fmt: skip
     parser.add_argument(
-        "--order", type=_order, default=1, metavar="N", help="derivatives up to order N"
-    )
+        "--order", action=_Once, type=_order, default=1, metavar="N",
+        help="derivatives up to order N",
+    )  # fmt: skip
     parser.add_argument("--latex", action="store_true", help="the chain rule in LaTeX")
-    parser.add_argument("--svg", metavar="PATH", help="draw the graph to this file")
+    parser.add_argument(
+        "--svg", action=_Once, metavar="PATH", help="draw the graph to this file"
+    )
     parser.add_argument("--version", action=_Version, nargs=0, help="and the engine")
-    options, extra = parser.parse_known_args(_guard_negatives(argv))
-    if extra:
-        parser.error(f"unknown option {extra[0]!r}")
+    options, extra = parser.parse_known_intermixed_args(_guard_negatives(argv))
+    for text in extra:
+        meant = near(text.partition("=")[0], OPTIONS)
+        parser.error(f"unknown option {text!r}{hint(meant)}")
     options.expression = options.expression.removeprefix(" ")
     return options
 
 
 def _guard_negatives(argv: Sequence[str]) -> list[str]:
     """An expression such as "-x**2" is no option: a space in front says so."""
-    option = re.compile(r"-h$|--[a-z]+(=.*)?$", re.DOTALL)
+    option = re.compile(r"-h$|--[A-Za-z]+(=.*)?$", re.DOTALL)
     after = ["", *argv]
     return [
         " " + text
@@ -194,30 +196,44 @@ def _guard_negatives(argv: Sequence[str]) -> list[str]:
 
 
 def _order(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= MOST_ORDERS:
+    if not text.isdecimal() or not 1 <= int(text[:9]) <= MOST_ORDERS:
         raise argparse.ArgumentTypeError(
             f"must be 1 to {MOST_ORDERS} (each costs several times the one before), "
-            f"but is {text.strip()!r}"
+            f"but is {text.strip()[:40]!r}"
         )
     return int(text)
 
 
+def _require_order(source: str, values: Sequence[str]) -> None:
+    """Refuse a value where the expression belongs."""
+    if not ASSIGNMENT.match(source):
+        return
+    try:
+        _assignments([source])
+    except InputError:  # an equation, such as y = x**2
+        return
+    rest = [text for text in values if not ASSIGNMENT.match(text)]
+    given = " ".join([source, *(text for text in values if text not in rest)])
+    expression = rest[0] if rest else "x**2"
+    raise InputError(f'the expression comes first, then values: "{expression}" {given}')
+
+
 def _require_sense(options: argparse.Namespace, y: Any) -> None:
-    """Refuse options that would be ignored."""
+    """Refuse options that would be ignored, and pictures of another kind."""
     if options.latex and options.order > 1:
         raise InputError("--latex shows the chain rule, of order 1; leave out --order")
-    if options.svg == "":
+    if options.svg is None:
+        return
+    if not options.svg.strip():
         raise InputError("--svg must be a path, but is empty; write --svg graph.svg")
-    if options.svg is not None and not isinstance(y, Value):
+    path = PurePath(options.svg)
+    if path.suffix.lower() not in ("", ".svg"):
+        raise InputError(
+            f"--svg must name an SVG file, but names {options.svg!r}; write "
+            f"--svg {path.with_suffix('.svg')}"
+        )
+    if not isinstance(y, Value):
         raise InputError("--svg needs a graph; use a variable, as in x**2 x=1.5")
-
-
-class _Version(argparse.Action):
-    """Says which engine runs, once asked: NumPy and llvmlite take long to load."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        print(_version())
-        parser.exit()
 
 
 def _version() -> str:
@@ -234,6 +250,8 @@ def _assignments(values: Sequence[str]) -> dict[str, float]:
     for text in values:
         name, equals, number = text.strip().partition("=")
         name = normalize("NFKC", name)  # as Python reads the names in the expression
+        if text.startswith(" -"):
+            raise InputError(f"unknown option {text.strip()!r}; see --help")
         if not equals or not name.isidentifier():
             raise InputError(
                 "a value must look like x=1.5, without spaces, but is this:", text
@@ -249,23 +267,27 @@ def _assignments(values: Sequence[str]) -> dict[str, float]:
 
 
 def _constant(text: str, number: str, at: int) -> float:
+    """A number, an expression of numbers, or inf and nan where they are meant."""
+    named = re.fullmatch(r"\s*([+-]?)(inf|infinity|nan)\s*", number, re.IGNORECASE)
     try:
         x = float(number)
     except ValueError:
-        x = None
-    named = re.fullmatch(r"\s*[+-]?(inf|infinity|nan)\s*", number, re.IGNORECASE)
-    try:
-        if x is None:
+        try:
             x = float(compute(number, parse(number), {}))
-        if math.isfinite(x) or named:
-            return x
-        raise InputError("not finite")
-    except InputError as error:
-        raise InputError(
-            "the value must be a finite number such as 1.5, -2e-3 or pi/2:",
-            text,
-            at + error.at,
-        ) from None
+        except InputError as error:
+            raise InputError(
+                "the value must be a finite number such as 1.5, -2e-3 or pi/2:",
+                text,
+                at + error.at,
+            ) from None
+    if math.isfinite(x) or named:
+        return x
+    raise InputError(
+        f"the value must be a finite number (below 1.8e308), but is {x}; write "
+        f"{text[:at][:40]}{x} if that is meant:",
+        text,
+        at,
+    )
 
 
 def _require_all_used(source: str, tree: ast.expr, point: Mapping[str, float]) -> None:
@@ -285,124 +307,9 @@ def _wrt(text: str | None, point: Mapping[str, float]) -> list[str]:
         if name not in point:
             raise InputError(
                 f"--wrt must name variables ({', '.join(point)}), but names {name!r}"
-                + _nearest(name, point)
+                + hint(near(name, point))
             )
     return names
-
-
-# ---- the expression ------------------------------------------------------------------
-
-
-def parse(source: str) -> ast.expr:
-    """The syntax tree of an expression, not yet checked.
-
-    >>> type(parse("x + 1")).__name__
-    'BinOp'
-    """
-    if "#" in source:
-        raise InputError("a comment cannot stand here:", source, source.index("#"))
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.parse(source.lstrip(), mode="eval").body
-    except SyntaxError as error:
-        at = (error.offset or 1) - 1 + len(source) - len(source.lstrip())
-        reason = (error.msg or "cannot be read").replace("invalid syntax. ", "")
-        if "set_int_max_str_digits" in reason:
-            reason = "a number has too many digits"
-        if "nested" in reason:
-            reason, at = "nested too deeply; name parts of it", len(source) // 2
-        raise InputError(
-            f"the expression cannot be read ({reason}):", source, min(at, len(source))
-        ) from None
-    except (RecursionError, MemoryError, ValueError):
-        raise InputError(
-            "the expression is nested too deeply, or holds a null byte; shorten it:",
-            source,
-        ) from None
-
-
-def compute(source: str, tree: ast.expr, variables: Mapping[str, Any]) -> Any:
-    """The value of a parsed expression; InputError for anything but arithmetic.
-
-    >>> compute("x**2 + 1", parse("x**2 + 1"), {"x": 3.0})
-    10.0
-    """
-
-    def fail(node: ast.AST, message: str) -> NoReturn:
-        at = getattr(node, "col_offset", 0)
-        text = source.lstrip()
-        column = len(text.encode()[:at].decode(errors="ignore"))
-        raise InputError(message + ":", text, column)
-
-    def visit(node: ast.AST) -> Any:
-        match node:
-            case ast.Constant(value=bool()):
-                fail(node, "True and False are no numbers; write 1 or 0")
-            case ast.Constant(value=int() | float() as value):
-                try:
-                    if math.isfinite(float(value)):
-                        return float(value)
-                except OverflowError:
-                    pass
-                fail(node, "this number is too large for a float64; scale it")
-            case ast.Name(id=name):
-                return lookup(node, name)
-            case ast.UnaryOp(op=ast.UAdd(), operand=x):
-                return visit(x)
-            case ast.UnaryOp(op=op, operand=x) if type(op) in OPERATORS:
-                return OPERATORS[type(op)](visit(x))
-            case ast.BinOp(left=x, op=op, right=y) if type(op) in OPERATORS:
-                return OPERATORS[type(op)](visit(x), visit(y))
-            case ast.Compare(left=x, ops=[op], comparators=[y]) if (
-                type(op) in OPERATORS
-            ):
-                return OPERATORS[type(op)](visit(x), visit(y))
-            case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
-                return call(node, name, [visit(arg) for arg in args])
-        culprit = getattr(node, "op", node)
-        remedy = REMEDIES.get(type(culprit), "use + - * / % ** and functions")
-        fail(node, f"{_kind(culprit)} is not arithmetic; {remedy}")
-
-    def lookup(node: ast.AST, name: str) -> Any:
-        if name in variables:
-            return variables[name]
-        if name in CONSTANTS:
-            return CONSTANTS[name]
-        if name in FUNCTIONS:
-            fail(node, f"{name!r} is a function; call it, as in {name}(x)")
-        known = _nearest(name, [*variables, *CONSTANTS])
-        fail(node, f"{name!r} has no value; add {name}=number{known}")
-
-    def call(node: ast.AST, name: str, args: list[Any]) -> Any:
-        row = FUNCTIONS.get(name)
-        if row is None:
-            fail(node, f"no function is called {name!r}{_nearest(name, FUNCTIONS)}")
-        try:
-            return row(*args)
-        except (TypeError, ValueError) as error:
-            fail(node, str(error).partition("; see help")[0])
-
-    try:
-        return visit(tree)
-    except RecursionError:
-        raise InputError(
-            "the expression is nested too deeply; shorten it:", source
-        ) from None
-
-
-def _kind(node: ast.AST) -> str:
-    names = {"BitXor": "^", "FloorDiv": "//", "IfExp": "if … else", "Call": "this call"}
-    if isinstance(node, ast.Constant):
-        return f"{type(node.value).__name__} {node.value!r:.20}"
-    return names.get(type(node).__name__, type(node).__name__.lower())
-
-
-def _nearest(name: str, known: Any) -> str:
-    from difflib import get_close_matches
-
-    match = get_close_matches(name, [*known], n=1)
-    return f" (did you mean {match[0]!r}?)" if match else ""
 
 
 # ---- the report ----------------------------------------------------------------------
@@ -414,29 +321,43 @@ def _derivatives(
     point: Mapping[str, float],
     wrt: list[str],
     order: int,
-    result: str,
+    y: Value,
 ) -> list[str]:
     """A block for each order: derivatives beside central differences."""
 
     def f(*xs: Any) -> Any:
         return compute(source, tree, dict(zip(point, xs)))
 
-    names, xs = list(point), list(point.values())
+    names, xs, noise = list(point), list(point.values()), noise_of(y)
     below: dict[str, Callable[..., Any]] = dict.fromkeys(wrt, f)
     blocks = []
     for n in range(1, order + 1):
         rows = []
         for name in wrt:
             i = names.index(name)
-            numeric, _ = difference(_along(below[name], xs, i), xs[i])
-            below[name] = grad(below[name], i)
-            ratio = _ratio(result, name, n, "d" if len(point) == 1 else "∂")
-            rows.append((f"{ratio} = {below[name](*xs)!r}", _number(numeric)))
+            numeric = _compared(_along(below[name], xs, i), xs[i], noise)
+            below[name], noise = grad(below[name], i), 0.0
+            ratio = _ratio(y.label or "y", name, n, "d" if len(point) == 1 else "∂")
+            rows.append((f"{ratio} = {below[name](*xs)!r}", numeric))
         width = max(len(row[0]) for row in rows)
         head = "Derivatives" if n == 1 else f"Derivatives of order {n}"
         lines = [f"  {exact:<{width}}   ({numeric})" for exact, numeric in rows]
         blocks.append("\n".join([f"{head} (central differences)", *lines]))
     return blocks
+
+
+def _compared(f: Callable[[float], float], x: float, noise: float) -> str:
+    """What differences say: a number with the digits it has, a kink, or nothing."""
+    bend = kink(f, x, noise) if math.isfinite(f(x)) else ""
+    if bend:
+        return f"a kink: {bend}"
+    numeric, error = difference(f, x)
+    if not math.isfinite(numeric):
+        return "no difference can be had"
+    if error > 0.1 * abs(numeric) > 0.0:
+        return f"0 ± {abs(numeric) + error:.0e}"
+    digits = min(10, round(-math.log10(error / abs(numeric)))) if numeric else 1
+    return f"{numeric:.{digits}g}"
 
 
 def _ratio(result: str, name: str, n: int, d: str) -> str:
@@ -452,17 +373,97 @@ def _along(f: Callable[..., Any], xs: list[float], i: int) -> Callable[[float], 
     return along
 
 
-def _write_svg(y: Value, path: str) -> None:
+def _diagnoses(y: Value, xs: Iterable[Value]) -> list[str]:
+    """What `why` says where a value, a derivative or a kink calls for it."""
+    told: dict[tuple[str, ...], list[str]] = {}  # what is the same is said once
+    for x in xs:
+        found = why(y, x)
+        finite = math.isfinite(y.data) and math.isfinite(found.gradient)
+        kinds = {cause.kind for cause in found.causes}
+        if kinds and not finite or kinds & {"kink", "step"}:
+            verdict, *causes = found.lines
+            told.setdefault(tuple(causes), []).append(verdict)
+    return ["\n".join([*verdicts, *causes]) for causes, verdicts in told.items()]
+
+
+def _write_svg(y: Value, path: str) -> InputError | None:
+    """Draw y; where there is no renderer say so, and give the report all the same."""
     from .show.draw import draw
 
+    y.backward()
     try:
         draw(y).svg(path)
-    except (OSError, RuntimeError, ValueError) as error:
+    except (RuntimeError, TimeoutError) as error:
+        return InputError(f"--svg: {error}")
+    except (OSError, ValueError) as error:
         raise InputError(f"--svg: {error}") from None
+    return None
 
 
 def _number(x: Any) -> str:
     return f"{float(getattr(x, 'data', x)):.10g}"
+
+
+# ---- the terminal --------------------------------------------------------------------
+
+
+def _complain(error: InputError) -> int:
+    """At most three lines: the message, and the source clipped around a caret."""
+    message = _printable(str(error))
+    message = message if len(message) < LONGEST else message[:LONGEST] + "…"
+    lines, source = [message], _printable(error.source)
+    if source:
+        width = max(10, min(WIDTH, _columns() - 4))
+        start = max(0, min(error.at - width // 2, len(source) - width))
+        before = _spelt(source[start : error.at], sys.stderr)
+        lines.append("  " + source[start : start + width])
+        lines.append("  " + " " * len(before) + "^")
+    print(_spelt("autograd: " + "\n".join(lines), sys.stderr), file=sys.stderr)
+    return 2
+
+
+def _columns() -> int:
+    """The width of the terminal, or of what COLUMNS says; a file has any."""
+    return shutil.get_terminal_size((0, 0)).columns or sys.maxsize
+
+
+def _folded(lines: Iterable[str], columns: int) -> list[str]:
+    """Lines that are no wider than the terminal, each a word at least."""
+    width = max(columns, 2 * len(INDENT))
+    return [
+        piece
+        for line in lines
+        for piece in ([line] if len(line) <= width else _pieces(line, width))
+    ]
+
+
+def _pieces(line: str, width: int) -> list[str]:
+    """A long line, folded between words; what is aligned stays so on the first."""
+    return textwrap.wrap(
+        line, width, subsequent_indent=INDENT, break_on_hyphens=False, tabsize=1
+    )
+
+
+def _spelt(text: str, stream: TextIO) -> str:
+    """The text in the characters that the stream has: x^2 for x², d for ∂."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    if _fits(text, encoding):
+        return text
+    text = RAISED.sub(lambda found: _lowered(found[0], encoding), text)
+    text = "".join(c if _fits(c, encoding) else IN_ASCII.get(c, c) for c in text)
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _fits(text: str, encoding: str) -> bool:
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _lowered(power: str, encoding: str) -> str:
+    return power if _fits(power, encoding) else "^" + power.translate(DIGITS)
 
 
 def _printable(text: str) -> str:

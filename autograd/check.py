@@ -154,7 +154,7 @@ class _Derivatives:
         verdict, numeric = compared(found, slopes(f, x))
         if verdict == "right" and _close(found, forward):
             return
-        noise = _noise(self._ys[k])
+        noise = noise_of(self._ys[k])
         verdict, numeric = compared(found, slopes(f, x, 0, noise, found))
         if verdict != "right" and found != numeric:
             self._require_repeats(line)
@@ -196,7 +196,7 @@ class _Derivatives:
         for node in self._nodes():
             _require_smooth(node)
         where = self._where(line.i)
-        bend = kink(line.result(k), self.point[line.i], _noise(self._ys[k]))
+        bend = kink(line.result(k), self.point[line.i], noise_of(self._ys[k]))
         if bend:
             raise AssertionError(
                 f"check_grads: {where} is taken at a kink: {bend}, and the engine "
@@ -319,7 +319,7 @@ def _call(node: Value) -> str:
     return f"{clean(node.op)}({operands}{', …' if len(numbers) > 6 else ''})"
 
 
-def _noise(y: Any) -> float:
+def noise_of(y: Any) -> float:
     """How far rounding may have moved y: an ulp of every node, times its adjoint."""
     if not isinstance(y, Value):
         return 0.0

@@ -272,7 +272,7 @@ def _row(
 
 def _shrinks(reaches: list[float], last: int, centre: float) -> bool:
     """Whether f has come nearer to its value at the centre over the last few steps."""
-    if not reaches:
+    if not reaches or not isfinite(centre):
         return False
     return max(reaches[-last:]) <= 0.3 * max(reaches) + 2 * ulp(centre)
 

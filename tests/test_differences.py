@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from autograd import log
+from autograd import lgamma, log
 from autograd.differences import compared, difference, kink, slopes
 
 
@@ -66,6 +66,7 @@ def test_difference_says_where_none_can_be_had():
         (lambda x: 0.0 if x == 0.0 else math.nan, 0.0),
         (lambda x: 1.0 if x > 2.0 else 0.0, 2.0),
         (math.tan, math.pi / 2),
+        (lgamma, -1.0),
         (math.tanh, math.inf),
         (math.tanh, math.nan),
         (math.cbrt, 0.0),

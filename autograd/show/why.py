@@ -166,13 +166,18 @@ class Diagnosis(Told):
     @property
     def text(self) -> str:
         """The diagnosis for a terminal."""
+        return "\n".join([*self.lines, *self._how_to_get_lines()])
+
+    @property
+    def lines(self) -> list[str]:
+        """The verdict, and each cause with its remedy, line by line."""
         lines = [self.verdict]
         for number, cause in enumerate(self.causes, start=1):
             lines.append(f"{number}. {cause.kind}: {cause.sentence}")
             if cause.line:
                 lines.append(f"   line: {cause.line}")
             lines.append(f"   remedy: {cause.remedy}")
-        return "\n".join([*lines, *self._how_to_get_lines()])
+        return lines
 
     @property
     def markdown(self) -> str:
@@ -385,7 +390,8 @@ def _causes(run: _Sweeps) -> list[Cause]:
     if run.y not in run.uses:
         return [_no_use(run)]
     g = run.bars.get(run.x, 0.0)
-    causes = [] if isfinite(g) else _bad_values(run)
+    bad = not isfinite(g) or not isfinite(run.y._data)
+    causes = _bad_values(run) if bad else []
     cancelled = _cancellation(run, g)
     if abs(g) < TINY:  # a product that is small by itself says more than cancellation
         small, dead = _small_products(run), _dead_ends(run)
@@ -397,8 +403,6 @@ def _causes(run: _Sweeps) -> list[Cause]:
         causes += _bad_shares(run, causes)
     if abs(g) > HUGE or isnan(g):
         causes += _large_products(run, g)
-    if isfinite(g) and not isfinite(run.y._data):
-        causes += _bad_values(run)
     return [*causes, *_kinks(run)]
 
 
