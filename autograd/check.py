@@ -17,7 +17,7 @@ from math import isfinite, nan, ulp
 from typing import Any, Final, NoReturn
 
 from .differences import TOLERANCE, Function, compared, difference, kink, slopes
-from .primitives import brief, clean
+from .primitives import Primitive, brief, clean
 from .transforms import jacobian, jvp, ravel
 from .trees import Tree
 from .value import Value, topological
@@ -305,8 +305,15 @@ def _operands(node: Value) -> Iterator[tuple[int, float, Function, float, float]
     if len(terms) > 1:  # which may cancel
         noise += sum(ulp(term) for term in terms if isfinite(term))
     for i, arg in enumerate(node._args):
-        if isinstance(arg, Value):
+        if isinstance(arg, Value) and _varies(row, i):
             yield i, partials[i], _along(row.value, numbers, i), numbers[i], noise
+
+
+def _varies(row: Primitive, i: int) -> bool:
+    """Whether an operand may move by itself: not where its sample is one number."""
+    ranges = row.sample if isinstance(row.sample[0], tuple) else (row.sample,)
+    low, high = ranges[min(i, len(ranges) - 1)]
+    return low < high
 
 
 def _along(f: Callable[..., float], numbers: list[float], i: int) -> Function:

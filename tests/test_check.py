@@ -73,13 +73,14 @@ def test_check_grads_passes_every_smooth_row_at_every_order():
                 low + (0.37 + 0.11 * k) * (high - low)
                 for k, (low, high) in enumerate(ranges)
             ]
-            smooth = range(1 if row.name == "polygamma" else 0, row.arity)
+            smooth = [i for i, (low, high) in enumerate(ranges) if low < high]
 
             def along(*xs, row=row, point=point, smooth=smooth):
                 full = list(point)
                 for i, x in zip(smooth, xs):
                     full[i] = x
-                return row(*full)
+                # a slope that shows no digits: then every node is looked at by itself
+                return [row(*full), 0.0 * sum(xs)]
 
             check_grads(along, tuple(point[i] for i in smooth), order=2)
 
@@ -213,6 +214,7 @@ def lennard_jones(r):
         (lambda x: dot(x, [1e16, 1.0, -1e16]), ([1.0, 2.0, 3.0],)),
         (logsumexp, ([1000.0, 1000.5, -1000.0],)),
         (lambda *xs: hypot(*xs), (3e-200, 4e-200, 1e-201)),
+        (lambda x, y: hypot(x, y) + x * 0.0, (3.0, 1e-20)),
         (gamma, (170.0,)),
         (lgamma, (1e10,)),
         (erfc, (26.0,)),
