@@ -11,8 +11,10 @@ from __future__ import annotations
 import builtins
 import dis
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain
+from functools import reduce
+from itertools import accumulate, chain
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any, Final, NamedTuple
 
@@ -97,15 +99,15 @@ class Line:
             self._formulas[key] = None
             trial = Line(operands, self._is_whole)
             trial._formulas = self._formulas
-            try:
-                trial.operand(row.formula(*trial.symbols()))
-                known = (
-                    _is_of_table(row) or _only_computes(row) and _is_of_floats(trial)
-                )
-            except Exception:  # it branches, or is a function of floats
-                known = False
-            self._formulas[key] = known
+            self._formulas[key] = trial._takes(row)
         return bool(self._formulas[key])
+
+    def _takes(self, row: Primitive) -> bool:
+        try:
+            self.operand(row.formula(*self.symbols()))
+        except Exception:  # it branches, or is a function of floats
+            return False
+        return vars(p).get(row.name) is row or _may_be_taken_apart(row, self)
 
 
 class Symbol:
@@ -147,9 +149,12 @@ del _name, _row
 
 MOST: Final = 1000  # steps of a value
 HARMLESS: Final[tuple[Any, ...]] = (
-    abs, enumerate, len, list, map, pow, range, reversed, tuple, zip,
+    abs, accumulate, enumerate, len, list, map, pow, range, reduce, reversed, tuple,
+    zip, *([sum] if sys.version_info < (3, 12) else []),  # which rounds once since
 )  # fmt: skip
-MODULES: Final = frozenset({"math", __package__, Primitive.__module__})
+MODULES: Final = frozenset({
+    "functools", "itertools", "math", "operator", __package__, Primitive.__module__,
+})  # fmt: skip
 # what changes things, or asks what kind of thing an operand is
 REFUSED: Final = re.compile(
     "STORE_(GLOBAL|NAME|ATTR)|DELETE_|IMPORT_|FORMAT|CONVERT|BUILD_STRING|IS_OP|"
@@ -157,19 +162,23 @@ REFUSED: Final = re.compile(
 )
 
 
-def _is_of_table(row: Primitive) -> bool:
-    return vars(p).get(row.name) is row
+def _may_be_taken_apart(row: Primitive, line: Line) -> bool:
+    same = row.ieee is None and _only_computes(row.formula, set())
+    return same and _is_of_floats(line)
 
 
-def _only_computes(row: Primitive) -> bool:
-    """Whether a value reads and changes nothing that could be otherwise next time."""
-    f = row.formula
+def _only_computes(f: Any, seen: set[Any]) -> bool:
+    """Whether a function reads and changes nothing that may be otherwise next time."""
     if isinstance(f, BuiltinFunctionType):
         return f.__module__ == "_operator"
-    if row.ieee is not None or not isinstance(f, FunctionType):
+    if not isinstance(f, FunctionType):
         return False
+    if f in seen:
+        return True
+    seen.add(f)
     defaults = [*(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values()]
-    return all(map(_is_known, chain(defaults, _reads(f, f.__code__))))
+    reads = chain(defaults, _reads(f, f.__code__))
+    return all(_is_known(x) or _only_computes(x, seen) for x in reads)
 
 
 def _is_known(x: Any) -> bool:

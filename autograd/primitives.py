@@ -141,8 +141,9 @@ class Primitive:
     >>> cube(2.0)
     8.0
 
-    value    the function on floats, a formula of rows and operators if it is to be
-             compiled; where Python's math raises, `ieee` answers
+    value    the function on floats; where Python's math raises, `ieee` answers. One of
+             rows and operators alone, which never branches, is compiled; others are
+             called
     partials one rule (z, *args) -> ∂z/∂arg for each argument, or a number; a row with
              any number of arguments has one rule (z, *args) -> all partials
     latex    a template such as r"\\sqrt{{{0}}}"; {all} stands for all operands

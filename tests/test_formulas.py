@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 import operator
 import random
+import sys
 from collections.abc import Callable
+from functools import reduce
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -166,6 +169,8 @@ COMPILED: dict[str, Callable[..., Any]] = {
     "constant": lambda x: 4,
     "itself": lambda x: +x,
     "default": lambda x, y=2.0: x / y,
+    "other function": lambda x: horner(x) + unrolled(x),
+    "accumulated": lambda x: reduce(operator.add, accumulate([x, 0.1, 2 * x])),
 }
 calls: list[float] = []
 
@@ -209,8 +214,7 @@ CALLED: dict[str, Callable[..., Any]] = {
     "method": lambda x: float(x.is_integer()),
     "text": lambda x: float(f"{x:.3f}"),
     "length of a text": lambda x: len(f"{x}") * 1.0,
-    "sum": lambda x: sum([x, 0.1, 0.2]),
-    "other function": lambda x: horner(x),
+    "other function that is called": lambda x: caught(x) + 1.0,
     "mutable": lambda x: x + len(calls),
     "side effect": counted,
     "state": stateful(),
@@ -254,6 +258,14 @@ def test_value_that_does_more_is_called(name: str) -> None:
         assert bits(f(x)) == bits(row(x) * 1.0), x
 
 
+def test_sum_is_taken_apart_where_it_rounds_each_time() -> None:
+    row = Primitive("own", lambda *xs: sum(x**3 for x in xs), lambda z, *xs: xs)
+    line, _ = line_of(row, 3)
+    assert (row in [part for part, _ in line.code]) is (sys.version_info >= (3, 12))
+    f, xs = jit(lambda x: row(x, 0.1, 3.0) * 1.0), [0.1, -7.3, 1e10]
+    assert [f(x) for x in xs] == [row(x, 0.1, 3.0) for x in xs]
+
+
 def test_value_with_an_answer_of_its_own_for_what_raises_is_called() -> None:
     row = Primitive("own", lambda x: 1 / x, 0.0, ieee=lambda x: 7.0)
     assert not is_taken_apart(row)
@@ -280,9 +292,16 @@ def test_what_a_compiled_value_reads_may_change(calls: int) -> None:
     factor = 5.0
     for _ in range(calls):
         assert (f(3.0), batch([3.0])) == (48.0, [48.0])
-    inner = Primitive("inner", lambda x: -x, -1.0)
+    inner = Primitive("inner", lambda x: helper(x), -1.0)
+    helper = operator.neg
     for _ in range(calls):
         assert (f(3.0), batch([3.0])) == (-6.0, [-6.0])
+    helper = lambda x: factor + x  # noqa: E731
+    for _ in range(calls):
+        assert (f(3.0), batch([3.0])) == (27.0, [27.0])
+    factor = 1.0
+    for _ in range(calls):
+        assert (f(3.0), batch([3.0])) == (15.0, [15.0])
 
 
 def random_formula(chance: random.Random, depth: int) -> str:

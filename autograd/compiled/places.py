@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Val
 from contextvars import ContextVar
 from operator import attrgetter
 from types import (
+    BuiltinFunctionType,
     BuiltinMethodType,
     CodeType,
     FunctionType,
@@ -150,26 +151,28 @@ def swaps(places: Places) -> bool:
 
 
 def of_numbers(rows: Iterable[Primitive]) -> list[Place]:
-    """The numbers and rows that users' rows have from variables and closures.
+    """What users' rows are made of: numbers, rows and functions, where they have them.
 
     In what was compiled they are constants.
     """
-    todo = [row for row in rows if not is_of_table(row)]
+    todo = [f for row in rows for f in _functions(row)]
     found: dict[FunctionType, list[Place]] = {}
-    for row in todo:  # which grows meanwhile
-        for f in (row.formula, row.ieee, *row.rules):
-            if not isinstance(f, FunctionType) or f.__module__ == Primitive.__module__:
-                continue
-            if f not in found:
-                ways = [*_variables(f)]
-                todo += [
-                    x
-                    for _, x in ways
-                    if isinstance(x, Primitive) and not is_of_table(x)
-                ]
-                kinds = (int, float, bool, Primitive)
-                found[f] = [way for way, held in ways if type(held) in kinds]
+    for f in todo:  # which grows meanwhile
+        if not isinstance(f, FunctionType) or f in found or _is_foreign(f):
+            continue
+        ways = [(way, x) for way, x in _variables(f) if isinstance(x, _PARTS)]
+        found[f] = [way for way, _ in ways]
+        for _, x in ways:
+            todo += _functions(x) if isinstance(x, Primitive) else [x]
     return [way for ways in found.values() for way in ways]
+
+
+_PARTS: Final = (int, float, FunctionType, BuiltinFunctionType, Primitive)
+
+
+def _functions(row: Primitive) -> list[Any]:
+    """The value and the rules of a user's row."""
+    return [] if is_of_table(row) else [row.formula, row.ieee, *row.rules]
 
 
 def is_of_table(row: Primitive) -> bool:
