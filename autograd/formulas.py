@@ -81,7 +81,7 @@ class Line:
         found = {output}
         for k in reversed(range(len(self.code))):
             if self.inputs + k in found:
-                found.update(self.code[k][1])
+                found.update([x for x in self.code[k][1] if type(x) is int])
         return found
 
     def operand(self, x: Any, operation: str = "formula") -> Operand:

@@ -29,6 +29,7 @@ from reprlib import Repr
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, Protocol, overload
 
+from . import special
 from .accelerator import bind, in_c
 
 if TYPE_CHECKING:
@@ -828,77 +829,6 @@ SQRT_HALF: Final = math.sqrt(0.5)
 SQRT_TAU: Final = math.sqrt(math.tau)
 LAST_GAMMA: Final = 171.62437695630272  # beyond it Γ and all its derivatives overflow
 
-# B₂ₖ, the Bernoulli numbers of the asymptotic series (Abramowitz & Stegun, 6.4.11).
-BERNOULLI: Final = (
-    1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510,
-    43867 / 798, -174611 / 330, 854513 / 138, -236364091 / 2730,
-)
-
-
-def _polygamma(n: float, x: float) -> float:
-    """ψ⁽ⁿ⁾(x) for whole n from 0 to 170 (171! is no float64), else NaN.
-
-    Source: Abramowitz & Stegun 6.4.6, 6.4.7 (reflection) and 6.4.11.
-    """
-    if not 0.0 <= n <= 170.0 or n != math.floor(n) or x != x or x == -inf:
-        return nan
-    order = int(n)
-    if x == inf:
-        return inf if order == 0 else 0.0
-    if x > 0.0:
-        return _polygamma_right(order, x)
-    if x == math.floor(x):
-        return _polygamma_pole(n, x) if x == 0.0 else nan
-    mirrored = _polygamma_right(order, 1.0 - x)
-    turned = math.pi ** (order + 1) * _cot_derivative(order, x)
-    return (mirrored if order % 2 == 0 else -mirrored) - turned
-
-
-def _polygamma_pole(n: float, x: float) -> float:
-    """±inf, by which side of the nearest pole x lies on, where ψ⁽ⁿ⁾(x) overflows."""
-    return inf if n % 2.0 else -math.copysign(inf, max(x, math.remainder(x, 1.0)))
-
-
-def _polygamma_right(order: int, x: float) -> float:
-    """ψ⁽ⁿ⁾(x) for x > 0: recurrence up to a large y, then the asymptotic series.
-
-    Every term is summed without rounding in between.
-    """
-    steps = max(0, math.ceil(16.0 + order - x))
-    y = x + steps
-    terms = [_over_power(order, x + k) for k in range(steps)]
-    lead = _over_power(order - 1, y) if order else 1.0
-    terms += [lead if order else -math.log(y), lead * max(order, 1) / (2.0 * y)]
-    rising = lead * max(order, 1) / y  # lead · n(n+1)…(n+2k-1) / y²ᵏ, from k = ½ on
-    for k, b in enumerate(BERNOULLI, start=1):
-        rising *= (order + 2 * k - 1) / y
-        terms.append(b * rising / math.factorial(2 * k))
-        rising *= (order + 2 * k) / y
-    return math.fsum(terms) * (1.0 if order % 2 else -1.0)
-
-
-def _over_power(order: int, x: float) -> float:
-    """n! / xⁿ⁺¹, without the overflow of either: the exponent of x goes in last."""
-    mantissa, exponent = math.frexp(x)
-    scaled = math.factorial(order) * (2.0 * mantissa) ** -(order + 1.0)
-    return math.ldexp(scaled, (1 - exponent) * (order + 1))
-
-
-def _cot_derivative(order: int, x: float) -> float:
-    """The nth derivative of cot at πx: a polynomial in cot, since cot′ = -1 - cot²."""
-    turn = math.remainder(x, 1.0)
-    cot = 1.0 / math.tan(math.pi * turn)
-    if fabs(turn) > 0.25:  # exact where it is 0, halfway between two poles
-        cot = math.copysign(math.tan(math.pi * (0.5 - fabs(turn))), turn)
-    polynomial = [0.0, 1.0]
-    for _ in range(order):
-        slope = [k * c for k, c in enumerate(polynomial)][1:]
-        polynomial = [-c for c in slope] + [0.0, 0.0]
-        for k, c in enumerate(slope):
-            polynomial[k + 2] -= c
-    return math.fsum(c * cot**k for k, c in enumerate(polynomial) if c)
-
-
 def _exp_of_minus_square(x: Any) -> Any:
     """exp(-x²) to its last digits: x² is split into an exact head² and the rest.
 
@@ -935,9 +865,10 @@ lgamma = Primitive(
     edges=[((0.0,), inf, (-inf,)), ((-1.0,), inf, (nan,))],
 )
 polygamma: Primitive = Primitive(
-    "polygamma", _polygamma, nan, lambda z, n, x: inside(z, polygamma(n + 1, x + 0.0)),
+    "polygamma", special.polygamma, nan,
+    lambda z, n, x: inside(z, polygamma(n + 1, x + 0.0)),
     latex=r"\psi^{{({0})}}\left({1}\right)", sample=((0.0, 0.0), (0.2, 9.0)), ulp=12,
-    ieee=_polygamma_pole,
+    ieee=special.polygamma_pole,
     edges=[((0.0, 0.0), -inf, (nan, inf))],
 )
 # x over the length z of x and y; z is known, and no variable of its own
@@ -1237,7 +1168,7 @@ def _bind_to_floats() -> None:
     names: dict[str, Any] = {}
 
     def bound(f: Any) -> Any:
-        if not isinstance(f, FunctionType):
+        if not isinstance(f, FunctionType) or f.__globals__ is not globals():
             return f
         defaults, closure = f.__defaults__, f.__closure__
         return FunctionType(f.__code__, names, f.__name__, defaults, closure)

@@ -89,7 +89,7 @@ def test_line_says_what_an_output_is_made_of() -> None:
     line = Line(2)
     x, y = line.symbols()
     product, unused, total = x * x, y * y, x * x + 1.0
-    assert line.needs(total.slot) == {x.slot, product.slot, total.slot, 1.0}
+    assert line.needs(total.slot) == {x.slot, product.slot, total.slot}
     assert line.needs(unused.slot) == {y.slot, unused.slot}
 
 

@@ -89,7 +89,8 @@ def files(folder: str) -> list[Path]:
     "module, allowed",
     [
         ("accelerator", set()),
-        ("primitives", {"accelerator"}),
+        ("special", set()),
+        ("primitives", {"accelerator", "special"}),
         ("formulas", {"primitives"}),
         ("_rows", {"primitives", "formulas"}),
         ("watch", {"accelerator", "primitives"}),
