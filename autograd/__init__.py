@@ -5,6 +5,7 @@ sweep), `transforms.py` (grad, jvp, hessian …), in that order: they are the en
 """
 
 import os as _os
+import sys as _sys
 import typing
 from typing import Any as _Any
 
@@ -153,8 +154,12 @@ else:
             from importlib import import_module
 
             return getattr(import_module(_LAZY[name], __name__), name)
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise AttributeError(  # which Python adds a near name to, given these
+            f"module {__name__!r} has no attribute {name!r}",
+            name=name,
+            obj=_sys.modules[__name__],
+        )
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_LAZY])
+    return [*__all__, "__version__"]

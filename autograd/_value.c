@@ -2029,15 +2029,20 @@ static PyObject *get_partials(PyObject *self, void *Py_UNUSED(closure))
 /* ---- the types --------------------------------------------------------------------------- */
 
 #define METHOD_OF_ONE(name) \
-    {#name, method_##name, METH_NOARGS, "The primitive '" #name "' of self."},
+    {#name, method_##name, METH_NOARGS,                                       \
+     #name "($self, /)\n--\n\nThe row '" #name "' of self: see help(autograd." #name ")."},
 
 static PyMethodDef value_methods[] = {
     ROWS_OF_ONE(METHOD_OF_ONE)
     {"backward", value_backward, METH_NOARGS,
-     "Reverse-mode sweep: give every Value below its adjoint, d self / d value."},
+     "backward($self, /)\n--\n\n"
+     "Reverse-mode sweep: give every Value below its adjoint, d self / d value.\n\n"
+     "Leaves add to what they have, so that two sweeps count twice."},
     {"_apply", (PyCFunction)(void (*)(void))value_apply, METH_FASTCALL | METH_STATIC,
+     "_apply(row, args, /)\n--\n\n"
      "Record any row on any operands, at least one of them a Value."},
-    {"__sizeof__", value_sizeof, METH_NOARGS, "The bytes that it takes."},
+    {"__sizeof__", value_sizeof, METH_NOARGS,
+     "__sizeof__($self, /)\n--\n\nThe bytes that it takes."},
     {NULL, NULL, 0, NULL}};
 
 static PyGetSetDef value_attributes[] = {
@@ -2112,6 +2117,7 @@ static Py_hash_t value_hash(PyObject *self)
 }
 
 static PyType_Slot value_slots[] = {
+    {Py_tp_doc, "Value(data, label=None)\n--\n\n"},
     {Py_tp_new, value_new},
     {Py_tp_init, value_init},
     {Py_tp_dealloc, value_dealloc},
@@ -2229,7 +2235,8 @@ static PyGetSetDef row_attributes[] = {
 
 static PyMethodDef row_methods[] = {
     {"derivatives", (PyCFunction)(void (*)(void))row_derivatives,
-     METH_VARARGS | METH_KEYWORDS, "The partial for every argument."},
+     METH_VARARGS | METH_KEYWORDS,
+     "derivatives($self, z, /, *args, wanted=None)\n--\n\nThe partial for every argument."},
     {NULL, NULL, 0, NULL}};
 
 static PyType_Slot row_slots[] = {

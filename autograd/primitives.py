@@ -131,6 +131,22 @@ def number(x: Any, operation: str = "autograd", argument: str = "operand") -> fl
     )
 
 
+class Told:
+    """What is told of a row to who asks the row, as help() does; `own` of the class."""
+
+    def __init__(self, name: str, own: str | None = None) -> None:
+        self.name, self.own = name, own
+
+    def __get__(self, row: Any, kind: type) -> Any:
+        if row is not None:
+            from .show import help
+
+            return getattr(help, self.name)(row)
+        if self.own is None:
+            raise AttributeError(f"{kind.__name__} itself has none")
+        return self.own
+
+
 @in_c
 class Primitive:
     """One row of the table: a function that knows its own derivative.
@@ -203,6 +219,8 @@ class Primitive:
         if native is not None and NATIVE:
             _require_native(self)
         self.__module__ = sys._getframe(1).f_globals.get("__name__", __name__)
+
+    __signature__ = Told("signature")
 
     def __repr__(self) -> str:
         return f"<primitive {clean(self.name)}>"
@@ -337,6 +355,9 @@ class Primitive:
                     "first"
                 )
         return tuple([x for sequence in args for x in sequence])
+
+
+setattr(Primitive, "__doc__", Told("described", Primitive.__doc__))  # noqa: B010
 
 
 def _require_arguments(name: str, value: Any, partials: Sequence[Any]) -> None:

@@ -14,11 +14,11 @@ the others have the partial None, as plain numbers do, and no sweep enters them.
 
 from __future__ import annotations
 
+import numbers
 import operator
 import sys
 from collections.abc import Callable
 from itertools import count
-from numbers import Real
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Union, final, overload
 
@@ -311,7 +311,7 @@ class Value:
         plain = _plain_in_trace(self) if watchers else None
         if plain is not None:
             return format(plain, spec)
-        return format(self._data, spec) if spec else repr(self)
+        return format(self._data, spec)
 
     def _repr_svg_(self) -> str | None:
         from .show.draw import value_svg
@@ -323,6 +323,9 @@ class Value:
             "Value: must not be subclassed, since every operation gives a plain Value; "
             "write functions of Values, or a Primitive for a new operation"
         )
+
+
+numbers.Number.register(Value)  # tqdm shows the number of what is one
 
 
 @in_c
@@ -471,7 +474,9 @@ def _reflected(row: Primitive) -> Callable[[Value, Any], Any]:
 
 
 def _named(method: Callable[..., Any], row: Primitive) -> Callable[..., Any]:
-    method.__name__, method.__doc__ = row.name, f"The primitive {row.name!r} of self."
+    method.__name__ = row.name
+    method.__doc__ = f"The row {row.name!r} of self: see help(autograd.{row.name})."
+    vars(method)["__wrapped__"] = row  # whose signature it has
     return method
 
 
@@ -485,7 +490,7 @@ def _leave_to_other(x: Any) -> bool:
     if hasattr(x, "__array_function__"):
         return True
     foreign = type(x).__module__ not in ("builtins", "decimal", "numpy")
-    return foreign and hasattr(x, "__rmul__") and not isinstance(x, Real)
+    return foreign and hasattr(x, "__rmul__") and not isinstance(x, numbers.Real)
 
 
 def _plain(x: Any) -> Any:
@@ -535,7 +540,7 @@ def _compared(name: str, x: Value, other: Any) -> bool:
         holds: bool = getattr(operator, name)(x._data, _plain(other))
         return holds
     if type(other) is not Value:
-        if not isinstance(other, Real):
+        if not isinstance(other, numbers.Real):
             return NotImplemented  # type: ignore[no-any-return]
         other = number(other, name)
     truth: bool = trace.truth(_record(COMPARISONS[name], (x, other)))
@@ -658,7 +663,7 @@ def _install_methods() -> None:
             _METHODS[row] = _unary(row)
             _give(row.name, _METHODS[row])
     for row in (p.atan2, p.hypot, p.leaky_relu, p.clip):
-        _give(row.name, _named(lambda *args, row=row: row(*args), row))
+        _give(row.name, _named(lambda self, *args, row=row: row(self, *args), row))
     for alias, name in _ALIASES.items():
         _give(alias, getattr(Value, name))
     for name, row in {

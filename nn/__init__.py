@@ -16,3 +16,7 @@ __all__ = [
     "backprop_table", "binary_cross_entropy", "cross_entropy", "fit", "hinge", "mse",
     "predict",
 ]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return __all__

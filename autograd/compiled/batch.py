@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple
 
 from .. import signatures
-from ..primitives import brief
+from ..primitives import brief, clean
 from ..signatures import F, seen_as
 from ..trees import Form, fill, flatten, is_array, replaced
 from ..value import Value
@@ -158,6 +158,13 @@ class Batched(Generic[F]):
         self.lane.caller = "vmap"
         self.reduce, self.executor = reduce, executor
         self._trees: dict[Form, Branches] = {}
+
+    __wrapped__ = calls.Wrapped(lambda self: self.lane.f)
+
+    def __repr__(self) -> str:
+        how = "" if self.reduce is None else f", reduce={self.reduce!r}"
+        axes = "" if self.in_axes == 0 else f", in_axes={self.in_axes!r}"
+        return f"<vmap of {clean(self.lane.__qualname__)}{axes}{how}>"
 
     @property
     def doubt(self) -> Doubt | None:

@@ -50,6 +50,16 @@ def called_in_c(python: T) -> T:
     return twin
 
 
+class Wrapped(property):
+    """The function that a compiled one has its signature from; their class has none."""
+
+    def __get__(self, each: Any, kind: type | None = None) -> Any:
+        f = None if each is None else super().__get__(each, kind)
+        if f is None:
+            raise AttributeError("__wrapped__")
+        return f
+
+
 def connect(kind: Any) -> None:
     """Lend C what it calls where a call is not as the last one was."""
     if extension is not None:

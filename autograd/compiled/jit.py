@@ -25,7 +25,7 @@ from types import MethodType, NoneType
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Self
 
 from .. import signatures
-from ..primitives import Primitive
+from ..primitives import Primitive, clean
 from ..signatures import F, seen_as
 from ..transforms import _Recording
 from ..trees import NUMBER, Form, Static, fill, flatten, static
@@ -115,7 +115,7 @@ class Compiled(Generic[F]):
     def _name_as(self, f: Any) -> None:
         name = getattr(f, "__name__", "f")
         self.__name__ = name if name.isidentifier() else "f"
-        self.__qualname__ = getattr(f, "__qualname__", self.__name__)
+        self.__qualname__ = getattr(f, "__qualname__", name)
         self.__module__ = getattr(f, "__module__", __name__)
         self.__doc__ = getattr(f, "__doc__", None)
 
@@ -147,6 +147,13 @@ class Compiled(Generic[F]):
         __call__: F  # what f takes and gives, of numbers and of Values
     else:
         __call__ = _call
+
+    __wrapped__ = calls.Wrapped(lambda self: self.f)
+
+    def __repr__(self) -> str:
+        n = len(self.paths)
+        paths = "runs op by op" if self.doubt else f"{n} path{'s' * (n != 1)}"
+        return f"<jit of {clean(self.__qualname__)}: {paths}>"
 
     def _note(self, tree: Tree, on_values: bool = False) -> None:
         """Keep the paths called last, and let C have the next call if it can."""
