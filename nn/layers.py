@@ -120,8 +120,12 @@ class Neuron(Module):
 
     def __call__(self, x: Features) -> Value:
         """a, a Value, for nin numbers or Values."""
-        if len(x) != len(self.w):
-            raise _wrong_width("Neuron", len(self.w), len(x))
+        try:
+            nin = len(x)
+        except TypeError:
+            raise _no_list("Neuron", len(self.w), x) from None
+        if nin != len(self.w):
+            raise _wrong_width("Neuron", len(self.w), nin)
         z = dot(self.w, x) + self.b
         row = ROWS.get(self.activation, self.activation)
         return z if row is None else row(z)
@@ -298,9 +302,26 @@ def _outputs(a: Sequence[Any]) -> Outputs:
 
 
 def _known(operation: str, activation: Activation) -> Activation:
-    if isinstance(activation, Primitive) or activation in ("linear", *ACTIVATIONS):
+    if isinstance(activation, Primitive):
+        return _of_one(operation, activation)
+    if activation in ("linear", *ACTIVATIONS):
         return activation
+    if not isinstance(activation, str):
+        raise TypeError(
+            f"{operation}: activation must be a name or a Primitive, but is "
+            f"{brief(activation)}; write 'relu', 'tanh' or 'linear', or make a "
+            "Primitive of a function of your own"
+        )
     raise _unknown(operation, "activation", activation, ("linear", *ACTIVATIONS))
+
+
+def _of_one(operation: str, row: Primitive) -> Primitive:
+    if row.arity - len(row.defaults) != 1:
+        raise ValueError(
+            f"{operation}: activation must be a row of one argument, but is "
+            f"{brief(row)}; write a Primitive of one, or a Module of your own"
+        )
+    return row
 
 
 def _draw(operation: str, init: str | None, activation: Activation) -> Draw:
@@ -336,10 +357,7 @@ def _features(operation: str, x: Any, nin: int) -> Sequence[Any]:
     if hasattr(x, "tolist"):
         x = x.tolist()  # a NumPy row, as Python floats
     if not isinstance(x, Sequence) or isinstance(x, str):
-        raise TypeError(
-            f"{operation}: x must be a list of {nin} feature(s), but is "
-            f"{type(x).__name__}; a point is a list, even with one feature"
-        )
+        raise _no_list(operation, nin, x)
     if len(x) != nin:
         raise _wrong_width(operation, nin, len(x))
     for feature in x:
@@ -356,6 +374,13 @@ def _feature(operation: str, feature: Any, i: int) -> Any:
     raise TypeError(
         f"{operation}: x must hold numbers and Values, but x[{i}] is "
         f"{type(feature).__name__}; call the model once for each point"
+    )
+
+
+def _no_list(operation: str, nin: int, x: Any) -> TypeError:
+    return TypeError(
+        f"{operation}: x must be a list of {nin} feature(s), but is "
+        f"{type(x).__name__}; a point is a list, even with one feature"
     )
 
 

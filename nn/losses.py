@@ -188,6 +188,21 @@ def _is_largest(z: list[Any], c: Any) -> Any:
     return c == number
 
 
+def require_loss(operation: str, loss: Any) -> None:
+    """Refuse what is no loss, such as the name of one."""
+    if not callable(loss) or isinstance(loss, type):
+        known = ("mse", "hinge", "binary_cross_entropy", "cross_entropy")
+        remedy = (
+            f"write loss=nn.{loss}, without quotes"
+            if loss in known
+            else ("pass one of nn's, as loss=nn.mse, or a function of your own")
+        )
+        raise TypeError(
+            f"{operation}: loss must be a function of (predictions, targets), but is "
+            f"{brief(loss)}; {remedy}"
+        )
+
+
 # ---- shapes --------------------------------------------------------------------------
 
 

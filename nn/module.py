@@ -21,7 +21,8 @@ from typing import Any, Final
 
 from autograd import Value, brief, write_file
 
-FORMAT: Final = "scalar-autograd weights 1"
+FORMAT: Final = "scalar-autograd weights 2"
+READ: Final = ("scalar-autograd weights 1", FORMAT)  # the first has no activations
 LONGEST_NUMBER: Final = 24  # characters: "-2.2250738585072014e-308"
 _TRAILING_INDICES: Final = re.compile(r"\.(\d+(?:\.\d+)*)$")
 
@@ -42,6 +43,9 @@ class Module:
 
     Computed Values among the attributes are results, not parameters: they are left out.
     """
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {len(self.parameters())} parameter(s)>"
 
     def parameters(self) -> list[Value]:
         """Every parameter once, in the order of the attributes, shared ones too.
@@ -89,12 +93,18 @@ class Module:
             parameter.label = _TRAILING_INDICES.sub(_attached, name)
 
     def zero_grad(self) -> None:
-        """Set the gradient of every parameter to 0, since `backward()` adds to it."""
+        """Set the gradient of every parameter to 0, since `backward()` adds to it.
+
+        One that no sweep has reached stays as it is, 0 and known to be so.
+        """
         for parameter in self.parameters():
-            parameter.grad = 0.0
+            if parameter.reached:
+                parameter.grad = 0.0
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the parameters to a JSON file, whole or not at all, without rounding.
+
+        The names of activations go with them: `load` refuses a model with others.
 
         The shortest decimal that reads back as the same float64 stands for each, so
         that `load` restores every bit. An existing file is replaced in one step, and
@@ -111,7 +121,12 @@ class Module:
                     f"{brief(name)} is {number}; go back to weights from before it "
                     "diverged"
                 )
-        text = json.dumps({"format": FORMAT, "parameters": numbers}, indent=1)
+        content = {
+            "format": FORMAT,
+            "activations": _activations(self),
+            "parameters": numbers,
+        }
+        text = json.dumps(content, indent=1)
         write_file(path, (text + "\n").encode(), f"{type(self).__name__}.save")
 
     def load(self, path: str | os.PathLike[str]) -> None:
@@ -126,13 +141,21 @@ class Module:
         >>> fresh([0.5, -0.5]).data == trained([0.5, -0.5]).data
         True
 
-        Raises ValueError if the file is truncated, foreign, no regular file or of
-        another shape, OSError if it cannot be read; the model then stays as it was.
+        Raises ValueError if the file is truncated, foreign, no regular file, of another
+        shape or of other activations, OSError if it cannot be read; the model then
+        stays as it was.
         """
         operation = f"{type(self).__name__}.load"
-        named = dict(self.named_parameters())
-        saved = _read(operation, Path(path), _most(named))
+        if not isinstance(path, str | os.PathLike):
+            raise TypeError(
+                f"{operation}: path must be a str or a Path, but is {brief(path)}; "
+                "write the name of a file"
+            )
+        named, activations = dict(self.named_parameters()), _activations(self)
+        most = _most([*named, *activations, *activations.values()])
+        saved, others = _read(operation, Path(path), most)
         _require_same_names(operation, named, saved)
+        _require_same_activations(operation, activations, others)
         give_all(named.values(), "data", [saved[name] for name in named])
 
 
@@ -152,7 +175,19 @@ def give_all(values: Iterable[Value], name: str, numbers: Iterable[float]) -> No
 
 
 def _leaves(root: Any) -> Iterator[tuple[str, Value]]:
-    """(name, leaf) for every leaf Value under root, each once, without recursion."""
+    """(name, leaf) for every leaf Value under root."""
+    return ((path, x) for path, x in _found(root) if isinstance(x, Value))
+
+
+def _activations(root: Any) -> dict[str, str]:
+    """The name of the activation of every Module under root that has one."""
+    found = {path: getattr(x, "activation", None) for path, x in _found(root)}
+    named = {path: getattr(x, "name", x) for path, x in found.items()}
+    return {path: name for path, name in named.items() if isinstance(name, str)}
+
+
+def _found(root: Any) -> Iterator[tuple[str, Any]]:
+    """(name, item) for Modules and leaf Values, each once, without recursion."""
     seen: dict[int, Any] = {}  # keeps them alive, so that no id is used twice
     todo: list[tuple[str, Any]] = [("", root)]
     while todo:
@@ -163,7 +198,10 @@ def _leaves(root: Any) -> Iterator[tuple[str, Value]]:
             seen[id(item)] = item
             if not item.args:
                 yield path, item
-        elif parts := list(_parts(item)):
+            continue
+        if isinstance(item, Module):
+            yield path, item
+        if parts := list(_parts(item)):
             seen[id(item)] = item
             prefix = path + "." if path else ""
             todo.extend((f"{prefix}{key}", part) for key, part in reversed(parts))
@@ -216,15 +254,18 @@ def _text(operation: str, path: Path, most: int) -> str:
         raise _foreign(operation, path, f"is no text ({error})") from None
 
 
-def _read(operation: str, path: Path, most: int) -> dict[str, float]:
-    """The names and numbers of a file that `save` wrote; raises before giving any."""
+def _read(
+    operation: str, path: Path, most: int
+) -> tuple[dict[str, float], dict[str, str] | None]:
+    """What a file that `save` wrote has: parameters, and activations (or None)."""
     text = _text(operation, path, most)
     try:
         content = json.loads(text, object_pairs_hook=_distinct)
     except (ValueError, RecursionError) as error:
         raise _foreign(operation, path, f"is no whole JSON text ({error})") from None
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise _foreign(operation, path, f"does not say format {FORMAT!r}")
+    said = content.get("format") if isinstance(content, dict) else None
+    if said not in READ:
+        raise _foreign(operation, path, f"says format {brief(said)}, not {FORMAT!r}")
     saved = content.get("parameters")
     if not isinstance(saved, dict):
         raise _foreign(operation, path, "has no table of parameters")
@@ -232,7 +273,12 @@ def _read(operation: str, path: Path, most: int) -> dict[str, float]:
         if type(number) is not float or not isfinite(number):
             reason = f"has {brief(number)} for {brief(name)}"
             raise _foreign(operation, path, reason)
-    return saved
+    if said != FORMAT:
+        return saved, None
+    activations = content.get("activations")
+    if not isinstance(activations, dict):
+        raise _foreign(operation, path, "has no table of activations")
+    return saved, activations
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -267,3 +313,16 @@ def _require_same_names(
             f"model, but has {len(saved)} and {lacks}; build the model with the widths "
             "it was saved with"
         )
+
+
+def _require_same_activations(
+    operation: str, ours: dict[str, str], theirs: dict[str, str] | None
+) -> None:
+    for name in sorted({**ours, **(theirs or ours)}):
+        found, own = (theirs or ours).get(name), ours.get(name)
+        if found != own:
+            raise ValueError(
+                f"{operation}: the file must be of a model with the same activations, "
+                f"but has {brief(found)} for {name or 'all'}, where this one has "
+                f"{brief(own)}; build the model with the activation it was saved with"
+            )

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from math import inf, isfinite, nan, sqrt
 from numbers import Real
 from typing import Any
+from warnings import warn
 
 from autograd import Value, brief
 
@@ -40,16 +41,36 @@ class Optimizer:
         self.params = list(dict.fromkeys(found))  # a shared parameter moves once
         self.lr = _within(name, "lr", lr, 0.0, above=True)
 
+    def __repr__(self) -> str:
+        held = {k: x for k, x in vars(self).items() if isinstance(x, (float, tuple))}
+        said = [f"{len(self.params)} parameter(s)"]
+        said += [f"{name}={x!r}" for name, x in held.items()]
+        return f"{type(self).__name__}({', '.join(said)})"
+
     def zero_grad(self) -> None:
-        """Set the gradient of every parameter to 0, since `backward()` adds to it."""
+        """Set the gradient of every parameter to 0, since `backward()` adds to it.
+
+        One that no sweep has reached stays as it is, which `step` looks for.
+        """
         for p in self.params:
-            p.grad = 0.0
+            if p.reached:
+                p.grad = 0.0
 
     def step(self) -> None:
         """Move every parameter, or none and raise FloatingPointError, as said above.
 
         An interrupt (Ctrl-C) on the way leaves all as it was, running sums included.
+        A RuntimeWarning says where no sweep has ever reached a parameter: `backward()`
+        was forgotten, or ran on a model whose parameters these are not.
         """
+        if not any(p.reached for p in self.params):
+            warn(
+                f"{type(self).__name__}.step: a sweep must have reached a parameter, "
+                "but none has; call backward() first, and make an optimizer anew for "
+                "a copy of the model, which has parameters of its own",
+                RuntimeWarning,
+                stacklevel=2,
+            )
         weights = [p.data for p in self.params]
         with_sums = vars(self).copy()
         try:
@@ -159,6 +180,11 @@ class Adam(Optimizer):
         eps: float = 1e-8,
     ) -> None:
         super().__init__(params, lr)
+        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+            raise TypeError(
+                f"Adam: betas must be a pair of numbers, but is {brief(betas)}; usual "
+                "are (0.9, 0.999)"
+            )
         beta1, beta2 = betas
         self.betas = (
             _within("Adam", "betas[0]", beta1, 0.0, 1.0),

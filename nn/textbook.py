@@ -27,7 +27,7 @@ import autograd
 from autograd import Primitive, Value, brief, dot, grad, vjp
 
 from .layers import MLP, Layer, Neuron, Picture, _features, _name
-from .losses import mse
+from .losses import mse, require_loss
 
 Loss = Callable[[Any, Any], Any]
 Floats = list[float]
@@ -364,6 +364,7 @@ def _loss_and_slopes(
 
 
 def _loss_of(loss: Loss, predictions: Any, y: Any) -> Any:
+    require_loss("backprop_table", loss)
     found = loss(predictions, y)
     if not isinstance(found, (Value, Real)):
         raise TypeError(

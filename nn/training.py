@@ -24,7 +24,14 @@ from tqdm import tqdm
 from autograd import Value, brief
 
 from .compiled import SAMPLE, Compiled, Found, pays, predictions
-from .losses import accuracy, binary_cross_entropy, cross_entropy, hinge, mse
+from .losses import (
+    accuracy,
+    binary_cross_entropy,
+    cross_entropy,
+    hinge,
+    mse,
+    require_loss,
+)
 from .module import give_all
 from .optim import Adam
 
@@ -149,6 +156,8 @@ def fit(
     fit each other, the model or the loss, and leaves the weights as they were;
     FloatingPointError for a step that is not finite, before that step is made.
     """
+    _require_model(model)
+    require_loss("fit", loss)
     epochs = _count("epochs", epochs)
     train = _checked("xs", "ys", xs, ys)
     held_out = _checked_validation(validation, patience, len(train[0][0]))
@@ -195,6 +204,11 @@ def predict(model: Callable[[Any], Any], xs: Any) -> list[Any]:
     A Module is compiled for 20 000 points or more, on the terms that `fit` names.
     Raises TypeError or ValueError if xs is not a list of rows that the model takes.
     """
+    if not callable(model) or isinstance(model, type):
+        raise TypeError(
+            "predict: model must be a Module or a function of one point, but is "
+            f"{brief(model)}; write predict(model, xs)"
+        )
     rows = _listed("predict", "xs", xs)
     if pays(len(rows), len(rows)):
         first = [_number(model(x)) for x in rows[:SAMPLE]]
@@ -392,6 +406,15 @@ def _or_inf(loss: float) -> float:
 # ---- what the data may be ------------------------------------------------------------
 
 
+def _require_model(model: Any) -> None:
+    known = callable(model) and hasattr(model, "parameters")
+    if not known or isinstance(model, type):
+        raise TypeError(
+            "fit: model must be a Module that can be called, such as MLP(2, [4, 1]), "
+            f"but is {brief(model)}; write fit(model, xs, ys)"
+        )
+
+
 def _count(argument: str, n: Any) -> int:
     if not isinstance(n, Integral) or n < 1:
         raise ValueError(
@@ -470,6 +493,12 @@ def _checked_steps(optimizer: Steps | None, model: Model) -> Steps:
     parameters = model.parameters()
     if optimizer is None:
         return Adam(parameters, lr=0.01)
+    asked = ("params", "zero_grad", "step")
+    if isinstance(optimizer, type) or not all(hasattr(optimizer, x) for x in asked):
+        raise TypeError(
+            "fit: optimizer must be one that has its parameters, but is "
+            f"{brief(optimizer)}; write optimizer=Adam(model.parameters(), lr=0.01)"
+        )
     if not set(optimizer.params) & set(parameters):
         raise ValueError(
             "fit: optimizer must move parameters of this model, but has none of them; "

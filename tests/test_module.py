@@ -10,7 +10,7 @@ from copy import deepcopy
 
 import pytest
 
-from autograd import Value
+from autograd import Value, softplus
 from nn import MLP, Layer, Module, Neuron
 
 
@@ -248,3 +248,69 @@ def test_load_refuses_another_shape_and_changes_nothing(model, tmp_path, nouts):
 def test_load_of_a_missing_file_says_so(model, tmp_path):
     with pytest.raises(FileNotFoundError):
         model.load(tmp_path / "w.json")
+
+
+# ---- activations, and formats --------------------------------------------------------
+
+
+def test_save_keeps_activations_and_load_refuses_others(tmp_path):
+    path = tmp_path / "w.json"
+    MLP(2, [3, 1], "tanh", seed=1).save(path)
+    other = MLP(2, [3, 1], "relu", seed=2)
+    before = bits(other)
+    told = r"MLP.load: .*'tanh' for all, where this one has 'relu'; build the model"
+    with pytest.raises(ValueError, match=told):
+        other.load(path)
+    assert bits(other) == before
+    same = MLP(2, [3, 1], "tanh", seed=2)
+    same.load(path)
+    assert bits(same) == bits(MLP(2, [3, 1], "tanh", seed=1))
+
+
+def test_load_names_the_neuron_whose_activation_is_another(tmp_path):
+    model = MLP(2, [2, 1], seed=1)
+    model.save(tmp_path / "w.json")
+    model.layers[0].neurons[1].activation = softplus
+    told = "'relu' for layers.0.neurons.1, where this one has 'softplus'"
+    with pytest.raises(ValueError, match=told):
+        model.load(tmp_path / "w.json")
+
+
+def test_activation_is_the_same_by_name_and_as_a_row(tmp_path):
+    MLP(2, [2, 1], "softplus", seed=1).save(tmp_path / "w.json")
+    model = MLP(2, [2, 1], softplus, seed=2)
+    model.load(tmp_path / "w.json")
+    assert bits(model) == bits(MLP(2, [2, 1], "softplus", seed=1))
+
+
+def test_format_2_reads_format_1(tmp_path):
+    model, path = MLP(2, [2, 1], "tanh", seed=1), tmp_path / "w.json"
+    numbers = {name: p.data for name, p in model.named_parameters()}
+    first = {"format": "scalar-autograd weights 1", "parameters": numbers}
+    path.write_text(json.dumps(first))
+    for activation in ("tanh", "relu"):  # which it does not say
+        other = MLP(2, [2, 1], activation, seed=2)
+        other.load(path)
+        assert bits(other) == bits(model)
+
+
+def test_file_of_a_later_format_is_refused_by_name(model, tmp_path):
+    model.save(tmp_path / "w.json")
+    text = (tmp_path / "w.json").read_text()
+    assert '"scalar-autograd weights 2"' in text
+    (tmp_path / "w.json").write_text(text.replace("weights 2", "weights 3"))
+    with pytest.raises(
+        ValueError, match="says format 'scalar-autograd weights 3', not"
+    ):
+        model.load(tmp_path / "w.json")
+
+
+@pytest.mark.parametrize("activations", ["3", '"relu"', "[]", "null"])
+def test_file_whose_activations_are_no_table_is_refused(tmp_path, activations):
+    text = (
+        '{"format": "scalar-autograd weights 2", "parameters": {"w": 1.0}, '
+        f'"activations": {activations}}}'
+    )
+    (tmp_path / "w.json").write_text(text)
+    with pytest.raises(ValueError, match="has no table of activations; save"):
+        Holder(w=Value(3.0)).load(tmp_path / "w.json")

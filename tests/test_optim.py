@@ -1,5 +1,6 @@
 """Optimizers make the steps of their papers, and none from a broken gradient."""
 
+from copy import deepcopy
 from math import inf, nan, sqrt
 
 import pytest
@@ -269,3 +270,40 @@ def test_interrupted_assignment_is_made_to_its_end():
 
     for _ in interrupted_everywhere(work, module.__file__):
         assert [v.data for v in values] in ([0.0, 0.0, 0.0], [4.0, 5.0, 6.0])
+
+
+# ---- what is noticed -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+def test_step_of_an_optimizer_whose_model_was_copied_is_noticed(kind):
+    model = MLP(2, [2, 1], seed=0)
+    optimizer = kind(model.parameters(), lr=0.1)
+    trained = deepcopy(model)
+    for _ in range(2):
+        optimizer.zero_grad()
+        trained([1.0, 2.0]).backward()
+        with pytest.warns(RuntimeWarning, match="none has; .* anew for a copy") as seen:
+            optimizer.step()
+        assert seen[0].filename == __file__
+
+
+def test_step_without_a_sweep_is_noticed_and_one_with_it_is_not():
+    w = Value(1.0)
+    with pytest.warns(RuntimeWarning, match=r"SGD.step: .* call backward\(\) first"):
+        SGD([w], lr=0.1).step()
+    for optimizer in (SGD([w], lr=0.1), Adam([w, Value(2.0)])):
+        (w * w).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        assert w.grad == 0.0 and w.reached
+        optimizer.step()
+
+
+def test_zero_grad_leaves_what_no_sweep_has_reached():
+    w, unused = Value(1.0), Value(2.0)
+    optimizer = SGD([w, unused], lr=0.1)
+    (w * w).backward()
+    optimizer.zero_grad()
+    assert (w.grad, unused.grad) == (0.0, 0.0)
+    assert w.reached and not unused.reached
