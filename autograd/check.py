@@ -46,6 +46,11 @@ def check_grads(f: Callable[..., Any], args: Sequence[Tree], order: int = 2) -> 
     also where no difference can be had, since f or a derivative is not finite there,
     and for a function that does not repeat itself.
     """
+    if not callable(f):
+        raise TypeError(
+            f"check_grads: f must be a function, but is {brief(f)}; write "
+            "check_grads(f, (x,))"
+        )
     if not isinstance(args, (tuple, list)):
         raise TypeError(
             "check_grads: args must be a tuple of f's arguments, but is "

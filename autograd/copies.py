@@ -18,6 +18,7 @@ met before what is stale: then both are.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Container, Iterator
 from copy import deepcopy
@@ -25,7 +26,7 @@ from operator import itemgetter
 from typing import Any
 from weakref import ref
 
-from .primitives import Primitive
+from .primitives import Primitive, brief
 from .value import Value, _node, _refuse_in_trace, require_current
 
 Reduced = tuple[Any, tuple[Any, ...]]
@@ -123,9 +124,42 @@ def _reduced(x: Value) -> Reduced:
     """
     row, ledger = x._row, _ledger()
     if row is not None and id(x) in ledger.due:
-        return _restored, (*_kept(x), row, x._args, x._partials)
+        return _unpickled, (version(), *_kept(x), row, x._args, x._partials)
     _refuse_in_trace(x, "a copy")
-    return (_restored, _kept(x)) if row is None else (_last, (ledger, _History(x)))
+    if row is None:
+        return _unpickled, (version(), *_kept(x))
+    return _last, (ledger, _History(x))
+
+
+def version() -> str:
+    """The version of this package, which pickles bear."""
+    found: str = sys.modules[__package__].__version__
+    return found
+
+
+def require_version(what: str, theirs: Any) -> None:
+    """Refuse a pickle of another version, whose parts may mean something else."""
+    if theirs != version():
+        raise ValueError(
+            f"pickle: {what} must be of this version of scalar-autograd, {version()}, "
+            f"but is of {brief(theirs)}; make it anew, or load it with that version "
+            "and save its numbers"
+        )
+
+
+class Version:
+    """What stands first in a pickle, to be looked at before anything else is read."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def __reduce__(self) -> Reduced:
+        return require_version, (self.what, version())
+
+
+def _unpickled(version: Any, *parts: Any) -> Value:
+    require_version("a Value", version)
+    return _restored(*parts)
 
 
 class _Ledger:

@@ -39,6 +39,11 @@ def write_file(path: Name, content: bytes, operation: str = "write_file") -> str
     written; the file is then as it was. `operation` is what the message begins with.
     """
     name = _named(path, operation)
+    if not isinstance(content, bytes):
+        raise TypeError(
+            f"{operation}: content must be bytes, but is {type(content).__name__}; "
+            "write text.encode()"
+        )
     try:
         _write(name, content)
     except (OSError, ValueError) as error:

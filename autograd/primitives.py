@@ -123,8 +123,10 @@ def number(x: Any, operation: str = "autograd", argument: str = "operand") -> fl
         remedy = "pass a number (a function without return gives None)"
     elif isinstance(x, complex):
         remedy = "differentiate its real and imaginary parts"
-    elif hasattr(x, "__len__") and not isinstance(x, str):
+    elif hasattr(x, "__iter__") and not isinstance(x, str):
         remedy = "call it once for each element"
+    elif callable(x):
+        remedy = "call it first, with numbers"
     raise TypeError(
         f"{clean(operation)}: {argument} must be a real number, but is {brief(x)} "
         f"({type(x).__name__}); {remedy}"
@@ -210,12 +212,13 @@ class Primitive:
         plain = tuple([partial for partial in self.fixed if partial is not None])
         self.constant = plain if len(plain) == len(partials) else None
         self.latex, self.native, self.domain = latex, native, domain
-        self.sample, self.edges, self.ulp = sample, tuple(edges), ulp
+        self.sample, self.edges, self.ulp = sample, _edges(name, edges), ulp
         self.defaults: tuple[float, ...] = getattr(value, "__defaults__", None) or ()
         code = getattr(partials[0], "__code__", None)
         self.variadic = len(partials) == 1 and bool(code and code.co_flags & 0x04)
         self.arity = 0 if self.variadic else len(partials)
         _require_template(self)
+        _require_options(self)
         if native is not None and NATIVE:
             _require_native(self)
         self.__module__ = sys._getframe(1).f_globals.get("__name__", __name__)
@@ -246,8 +249,13 @@ class Primitive:
     def __call__(self, xs: Sequence[Number], ys: Sequence[Value], /) -> Value: ...
     @overload
     def __call__(self, *xs: Sequence[Value | Number] | Array) -> Any: ...
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: Any, **names: Any) -> Any:
         """Apply the row: floats give a float, any Value among them a Value."""
+        if names:
+            raise TypeError(
+                f"{clean(self.name)}: operands must be given by position, but one has "
+                f"the name {[*names][0]!r}; leave out the name"
+            )
         if self.variadic:
             args = self._spread(args)
         elif len(args) != self.arity:
@@ -383,7 +391,7 @@ takes 1; write lambda z, x: ...
             f"argument(s) of value, but are {arity}; pass 0.0 for an argument on which "
             "it does not depend"
         )
-    xs = ["x"] if arity == 1 else [f"x{i}" for i in range(arity)]
+    xs = [*"xyw"][:arity] if arity < 4 else [f"x{i}" for i in range(arity)]
     for i, partial in enumerate(partials):
         least, most = _takes(partial)
         if not least <= arity + 1 <= most:
@@ -395,9 +403,13 @@ takes 1; write lambda z, x: ...
 
 
 def _takes(f: Any) -> tuple[int, float]:
-    """How many arguments a function in Python takes, at least and at most."""
+    """How many arguments a function takes, at least and at most, as far as it says."""
     code = getattr(f, "__code__", None)
-    if code is None or code.co_flags & 0x04:  # one in C, or with *args
+    text = getattr(f, "__text_signature__", None) or "=*"
+    if code is None and not {"=", "*"} & set(text):  # as of most functions in math
+        names = [x for x in text.strip("()").split(", ") if x not in ("$module", "/")]
+        return len(names), len(names)
+    if code is None or code.co_flags & 0x04:
         return 0, inf
     most = code.co_argcount - hasattr(f, "__self__")
     return most - len(f.__defaults__ or ()), most
@@ -415,6 +427,53 @@ def _require_template(row: Primitive) -> None:
             f"{{{len(operands) - 1}}} and {{all}}, with other braces doubled, but is "
             f"{brief(row.latex)}; write \\sqrt{{{{{{0}}}}}} for a root"
         ) from None
+
+
+def _require_options(row: Primitive) -> None:
+    """Refuse a domain, a sample, edges, ulp or ieee of another shape than they have."""
+    n, sample = row.arity, row.sample
+    each = (
+        isinstance(sample, tuple) and len(sample) == n and all(map(_is_range, sample))
+    )
+    is_value = row.ieee is None or callable(row.ieee)
+    for holds, argument, found, shape in (
+        (_is_range(row.domain), "domain", row.domain, "a pair (low, high)"),
+        (each or _is_range(sample), "sample", sample, "a pair (low, high), or several"),
+        (isinstance(row.ulp, Real), "ulp", row.ulp, "a number"),
+        (is_value, "ieee", row.ieee, "a function"),
+        *[
+            (_is_edge(edge, n), "an edge", edge, "(args, value, partials)")
+            for edge in row.edges
+        ],
+    ):
+        if not holds:
+            raise TypeError(
+                f"{clean(row.name)}: {argument} must be {shape}, but is "
+                f"{brief(found)}; see help(autograd.Primitive)"
+            )
+
+
+def _edges(name: str, edges: Any) -> tuple[Edge, ...]:
+    if isinstance(edges, (tuple, list)):
+        return tuple(edges)
+    raise TypeError(
+        f"{clean(name)}: edges must be a list of (args, value, partials), but is "
+        f"{brief(edges)}; write [edge] for one"
+    )
+
+
+def _is_range(x: Any) -> bool:
+    pair = isinstance(x, (tuple, list)) and len(x) == 2
+    return pair and all(isinstance(end, Real) for end in x) and x[0] <= x[1]
+
+
+def _is_edge(x: Any, arity: int) -> bool:
+    """Whether it has a number for each argument, and for its partial."""
+    try:
+        args, value, partials = x
+        return len(args) == (arity or len(args)) == len(partials) and value is not None
+    except (TypeError, ValueError):
+        return False
 
 
 NATIVE: Final[dict[str, Primitive]] = {}  # filled at the end: the row for each name

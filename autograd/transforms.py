@@ -50,7 +50,7 @@ from .value import (
     tick,
     topological,
 )
-from .watch import tracing, watching
+from .watch import point_at, tracing, watching
 
 Unravel = Callable[[Sequence[Any]], Tree]
 
@@ -145,17 +145,18 @@ def jvp(
     >>> jvp(lambda x, y: x * y, (2.0, 3.0), (1.0, 0.0))
     (6.0, 3.0)
     """
-    return _jvp(f, primals, tangents, "no truths")
+    return _jvp("jvp", f, primals, tangents, "no truths")
 
 
 def _jvp(
-    f: Callable[..., Any], primals: Any, tangents: Any, static: Statics
+    operation: str, f: Callable[..., Any], primals: Any, tangents: Any, static: Statics
 ) -> tuple[Tree, Tree]:
-    primals = _sequence("jvp", "primals", primals)
-    tangents = _sequence("jvp", "tangents", tangents)
-    run = _Recording("jvp", f, primals, tuple(range(len(primals))), {})
+    _require_callable(operation, f)
+    primals = _sequence(operation, "primals", primals)
+    tangents = _sequence(operation, "tangents", tangents)
+    run = _Recording(operation, f, primals, tuple(range(len(primals))), {})
     form = Container(tuple, None, None, tuple(run.forms))
-    x_dots = alike("jvp: tangents", "the primals", form, tangents)
+    x_dots = alike(f"{operation}: tangents", "the primals", form, tangents)
     ys, form = run.results(static)
     y_dots = run.push(ys, x_dots)
     return fill(form, map(run.value, ys)), fill(form, y_dots)
@@ -170,17 +171,17 @@ def jacobian(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
 
     f runs once; one reverse sweep is made for each number that f returns.
     """
-    return _jacobian(f, argnums, "no truths")
+    return _jacobian("jacobian", f, argnums, "no truths")
 
 
 def _jacobian(
-    f: Callable[..., Any], argnums: ArgNums, static: Statics
+    operation: str, f: Callable[..., Any], argnums: ArgNums, static: Statics
 ) -> Callable[..., Any]:
-    _require_callable("jacobian", f)
-    _require_positions("jacobian", argnums)
+    _require_callable(operation, f)
+    _require_positions(operation, argnums)
 
     def jacobian_of_f(*args: Any, **kwargs: Any) -> Any:
-        run = _Recording("jacobian", f, args, argnums, kwargs)
+        run = _Recording(operation, f, args, argnums, kwargs)
         ys, form = run.results(static)
         return fill(form, [run.unravel(run.pull([y], [1.0])) for y in ys])
 
@@ -194,7 +195,9 @@ def hessian(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
     >>> hessian(lambda x: x[0] ** 2 * x[1])([2.0, 3.0])
     [[6.0, 4.0], [4.0, 0.0]]
     """
-    return _jacobian(grad(f, argnums), argnums, "named")
+    _require_callable("hessian", f)
+    _require_positions("hessian", argnums)
+    return _jacobian("hessian", grad(f, argnums), argnums, "named")
 
 
 @seen_as(signatures.Hvp)
@@ -208,10 +211,10 @@ def hvp(
     >>> hvp(lambda x: x[0] ** 2 * x[1], ([2.0, 3.0],), ([1.0, 0.0],))
     ([6.0, 4.0],)
     """
+    _require_callable("hvp", f)
     primals = _sequence("hvp", "primals", primals)
-    tangents = _sequence("hvp", "tangents", tangents)
     gradient = grad(f, tuple(range(len(primals))))
-    return tuple(_jvp(gradient, primals, tangents, "named")[1])
+    return tuple(_jvp("hvp", gradient, primals, tangents, "named")[1])
 
 
 # ---- one run of f, and the two ways to walk what it recorded -------------------------
@@ -230,7 +233,7 @@ class _Recording:
     ) -> None:
         _require_callable(operation, f)
         self.operation = operation
-        chosen = _chosen(operation, argnums, len(args))
+        chosen = _chosen(operation, argnums, len(args), kwargs)
         flat = [_flat(args[i], f"{operation}: an argument") for i in chosen]
         self.forms = [form for _, form in flat]
         self.since, self.trace = tick(), tracing()
@@ -244,6 +247,9 @@ class _Recording:
         try:
             _running[thread] = ref(self)
             self.out = f(*received, **kwargs)
+        except TypeError as error:
+            point_at(f, error, operation)
+            raise
         finally:
             _running[thread] = around
         self._one = not isinstance(argnums, (tuple, list))
@@ -571,9 +577,12 @@ def _scalar(operation: str, y: Any) -> Any:
 
 def _require_callable(operation: str, f: Any) -> None:
     if not callable(f):
+        usual = f"{operation}(f) first and call the result with numbers"
+        pairs = f"{operation}(f, (x,), (x_dot,))"
+        usage = {"vjp": "vjp(f, x)", "jvp": pairs, "hvp": pairs}.get(operation, usual)
         raise TypeError(
-            f"{operation}: f must be a function, but is {type(f).__name__}; "
-            f"write {operation}(f) first and call the result with numbers"
+            f"{operation}: f must be a function, but is {type(f).__name__}; write "
+            f"{usage}"
         )
 
 
@@ -595,9 +604,17 @@ def _sequence(operation: str, argument: str, xs: Any) -> tuple[Any, ...]:
     )
 
 
-def _chosen(operation: str, argnums: ArgNums, count: int) -> list[int]:
+def _chosen(
+    operation: str, argnums: ArgNums, count: int, names: dict[str, Any]
+) -> list[int]:
     chosen = []
     for i in argnums if isinstance(argnums, (tuple, list)) else [argnums]:
+        if not count:
+            given = f"{[*names][0]!r} is given by name" if names else "there is none"
+            raise ValueError(
+                f"{operation}: arguments must be given by position, but {given}; write "
+                f"{operation}(f)(2.0), or close over what is no number"
+            )
         if not -count <= i < count:
             raise ValueError(
                 f"{operation}: argnums must name arguments by position, 0 to "
@@ -630,10 +647,11 @@ def ravel(tree: Tree, what: str = "ravel: the tree") -> tuple[list[Any], Unravel
     flat, form = _flat(tree, what)
 
     def unravel(numbers: Sequence[Any]) -> Tree:
-        if len(numbers) != len(flat):
+        count = len(numbers) if hasattr(numbers, "__len__") else "none"
+        if count != len(flat):
             raise ValueError(
-                f"unravel: numbers must have length {len(flat)}, but has "
-                f"{len(numbers)}; give one for each number of the tree"
+                f"unravel: numbers must have length {len(flat)}, but has {count}; give "
+                "one for each number of the tree"
             )
         plain: Any = numbers
         return fill(form, plain.tolist() if is_array(plain) else plain)

@@ -63,16 +63,21 @@ class Watching:
 
     __enter__, __exit__ = Part("enter"), Part("exit")
 
-    def __init__(self, enter: Callable[..., None], exit: Callable[..., None]) -> None:
-        self.enter, self.exit = enter, exit
+    def __init__(
+        self, name: str, enter: Callable[..., None], exit: Callable[..., None]
+    ) -> None:
+        self.name, self.enter, self.exit = name, enter, exit
+
+    def __repr__(self) -> str:
+        return f"<{self.name}: enter it by with>"
 
 
-def watched_by(watcher: Any) -> Watching:
+def watched_by(watcher: Any, name: str = "trace") -> Watching:
     """Show this thread's new nodes and sweeps to the watcher, inside a `with`."""
     lock = allocate_lock()
     lock.acquire()
     enter = partial(watch, Block(watcher, lock), get_ident())
-    return Watching(enter, lock.__exit__)
+    return Watching(name, enter, lock.__exit__)
 
 
 def watching() -> Any:
@@ -130,7 +135,7 @@ def record_lines() -> Watching:
     ('2', None)
     """
     both = isinstance(watching(), _Anomalies)  # who looks for anomalies keeps lines too
-    return watched_by(_Anomalies() if both else _Lines())
+    return watched_by(_Anomalies() if both else _Lines(), "record_lines()")
 
 
 def detect_anomaly() -> Watching:
@@ -150,7 +155,7 @@ def detect_anomaly() -> Watching:
             "detect_anomaly: it must be entered outside a compiled function, but is "
             "inside; write it around the call"
         )
-    return watched_by(_Anomalies())
+    return watched_by(_Anomalies(), "detect_anomaly()")
 
 
 class _Lines:
@@ -231,8 +236,21 @@ def _complain(node: Any, what: str, number: float) -> NoReturn:
 
 
 def caller() -> str:
-    """The innermost line of source outside this project: "file:line"."""
+    """The innermost line of source outside this project and NumPy: "file:line"."""
+    inside: tuple[str, ...] = PACKAGES
+    if "numpy" in sys.modules:  # which calls operators for each element of an array
+        inside += (os.path.dirname(sys.modules["numpy"].__file__ or "") + os.sep,)
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGES):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(inside):
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def point_at(f: Any, error: TypeError, operation: str) -> None:
+    """Note where f is defined, if it could not be called: the error's line is ours."""
+    code, place = getattr(f, "__code__", None), error.__traceback__
+    if code is not None and place is not None and place.tb_next is None:
+        error.add_note(
+            f"{operation}: f is {clean(f.__name__)} at {code.co_filename}:"
+            f"{code.co_firstlineno}; call what {operation} gives as you would call f"
+        )

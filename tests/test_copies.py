@@ -17,9 +17,10 @@ from typing import Any
 import pytest
 
 import autograd
-from autograd import Value, copies
+from autograd import Value, copies, jit, vmap
+from autograd.compiled.jit import Path
 from autograd.value import require_current, topological
-from nn import MLP, mse
+from nn import MLP, SGD, mse
 
 Copier = Callable[[Any], Any]
 
@@ -396,3 +397,51 @@ def test_identity_of_what_is_met_twice_needs_no_memo_of_ours() -> None:
         twins = dict(zip(order, pickled([list(order)])[0], strict=True))
         assert twins[z].args == (twins[y], twins[h])
         assert twins[z].args[0] is twins[y] and twins[y].args[0] is twins[h]
+
+
+# ---- versions ------------------------------------------------------------------------
+
+
+def written_by(version: str, x: Any, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    with monkeypatch.context() as patch:
+        patch.setattr(autograd, "__version__", version)
+        return pickle.dumps(x)
+
+
+def of_two(x: Any) -> Any:
+    return x * x if x > 0 else -x
+
+
+@pytest.mark.parametrize("what", ["leaf", "graph", "list", "model", "optimizer"])
+def test_pickle_of_another_version_is_refused_by_name(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, model = Value(2.0), MLP(1, [1], seed=0)
+    kinds: dict[str, Any] = {
+        "leaf": x,
+        "graph": (x * x).sin(),
+        "list": [x, x * x],
+        "model": model,
+        "optimizer": SGD(model.parameters(), lr=0.1),
+    }
+    told = r"a Value must be of this version .*, but is of '9\.9'; make it anew"
+    with pytest.raises(ValueError, match=told):
+        pickle.loads(written_by("9.9", kinds[what], monkeypatch))
+    assert type(pickled(kinds[what])) is type(kinds[what])
+
+
+@pytest.mark.parametrize("transform", [jit, vmap])
+def test_compiled_function_of_another_version_is_refused_before_it_is_read(
+    transform: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    f = transform(of_two)
+    f([1.0]) if transform is vmap else f(1.0)
+    written = written_by("9.9", f, monkeypatch)
+    monkeypatch.setattr(Path, "__setstate__", None)  # nothing of it is looked at
+    with pytest.raises(ValueError, match="a compiled function must be of this version"):
+        pickle.loads(written)
+
+
+def test_deepcopy_asks_for_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(autograd, "__version__", "9.9")
+    assert copy.deepcopy(Value(2.0) * 3.0).data == 6.0

@@ -626,7 +626,7 @@ def test_format_takes_the_specs_of_floats() -> None:
 
 def test_repr_shows_number_label_and_gradient_once_there_is_one() -> None:
     x = Value(2.0, label="x")
-    assert repr(x) == str(x) == f"{x}" == "Value(2.0, label='x')"
+    assert repr(x) == str(x) == "Value(2.0, label='x')" and f"{x}" == "2.0"
     (x * x).backward()
     assert repr(x) == "Value(2.0, grad=4.0, label='x')"
 

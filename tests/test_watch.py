@@ -28,6 +28,35 @@ from autograd import (
     watch,
 )
 
+# ---- lines of NumPy, which computes for its caller -----------------------------------
+
+
+@pytest.mark.parametrize("name", ["sum", "prod", "mean", "max", "min", "cumsum"])
+def test_line_of_what_numpy_computes_is_that_of_its_caller(name):
+    np = pytest.importorskip("numpy")
+    xs = np.array([Value(2.0), Value(3.0)])
+    with record_lines():
+        y, line = getattr(np, name)(xs), here(0)
+    nodes = [node for node in np.ravel([y]) if node.op]
+    assert all(node.line.endswith(line) for node in nodes)
+    assert nodes or name in ("max", "min")
+
+
+def test_anomaly_inside_numpy_is_told_by_the_line_of_its_caller():
+    np = pytest.importorskip("numpy")
+    xs = np.array([Value(1e308), Value(1e308)])
+    line = here(2)
+    with pytest.raises(FloatingPointError, match=line), detect_anomaly():
+        np.mean(xs)
+
+
+def test_branch_inside_numpy_is_told_by_the_line_of_its_caller():
+    np = pytest.importorskip("numpy")
+    f, line = jit(lambda xs: np.max(xs)), here(0)
+    assert f(np.array([1.0, 2.0])) == 2.0
+    assert line in repr(f.paths)
+
+
 # ---- detect_anomaly ------------------------------------------------------------------
 
 

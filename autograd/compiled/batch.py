@@ -164,14 +164,21 @@ class Batched(Generic[F]):
     def __repr__(self) -> str:
         how = "" if self.reduce is None else f", reduce={self.reduce!r}"
         axes = "" if self.in_axes == 0 else f", in_axes={self.in_axes!r}"
-        return f"<vmap of {clean(self.lane.__qualname__)}{axes}{how}>"
+        return (
+            f"<vmap of {clean(self.lane.__qualname__.rpartition('.')[2])}{axes}{how}>"
+        )
 
     @property
     def doubt(self) -> Doubt | None:
         """Why its lanes run op by op, one after the other; None where they do not."""
         return self.lane.doubt
 
-    def _call(self, *args: Any) -> Any:
+    def _call(self, *args: Any, **names: Any) -> Any:
+        if names:
+            raise TypeError(
+                "vmap: arguments must be given by position, but one has the name "
+                f"{[*names][0]!r}; leave out the name"
+            )
         axes = self._axes(args)
         arguments = list(map(argument, args, axes))
         batches = [batch for arg in arguments for batch in arg.batches or ()]

@@ -25,12 +25,13 @@ from types import MethodType, NoneType
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Self
 
 from .. import signatures
-from ..primitives import Primitive, clean
+from ..copies import Version
+from ..primitives import Primitive, brief, clean
 from ..signatures import F, seen_as
 from ..transforms import _Recording
 from ..trees import NUMBER, Form, Static, fill, flatten, static
 from ..value import Value, _node, tick, topological
-from ..watch import tracing, watchers, watching
+from ..watch import point_at, tracing, watchers, watching
 from . import calls, source
 from .machine import native
 from .places import Places, Search, is_of_table, moved, of_numbers, settle, swaps
@@ -91,8 +92,14 @@ def jit(
             f"jit: f must be a function, but is {type(f).__name__}; write jit(f) first "
             "and call the result with numbers"
         )
-    chosen = static_argnums if isinstance(static_argnums, (tuple, list)) else None
-    return Compiled(f, (static_argnums,) if chosen is None else tuple(chosen))
+    several = isinstance(static_argnums, (tuple, list))
+    chosen: Any = static_argnums if several else (static_argnums,)
+    if not all(hasattr(i, "__index__") for i in chosen):
+        raise TypeError(
+            "jit: static_argnums must name arguments by position, but is "
+            f"{brief(static_argnums)}; write a whole number from 0, or a tuple of them"
+        )
+    return Compiled(f, tuple(chosen))
 
 
 @calls.called_in_c
@@ -113,7 +120,7 @@ class Compiled(Generic[F]):
         self._name_as(f)
 
     def _name_as(self, f: Any) -> None:
-        name = getattr(f, "__name__", "f")
+        name = f.name if isinstance(f, Primitive) else getattr(f, "__name__", "f")
         self.__name__ = name if name.isidentifier() else "f"
         self.__qualname__ = getattr(f, "__qualname__", name)
         self.__module__ = getattr(f, "__module__", __name__)
@@ -151,9 +158,9 @@ class Compiled(Generic[F]):
     __wrapped__ = calls.Wrapped(lambda self: self.f)
 
     def __repr__(self) -> str:
-        n = len(self.paths)
+        name, n = clean(self.__qualname__.split(".")[-1]), len(self.paths)
         paths = "runs op by op" if self.doubt else f"{n} path{'s' * (n != 1)}"
-        return f"<jit of {clean(self.__qualname__)}: {paths}>"
+        return f"<jit of {name}: {paths}>"
 
     def _note(self, tree: Tree, on_values: bool = False) -> None:
         """Keep the paths called last, and let C have the next call if it can."""
@@ -210,7 +217,11 @@ class Compiled(Generic[F]):
         """What f itself gives for arguments of that form."""
         f = self._own()
         args, kwargs = fill(form, values)
-        out = f(*args, **kwargs)
+        try:
+            out = f(*args, **kwargs)
+        except TypeError as error:
+            point_at(f, error, self.caller)
+            raise
         if not self._are_there(form, values, args, kwargs):
             raise TypeError(
                 f"{self.caller}: f must leave its arguments as they are, but has "
@@ -297,9 +308,11 @@ class Compiled(Generic[F]):
 
     def __getstate__(self) -> dict[str, Any]:
         shared = {"trees": dict(self.trees), "_of_floats": {}}
-        return {**self.__dict__, **shared, "f": _portable(self)}
+        own = {**self.__dict__, **shared, "f": _portable(self)}
+        return {"version": Version("a compiled function"), **own}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        del state["version"]
         self.__dict__.update(state)
         if isinstance(self.f, list):
             self.f = self.f[1]

@@ -26,7 +26,7 @@ from ..files import write_file
 from ..primitives import brief, clean
 from ..value import Value, require_current, topological
 from .inside import is_closed, opened
-from .latex import known, made_by
+from .latex import known, made_by, require_switch
 from .render import embeddable, render
 
 LEGIBLE, CROWDED, LIMIT = 60, 120, 2000  # numbers of Values
@@ -111,6 +111,7 @@ def draw(y: Any, inside: bool = False) -> Drawing:
     one it raises TypeError. Above 2000 Values, and where a leaf was assigned since the
     graph was recorded, this raises ValueError.
     """
+    require_switch("draw", inside)
     if not isinstance(y, Value | list | tuple):
         if not hasattr(y, "_draw_"):
             raise _no_value("y", y)

@@ -28,6 +28,7 @@ from .latex import (
     Told,
     made_by,
     partial_formulas,
+    require_switch,
     row_formula,
 )
 
@@ -92,6 +93,7 @@ def explain(y: Value, inside: bool = False) -> Explanation:
             f"explain: y must be a Value, but is {brief(y)} ({type(y).__name__}); "
             "compute it from Values, as in x = Value(1.5); explain(x.sin())"
         )
+    require_switch("explain", inside)
     return Explanation(opened([y], "explain").roots[0] if inside else y)
 
 

@@ -131,7 +131,7 @@ def signature(row: Primitive) -> Signature:
 
 def operands(row: Primitive) -> list[str]:
     """The operands' names, of which a row with any number has two."""
-    return ["x", "y"] if row.variadic else row_names(row)
+    return _letters(2) if row.variadic else row_names(row)
 
 
 def row_names(row: Primitive) -> list[str]:
@@ -144,7 +144,11 @@ def row_names(row: Primitive) -> list[str]:
         code = getattr(f, "__code__", None)
         if code is not None and code.co_argcount == first + row.arity:
             return list(code.co_varnames[first : code.co_argcount])
-    return [*"xyw", *[f"x{i}" for i in range(4, row.arity + 1)]][: row.arity]
+    return _letters(row.arity)
+
+
+def _letters(n: int) -> list[str]:
+    return [*"xyw", *[f"x{i}" for i in range(4, n + 1)]][:n]
 
 
 def _defaults(row: Primitive, names: list[str]) -> list[Any]:
@@ -207,6 +211,9 @@ def _edges(row: Primitive, names: list[str]) -> list[str]:
     """What is fixed by convention, a line for each."""
     return [
         f"{_call(row, list(map(repr, args)))} = {value!r}, "
-        + ", ".join(f"∂/∂{x} = {partial!r}" for x, partial in zip(names, partials))
+        + ", ".join(
+            f"∂/∂{x} = {partial!r}"
+            for x, partial in zip(names if row.arity else _letters(len(args)), partials)
+        )
         for args, value, partials in row.edges
     ]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from .. import primitives
-from ..primitives import Primitive, clean, where
+from ..primitives import Primitive, brief, clean, where
 from ..value import Value, topological
 
 SUM, PRODUCT, SIGN, POWER, ATOM, NAME = range(6)  # how tightly a formula holds together
@@ -301,6 +301,15 @@ def made_by(node: Value) -> str:
 def _literal(text: str) -> str:
     """Text that stays as it is where a template is filled in."""
     return text.replace("{", "{{").replace("}", "}}")
+
+
+def require_switch(operation: str, inside: Any) -> None:
+    """Refuse for `inside` what is no bool, such as the name of a file to write."""
+    if not isinstance(inside, bool):
+        raise TypeError(
+            f"{operation}: inside must be True or False, but is {brief(inside)}; a "
+            f"file is written by a method of what {operation} gives"
+        )
 
 
 class Told(ABC):

@@ -25,7 +25,7 @@ from math import isfinite
 from typing import Final
 
 from ..files import write_file
-from ..primitives import clean
+from ..primitives import brief, clean
 from .draw import COLOURS, FILLS, _largest, _shade, _share
 from .render import shown_size
 
@@ -106,6 +106,12 @@ def draw_network(
 
 
 def _require_fitting(columns: Sequence[Column], edges: Edges) -> None:
+    for argument, given in (("columns", columns), ("edges", edges)):
+        if not isinstance(given, Sequence):
+            raise TypeError(
+                f"draw_network: {argument} must be a list, but is {brief(given)}; see "
+                "help(autograd.draw_network)"
+            )
     sizes = [len(cards) for _, cards in columns]
     if not 1 <= len(sizes) <= MOST_COLUMNS or 0 in sizes:
         raise ValueError(

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from math import floor, fsum, inf, isfinite, log1p, log10, nextafter, ulp
+from numbers import Real
 from typing import Any, Final
 
 from ..primitives import Primitive, brief, polygamma
@@ -145,7 +146,7 @@ def rounding_error(y: Value, inputs: float = 0.0) -> RoundingBound:
             f"({type(y).__name__}); compute it from Values, as in "
             "rounding_error(Value(1e-4).cos() - 1)"
         )
-    if not 0.0 <= inputs < inf:
+    if not isinstance(inputs, Real) or not 0.0 <= inputs < inf:
         raise ValueError(
             "rounding_error: inputs must be 0 or more units in the last place, but is "
             f"{brief(inputs)}; pass 0.5 for numbers rounded once"
