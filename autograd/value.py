@@ -473,17 +473,8 @@ def _reflected(row: Primitive) -> Callable[[Value, Any], Any]:
     return _named(method, row)
 
 
-def _several(row: Primitive) -> Callable[..., Any]:
-    """The method of a row with more arguments, which takes them as the row does."""
-
-    def method(self: Value, *args: Any, **names: Any) -> Any:
-        return row(self, *args, **names)
-
-    return _named(method, row)
-
-
 def _named(method: Callable[..., Any], row: Primitive) -> Callable[..., Any]:
-    method.__name__ = row.name
+    method.__name__, method.__qualname__ = row.name, f"Value.{row.name}"
     method.__doc__ = f"The row {row.name!r} of self: see help(autograd.{row.name})."
     vars(method)["__wrapped__"] = row  # whose signature it has
     return method
@@ -672,7 +663,7 @@ def _install_methods() -> None:
             _METHODS[row] = _unary(row)
             _give(row.name, _METHODS[row])
     for row in (p.atan2, p.hypot, p.leaky_relu, p.clip):
-        _give(row.name, _several(row))
+        _give(row.name, _named(lambda *args, row=row: row(*args), row))
     for alias, name in _ALIASES.items():
         _give(alias, getattr(Value, name))
     for name, row in {

@@ -26,7 +26,6 @@ MISTAKES = {
     "Value(math.sin)": "; call it first, with numbers",
     "v + '3'": "add: operand must be a real number, but is '3'",
     "v * None": "mul:…but is None",
-    "v.clip(lo=0.0, hi=1.0)": "clip: operands must be…by position,…'lo'; leave",
     "v.clip(0.0)": "clip: must be called with 3 argument(s), but has 2; see help",
     "float(v)": "; write autograd.sin(v), or use v.data",
     "math.sin(v)": "; write autograd.sin(v)",
@@ -203,12 +202,13 @@ def test_mistake_is_told_with_its_remedy(call: str) -> None:
 
 
 def test_names_of_keywords_that_are_none_are_told_by_python() -> None:
-    for call in (
-        "grad(one, argnum=0)",
-        "Value(1.0, name='x')",
-        "fit(model, X, Y, lr=1)",
-    ):
-        with pytest.raises(TypeError, match="argnum|name|lr"):
+    for call, told in {
+        "grad(one, argnum=0)": r"grad\(\) .*'argnum'",
+        "Value(1.0, name='x')": "'name'",
+        "v.clip(lo=0.0, hi=1.0)": r"Value.clip\(\) .*'lo'",
+        "fit(model, X, Y, lr=1)": r"fit\(\) .*'lr'",
+    }.items():
+        with pytest.raises(TypeError, match=told):
             eval(call, dict(NAMES))
 
 

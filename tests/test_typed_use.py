@@ -26,7 +26,7 @@ def run(*argv: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=120,
     )
 
 
@@ -43,7 +43,10 @@ def test_pyright_sees_the_types_and_the_faults(tmp_path: Path) -> None:
     pytest.importorskip("numpy")
     if find_spec("pyright") is None:
         pytest.skip("pyright is not installed")
-    started = run("pyright", "--version", cwd=tmp_path)
+    try:  # it may have to fetch itself and node
+        started = run("pyright", "--version", cwd=tmp_path)
+    except subprocess.TimeoutExpired:
+        pytest.skip("pyright does not start in time")
     if started.returncode:
         pytest.skip(f"pyright does not start: {started.stderr[-200:]}")
     settings = {
