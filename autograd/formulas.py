@@ -105,9 +105,9 @@ class Line:
     def _takes(self, row: Primitive) -> bool:
         try:
             self.operand(row.formula(*self.symbols()))
+            return vars(p).get(row.name) is row or _may_be_taken_apart(row, self)
         except Exception:  # it branches, or is a function of floats
             return False
-        return vars(p).get(row.name) is row or _may_be_taken_apart(row, self)
 
 
 class Symbol:

@@ -174,8 +174,8 @@ class Primitive:
     ulp      the accuracy of value and partials, in units in the last place (of the
              largest term where terms cancel; for up to four operands if any number)
     select   a partial of zero leaves its operand out of the sweep altogether
-    ieee     the value, a function of the operands, where `value` raises: else what it
-             gives where its operators are rows, or NaN
+    ieee     the value, a function of the operands, where `value` raises: else that of
+             `native`, or what `value` gives where its operators are rows, or NaN
     """
 
     def __init__(
@@ -284,6 +284,9 @@ class Primitive:
     def _by_ieee(self, *args: float) -> Any:
         if self.ieee is not None:
             return self.ieee(*args)
+        known = NATIVE.get(self.native or "", self)
+        if known is not self:
+            return known.value(*args)
         try:  # the formula, with rows in place of the operators that raise
             return self.formula(*map(Total, args))
         except (*ARITHMETIC_ERRORS, TypeError):

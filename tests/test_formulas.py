@@ -223,6 +223,7 @@ CALLED: dict[str, Callable[..., Any]] = {
     "whole number": lambda x: -(x > 0),
     "quotient of truths": lambda x: (x > 0) / (x < 0),
     "floor": lambda x: x // 1.0,
+    "unknown where it is not asked": lambda x: x * 1.0 if flag else unknown,  # noqa: F821
     "long": deep,
 }
 
@@ -271,6 +272,18 @@ def test_value_with_an_answer_of_its_own_for_what_raises_is_called() -> None:
     assert not is_taken_apart(row)
     f = jit(lambda x: row(x) * 1.0)
     assert (f(2.0), f(0.0)) == (0.5, 7.0)
+
+
+@pytest.mark.parametrize("name", ["exp", "log", "sinh", "lgamma", "sqrt"])
+def test_value_with_a_native_name_is_the_same_compiled_where_it_raises(
+    name: str,
+) -> None:
+    native = None if name == "lgamma" else name
+    row = Primitive("own", getattr(math, name), 0.0, native=native)
+    f = jit(lambda x: row(x) * 1.0)
+    for x in (1.0, 1000.0, 0.0, -1.0, -1000.0, 1.0):
+        assert bits(f(x)) == bits(row(x) * 1.0), x
+    assert row.value(1000.0) == primitives.__dict__[name].value(1000.0)
 
 
 def test_value_that_changes_what_it_computes_is_asked_each_time() -> None:

@@ -17,11 +17,20 @@ import pytest
 from seeds import seeds
 
 import autograd as ag
-from autograd import Value, grad, hessian, jit, vmap, where
+from autograd import Primitive, Value, grad, hessian, jit, vmap, where
 
+# rows of users: one that is compiled, and one that is called
+bent = Primitive(
+    "bent", lambda x: where(x > 0.5, x * x - 2 * x, x / 4 - 1),
+    lambda z, x: where(x > 0.5, 2 * x - 2, 0.25),
+)  # fmt: skip
+branching = Primitive(
+    "branching", lambda x: x * x if x < 1.0 else 2 * x - 1,
+    lambda z, x: where(x < 1.0, 2 * x, 2.0),
+)  # fmt: skip
 EXACT = [
     ag.neg, ag.abs, ag.sqrt, ag.relu, ag.leaky_relu, ag.sign, ag.floor, ag.identity,
-    ag.stop_gradient,
+    ag.stop_gradient, bent, branching,
 ]  # fmt: skip
 ROUNDED = [
     ag.exp, ag.sin, ag.cos, ag.tanh, ag.sigmoid, ag.softplus, ag.log, ag.erf, ag.atan,
