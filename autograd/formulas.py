@@ -103,9 +103,12 @@ class Line:
         return bool(self._formulas[key])
 
     def _takes(self, row: Primitive) -> bool:
+        of_table = vars(p).get(row.name) is row
         try:
+            if not of_table and (row.ieee or not _only_computes(row.formula, set())):
+                return False
             self.operand(row.formula(*self.symbols()))
-            return vars(p).get(row.name) is row or _may_be_taken_apart(row, self)
+            return of_table or _is_of_floats(self)
         except Exception:  # it branches, or is a function of floats
             return False
 
@@ -158,13 +161,8 @@ MODULES: Final = frozenset({
 # what changes things, or asks what kind of thing an operand is
 REFUSED: Final = re.compile(
     "STORE_(GLOBAL|NAME|ATTR)|DELETE_|IMPORT_|FORMAT|CONVERT|BUILD_STRING|IS_OP|"
-    "CONTAINS_OP|LOAD_BUILD_CLASS|MATCH_"
+    "CONTAINS_OP|LOAD_BUILD_CLASS|MATCH_|PUSH_EXC_INFO"
 )
-
-
-def _may_be_taken_apart(row: Primitive, line: Line) -> bool:
-    same = row.ieee is None and _only_computes(row.formula, set())
-    return same and _is_of_floats(line)
 
 
 def _only_computes(f: Any, seen: set[Any]) -> bool:
@@ -192,8 +190,6 @@ def _reads(f: FunctionType, code: CodeType) -> Iterator[Any]:
     """What some code of f has from around it; None where it does what is refused."""
     cells = dict(zip(f.__code__.co_freevars, f.__closure__ or ()))
     last: Any = None
-    if code.co_exceptiontable:
-        yield None
     for inner in code.co_consts:
         if isinstance(inner, CodeType):
             yield from _reads(f, inner)
@@ -202,11 +198,8 @@ def _reads(f: FunctionType, code: CodeType) -> Iterator[Any]:
         if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
             yield (last := f.__globals__.get(name, vars(builtins).get(name)))
         elif step.opname in ("LOAD_ATTR", "LOAD_METHOD"):
-            yield (
-                last := getattr(before, name)
-                if isinstance(before, ModuleType)
-                else None
-            )
+            last = getattr(before, name) if isinstance(before, ModuleType) else None
+            yield last
         elif name in cells and step.opname.endswith("_DEREF"):
             reads = not step.opname.startswith("STORE")
             yield (last := cells[name].cell_contents if reads else None)

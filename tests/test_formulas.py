@@ -292,6 +292,7 @@ def test_value_that_changes_what_it_computes_is_asked_each_time() -> None:
     f = jit(lambda x: row(x) * 1.0)
     found = [f(float(x)) for x in range(5)]
     assert found == [0.0, 2.0, 4.0, 6.0, 8.0] and calls[-4:] == [1.0, 2.0, 3.0, 4.0]
+    assert {type(x) for x in calls} == {float}
 
 
 @pytest.mark.parametrize("calls", [1, 100])
