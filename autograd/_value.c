@@ -2199,13 +2199,13 @@ static void row_dealloc(PyObject *self)
 static PyMemberDef row_members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(Row, call), READONLY, NULL},
     {"__dictoffset__", T_PYSSIZET, offsetof(Row, dict), READONLY, NULL},
-    {"raw", T_OBJECT_EX, offsetof(Row, raw), 0, NULL},
-    {"rules", T_OBJECT_EX, offsetof(Row, rules), 0, NULL},
-    {"float_rules", T_OBJECT_EX, offsetof(Row, float_rules), 0, NULL},
-    {"defaults", T_OBJECT_EX, offsetof(Row, defaults), 0, NULL},
-    {"arity", T_INT, offsetof(Row, arity), 0, NULL},
-    {"select", T_BOOL, offsetof(Row, select), 0, NULL},
-    {"variadic", T_BOOL, offsetof(Row, variadic), 0, NULL},
+    {"raw", T_OBJECT_EX, offsetof(Row, raw), 0, "The value on floats, which may raise."},
+    {"rules", T_OBJECT_EX, offsetof(Row, rules), 0, "The rule for each partial."},
+    {"float_rules", T_OBJECT_EX, offsetof(Row, float_rules), 0, "The rules on floats."},
+    {"defaults", T_OBJECT_EX, offsetof(Row, defaults), 0, "The operands that may be left out."},
+    {"arity", T_INT, offsetof(Row, arity), 0, "How many operands it has; 0 if any number."},
+    {"select", T_BOOL, offsetof(Row, select), 0, "Whether a partial of zero leaves its operand out."},
+    {"variadic", T_BOOL, offsetof(Row, variadic), 0, "Whether it has any number of operands."},
     {NULL, 0, 0, 0, NULL}};
 
 static PyObject *get_name(PyObject *self, void *Py_UNUSED(closure))
@@ -2229,7 +2229,7 @@ static int set_name(PyObject *self, PyObject *new, void *Py_UNUSED(closure))
 }
 
 static PyGetSetDef row_attributes[] = {
-    {"name", get_name, set_name, NULL, NULL},
+    {"name", get_name, set_name, "What errors and drawings call it.", NULL},
     {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL}};
 

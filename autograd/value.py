@@ -261,6 +261,7 @@ class Value:
         return _record(row, args)
 
     def __pos__(self) -> Value:
+        """Itself, as its conjugate is."""
         return self
 
     def __bool__(self) -> bool:
@@ -506,6 +507,7 @@ def _refuse(call: str, remedy: str) -> Callable[..., NoReturn]:
             f"would lose; {remedy}"
         )
 
+    method.__doc__ = f"Refused, since {call} would lose the gradient: {remedy}."
     return method
 
 

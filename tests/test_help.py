@@ -138,9 +138,11 @@ def test_every_public_function_and_method_has_a_signature_and_words(
             continue
         assert inspect.signature(x) is not None
         assert inspect.getdoc(x), name
-        for method, member in inspect.getmembers(x, callable):
-            if inspect.isclass(x) and not method.startswith("_"):
-                assert inspect.signature(member) is not None, (name, method)
+        for method, member in inspect.getmembers(x) if inspect.isclass(x) else ():
+            if not method.startswith("_"):
+                assert inspect.getdoc(member), (name, method)
+                if callable(member):
+                    assert inspect.signature(member) is not None, (name, method)
 
 
 def test_a_compiled_class_has_no_function_of_its_own() -> None:
