@@ -27,7 +27,7 @@ from weakref import ref
 from . import signatures
 from .accelerator import in_c
 from .primitives import brief, identity, number
-from .signatures import ArgNums, seen_as
+from .signatures import ArgNums, T, seen_as
 from .trees import (
     NUMBER,
     Container,
@@ -51,8 +51,6 @@ from .value import (
     topological,
 )
 from .watch import point_at, tracing, watching
-
-Unravel = Callable[[Sequence[Any]], Tree]
 
 
 @seen_as(signatures.Grad)
@@ -633,7 +631,9 @@ def _chosen(
 # ---- nested containers ---------------------------------------------------------------
 
 
-def ravel(tree: Tree, what: str = "ravel: the tree") -> tuple[list[Any], Unravel]:
+def ravel(
+    tree: T, what: str = "ravel: the tree"
+) -> tuple[list[Any], Callable[[Sequence[Any]], T]]:
     """The numbers of nested containers, and the way back.
 
     >>> flat, unravel = ravel({"w": [1.0, 2.0], "b": 3.0, "mode": "fast"})
@@ -646,7 +646,7 @@ def ravel(tree: Tree, what: str = "ravel: the tree") -> tuple[list[Any], Unravel
     """
     flat, form = _flat(tree, what)
 
-    def unravel(numbers: Sequence[Any]) -> Tree:
+    def unravel(numbers: Sequence[Any]) -> Any:
         count = len(numbers) if hasattr(numbers, "__len__") else "none"
         if count != len(flat):
             raise ValueError(

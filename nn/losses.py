@@ -154,7 +154,7 @@ def _differences(z: list[Any], c: Any) -> list[Any]:
     return [where(is_c, -inf, score - z_c) for is_c, score in zip(chosen, z)]
 
 
-def accuracy(predictions: Any, targets: Any) -> Any:
+def accuracy(predictions: Any, targets: Any) -> float:
     """The share of points on which the prediction has the target's class.
 
     With several scores per point, the class is the number of the largest. With one, it
@@ -174,7 +174,8 @@ def accuracy(predictions: Any, targets: Any) -> Any:
     else:
         pairs = _elements("accuracy", predictions, targets)
         right = [(z > 0) == (t > 0.5) for z, t in pairs]
-    return sum(right) / len(right)
+    share: float = sum(right) / len(right)
+    return share
 
 
 def _is_largest(z: list[Any], c: Any) -> Any:

@@ -50,6 +50,7 @@ from nn import (
     Layer,
     Module,
     Neuron,
+    accuracy,
     backprop_table,
     cross_entropy,
     fit,
@@ -170,8 +171,23 @@ def right_derivatives() -> None:
     assert_type(jvp(of_values, (v,), (1.0,)), tuple[Value, Value])
     assert_type(hvp(of_two, (1.0, 2.0), (1.0, 0.0)), tuple[float, ...])
     assert_type(hvp(of_a_list, ([1.0, 2.0],), ([1.0, 0.0],)), tuple[list[float]])
-    assert_type(ravel([1.0, 2.0])[0], list[Any])
+    flat, unravel = ravel({"w": 1.0})
+    assert_type(flat, list[Any])
+    assert_type(unravel([2.0]), dict[str, float])
     check_grads(of_two, (1.0, 2.0), order=1)
+
+
+def right_training_loop() -> None:
+    x = Value(2.0)
+    loss = sum(((x - i) ** 2 for i in range(3)), Value(0.0))
+    assert_type(loss, Value)
+    for i in range(2):
+        loss += x * i
+    loss.backward()
+    assert_type(x if loss > 1 else -x, Value)
+    assert_type(grad(of_two, argnums=(0, 1))(x, x), tuple[Value, ...])
+    step = jit(grad(lambda p: p["w"] ** 2 * p["b"]))
+    assert_type(step({"w": 1.0, "b": 2.0}), dict[str, float])
 
 
 def right_compiled() -> None:
@@ -238,6 +254,7 @@ def right_networks() -> None:
     assert_type(history, History)
     fit(model, [x], [1.0], optimizer=Adam(model.parameters()), epochs=1, progress=False)
     assert_type(predict(model, [x]), list[Any])
+    assert_type(accuracy([1.0, -1.0], [1, 1]), float)
     assert_type(backprop_table(model, x, 1.0).max_difference, float)
     assert_type(model.draw(x, 1.0).svg(), str)
 
