@@ -120,7 +120,7 @@ def kink(f: Function, x: float, noise: float = 0.0) -> str:
 def _jump(f: Function, x: float) -> float:
     """How much f changes over the smallest steps that it feels, if over all alike."""
     step, gaps = 2.0**-51 * abs(x) or SMALLEST, list[float]()
-    while step <= 2.0**-43 * (abs(x) or 1.0) and len(gaps) < FEWEST:
+    while isfinite(step) and step <= 2.0**-43 * (abs(x) or 1.0) and len(gaps) < FEWEST:
         gap = f(x + step) - f(x - step)
         gaps += [gap] if gap or gaps else []
         step *= 4.0

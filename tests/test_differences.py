@@ -103,3 +103,8 @@ def test_kink_is_seen_at_any_scale_and_only_where_there_is_one(scale):
         assert kink(lambda y, x=x: float(y >= x), x) == "there is a jump of 1"
         assert kink(lambda y, x=x: math.tanh((y - x) / scale), x) == ""
         assert kink(lambda y, x=x: ((y - x) / scale) ** 3, x) == ""
+
+
+def test_kink_has_nothing_to_say_of_what_is_no_number():
+    for x in math.inf, -math.inf, math.nan:
+        assert kink(lambda y: 1.0, x) == kink(math.tanh, x) == ""
