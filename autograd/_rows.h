@@ -162,16 +162,31 @@ static double record_pow(const double *args, double *d, unsigned wanted)
     return z;
 }
 
-static double compute__fmod(const double *args)
+static double compute_fmod(const double *args)
 {
     double x = args[0], y = args[1];
     return fmod(x, y);
 }
 
-static double record__fmod(const double *args, double *d, unsigned wanted)
+static double record_fmod(const double *args, double *d, unsigned wanted)
 {
     double x = args[0], y = args[1];
     double z = fmod(x, y);
+    d[0] = wanted & 1u ? z == z ? 1.0 : z : 0.0;
+    d[1] = wanted & 2u ? -floor(((x / y) - (z / y)) + 0.5) : 0.0;
+    return z;
+}
+
+static double compute_remainder(const double *args)
+{
+    double x = args[0], y = args[1];
+    return remainder(x, y);
+}
+
+static double record_remainder(const double *args, double *d, unsigned wanted)
+{
+    double x = args[0], y = args[1];
+    double z = remainder(x, y);
     d[0] = wanted & 1u ? z == z ? 1.0 : z : 0.0;
     d[1] = wanted & 2u ? -floor(((x / y) - (z / y)) + 0.5) : 0.0;
     return z;
@@ -312,6 +327,39 @@ static double record_log1p(const double *args, double *d, unsigned wanted)
     double z = log1p(x);
     (void)wanted;
     d[0] = z == z ? (1.0 / (1.0 + x)) : z;
+    return z;
+}
+
+static double compute_log1mexp(const double *args)
+{
+    double x = args[0];
+    return x > -0.6931471805599453 ? log(-expm1(x)) : log1p(-exp(x));
+}
+
+static double record_log1mexp(const double *args, double *d, unsigned wanted)
+{
+    double x = args[0];
+    double v2 = expm1(x);
+    double v6 = -exp(x);
+    double z = x > -0.6931471805599453 ? log(-v2) : log1p(v6);
+    (void)wanted;
+    d[0] = z == z ? (v6 / (0.0 - v2)) : z;
+    return z;
+}
+
+static double compute_xlogy(const double *args)
+{
+    double x = args[0], y = args[1];
+    return x == 0.0 ? (y >= 0.0 ? 0.0 : NAN) : (x * log(y));
+}
+
+static double record_xlogy(const double *args, double *d, unsigned wanted)
+{
+    double x = args[0], y = args[1];
+    double v5 = log(y);
+    double z = x == 0.0 ? (y >= 0.0 ? 0.0 : NAN) : (x * v5);
+    d[0] = wanted & 1u ? v5 : 0.0;
+    d[1] = wanted & 2u ? z == z ? (y > 0.0 ? (x / y) : (x == 0.0 ? 0.0 : (x * INFINITY))) : z : 0.0;
     return z;
 }
 
@@ -878,6 +926,21 @@ static double record_ceil(const double *args, double *d, unsigned wanted)
     return z;
 }
 
+static double compute_trunc(const double *args)
+{
+    double x = args[0];
+    return trunc(x);
+}
+
+static double record_trunc(const double *args, double *d, unsigned wanted)
+{
+    double x = args[0];
+    double z = trunc(x);
+    (void)wanted;
+    d[0] = z == z ? 0.0 : z;
+    return z;
+}
+
 static double compute_copysign(const double *args)
 {
     double x = args[0], y = args[1];
@@ -946,6 +1009,24 @@ static double record_softplus(const double *args, double *d, unsigned wanted)
     double z = (x > 0.0 ? x : (x == x ? 0.0 : x)) + log1p(v7);
     (void)wanted;
     d[0] = (x >= 0.0 ? 1.0 : v7) / (1.0 + v7);
+    return z;
+}
+
+static double compute_log_sigmoid(const double *args)
+{
+    double x = args[0];
+    double v1 = -x;
+    return -((v1 > 0.0 ? v1 : (v1 == v1 ? 0.0 : v1)) + log1p(exp(-fabs(x))));
+}
+
+static double record_log_sigmoid(const double *args, double *d, unsigned wanted)
+{
+    double x = args[0];
+    double v1 = -x;
+    double v8 = exp(-fabs(x));
+    double z = -((v1 > 0.0 ? v1 : (v1 == v1 ? 0.0 : v1)) + log1p(v8));
+    (void)wanted;
+    d[0] = (v1 >= 0.0 ? 1.0 : v8) / (1.0 + v8);
     return z;
 }
 
@@ -1044,17 +1125,57 @@ static double record_gelu(const double *args, double *d, unsigned wanted)
 static double compute__share(const double *args)
 {
     double x = args[0], y = args[1];
-    return x == 0.0 ? x : (x / (x + y));
+    return x / ((x + y) + 5e-324);
 }
 
 static double record__share(const double *args, double *d, unsigned wanted)
 {
     double x = args[0], y = args[1];
-    double v3 = x + y;
-    double z = x == 0.0 ? x : (x / v3);
-    double v8 = v3 == 0.0 ? 0.0 : (1.0 / v3);
-    d[0] = wanted & 1u ? (y * v8) * v8 : 0.0;
-    d[1] = wanted & 2u ? ((-x) * v8) * v8 : 0.0;
+    double v3 = (x + y) + 5e-324;
+    double z = x / v3;
+    d[0] = wanted & 1u ? (y / v3) / v3 : 0.0;
+    d[1] = wanted & 2u ? ((-x) / v3) / v3 : 0.0;
+    return z;
+}
+
+static double compute__log_share(const double *args)
+{
+    double x = args[0], y = args[1];
+    return x == -INFINITY ? x : (x - log1p((exp(x) - 1.0) + y));
+}
+
+static double record__log_share(const double *args, double *d, unsigned wanted)
+{
+    double x = args[0], y = args[1];
+    double v3 = exp(x);
+    double z = x == -INFINITY ? x : (x - log1p((v3 - 1.0) + y));
+    d[0] = wanted & 1u ? y / ((y + v3) + 5e-324) : 0.0;
+    d[1] = wanted & 2u ? -1.0 / (v3 + y) : 0.0;
+    return z;
+}
+
+static double compute_logaddexp(const double *args)
+{
+    double x = args[0], y = args[1];
+    double v8 = x - y;
+    return (x > y ? x : (x == x ? y : x)) + log1p(exp(-fabs(fabs(x) < INFINITY ? v8 : (x == y ? 0.0 : v8))));
+}
+
+static double record_logaddexp(const double *args, double *d, unsigned wanted)
+{
+    double x = args[0], y = args[1];
+    double v8 = x - y;
+    double v11 = fabs(x) < INFINITY ? v8 : (x == y ? 0.0 : v8);
+    double v14 = exp(-fabs(v11));
+    double z = (x > y ? x : (x == x ? y : x)) + log1p(v14);
+    d[0] = wanted & 1u ? z == -INFINITY ? 0.0 : ((v11 >= 0.0 ? 1.0 : v14) / (1.0 + v14)) : 0.0;
+    d[1] = 0.0;
+    if (wanted & 2u) {
+        double v25 = y - x;
+        double v28 = fabs(y) < INFINITY ? v25 : (y == x ? 0.0 : v25);
+        double v31 = exp(-fabs(v28));
+        d[1] = z == -INFINITY ? 0.0 : ((v28 >= 0.0 ? 1.0 : v31) / (1.0 + v31));
+    }
     return z;
 }
 
@@ -1095,6 +1216,7 @@ static double record_stop_gradient(const double *args, double *d, unsigned wante
     ROW(log2) \
     ROW(log10) \
     ROW(log1p) \
+    ROW(log1mexp) \
     ROW(sqrt) \
     ROW(cbrt) \
     ROW(sin) \
@@ -1120,9 +1242,11 @@ static double record_stop_gradient(const double *args, double *d, unsigned wante
     ROW(sign) \
     ROW(floor) \
     ROW(ceil) \
+    ROW(trunc) \
     ROW(_sigmoid_slope) \
     ROW(sigmoid) \
     ROW(softplus) \
+    ROW(log_sigmoid) \
     ROW(relu) \
     ROW(_sigmoid_moment) \
     ROW(silu) \
@@ -1138,8 +1262,10 @@ static double record_stop_gradient(const double *args, double *d, unsigned wante
     ROW(_pow_less_one) \
     ROW(_pow_log) \
     ROW(pow) \
-    ROW(_fmod) \
+    ROW(fmod) \
+    ROW(remainder) \
     ROW(mod) \
+    ROW(xlogy) \
     ROW(less) \
     ROW(less_equal) \
     ROW(greater) \
@@ -1150,7 +1276,9 @@ static double record_stop_gradient(const double *args, double *d, unsigned wante
     ROW(minimum) \
     ROW(copysign) \
     ROW(leaky_relu) \
-    ROW(_share)
+    ROW(_share) \
+    ROW(_log_share) \
+    ROW(logaddexp)
 
 #define ROWS_OF_THREE(ROW) \
     ROW(fma) \

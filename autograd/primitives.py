@@ -207,6 +207,7 @@ class Primitive:
         self.raw = value  # the formula on floats: see `_bind_to_floats`, at the end
         self.rules = tuple([_rule(name, partial) for partial in partials])
         self.float_rules = self.rules
+        self.otherwise: Callable[..., Any] | None = None  # of other numbers of operands
         self.select = bool(select)
         self.fixed = tuple([_fixed(name, partial) for partial in partials])
         plain = tuple([partial for partial in self.fixed if partial is not None])
@@ -259,6 +260,8 @@ class Primitive:
         if self.variadic:
             args = self._spread(args)
         elif len(args) != self.arity:
+            if self.otherwise is not None:
+                return self.otherwise(*args)
             args = self._completed(args)
         for arg in args:
             if type(arg) is not float and type(arg) is not bool:
@@ -588,6 +591,12 @@ def inside(z: Any, partial: Any) -> Any:
     return where(z == z, partial, z)
 
 
+def _log_to_base(*args: Any) -> Any:
+    """log(x, base), or the error of a wrong number of operands."""
+    x, base = args if len(args) == 2 else log._completed(args)
+    return log(x) / log(base)
+
+
 # fmt: off
 # ---- arithmetic ----------------------------------------------------------------------
 
@@ -658,7 +667,7 @@ def _fma(x: float, y: float, w: float) -> float:
 
 def _remainder(x: Any, y: Any) -> Any:
     """Python's: the sign is that of y."""
-    z = _fmod(x, y)
+    z = fmod(x, y)
     moved = where((y < 0.0) != (z < 0.0), z + y, z)
     return where(z == 0.0, where(y < 0.0, -0.0, 0.0), moved)
 
@@ -711,9 +720,14 @@ pow: Primitive = Primitive(
         ((2.0, nan), nan, (nan, nan)),
     ],
 )
-_fmod = Primitive(
-    "_fmod", math.fmod, lambda z, x, y: inside(z, 1.0), _minus_whole_quotient,
+fmod = Primitive(
+    "fmod", math.fmod, lambda z, x, y: inside(z, 1.0), _minus_whole_quotient,
     latex=r"\operatorname{{fmod}}\left({0}, {1}\right)", native="fmod", ulp=1,
+    sample=((-9.0, 9.0), (0.5, 4.0)),
+)
+remainder = Primitive(
+    "remainder", math.remainder, lambda z, x, y: inside(z, 1.0), _minus_whole_quotient,
+    latex=r"\operatorname{{remainder}}\left({0}, {1}\right)", native="remainder", ulp=1,
     sample=((-9.0, 9.0), (0.5, 4.0)),
 )
 mod = Primitive(
@@ -762,6 +776,7 @@ log: Primitive = Primitive(
     ieee=lambda x: -inf if x == 0.0 else nan,
     edges=[((0.0,), -inf, (inf,)), ((-1.0,), nan, (nan,))],
 )
+log.otherwise = _log_to_base
 log2 = Primitive(
     "log2", math.log2, lambda z, x: inside(z, LOG2_E / (x + 0.0)),
     latex=r"\log_2 {0}", native="log2", domain=(0.0, inf), sample=(0.01, 9.0), ulp=1,
@@ -779,6 +794,24 @@ log1p = Primitive(
     latex=r"\ln\left(1 + {0}\right)", native="log1p", domain=(-1.0, inf), ulp=3,
     sample=(-0.99, 9.0), ieee=lambda x: -inf if x == -1.0 else nan,
     edges=[((-1.0,), -inf, (inf,)), ((-2.0,), nan, (nan,))],
+)
+log1mexp = Primitive(
+    "log1mexp",
+    lambda x: where(x > -LN2, log(-expm1(x)), log1p(-exp(x))),
+    lambda z, x: inside(z, -exp(x) / (0.0 - expm1(x))),
+    latex=r"\ln\left(1 - e^{{{0}}}\right)", domain=(-inf, 0.0), sample=(-9.0, -0.01),
+    ulp=4, edges=[((0.0,), -inf, (-inf,)), ((1.0,), nan, (nan,))],
+)
+# 0 where x is 0, be the logarithm infinite
+xlogy = Primitive(
+    "xlogy", lambda x, y: where(x == 0.0, where(y >= 0.0, 0.0, nan), x * log(y)),
+    lambda z, x, y: log(y),
+    lambda z, x, y: inside(z, where(y > 0.0, x / y, where(x == 0.0, 0.0, x * inf))),
+    latex=r"{0} \ln {1}", sample=((-3.0, 3.0), (0.01, 9.0)),
+    edges=[
+        ((0.0, 0.0), 0.0, (-inf, 0.0)), ((1.0, 0.0), -inf, (-inf, inf)),
+        ((0.0, -1.0), nan, (nan, nan)), ((0.0, nan), nan, (nan, nan)),
+    ],
 )
 sqrt = Primitive(
     "sqrt", math.sqrt, lambda z, x: 0.5 / (z + 0.0),
@@ -908,9 +941,17 @@ def _over(x: Any, radius: Any) -> Any:
 # ---- special functions ---------------------------------------------------------------
 
 TWO_OVER_SQRT_PI: Final = 2 / math.sqrt(math.pi)
+HALF_SQRT_PI: Final = math.sqrt(math.pi) / 2
+SQRT_TWO_OVER_PI: Final = math.sqrt(2 / math.pi)
 SQRT_HALF: Final = math.sqrt(0.5)
 SQRT_TAU: Final = math.sqrt(math.tau)
+SMALLEST: Final = 5e-324  # added to what is at least 1, unless it is 0
 LAST_GAMMA: Final = 171.62437695630272  # beyond it Γ and all its derivatives overflow
+
+def _sinc(t: Any) -> Any:
+    near = where(t == 0.0, 1.0, sin(t) / where(t == 0.0, 1.0, t))
+    return where(abs(t) == inf, 0.0, near)
+
 
 def _exp_of_minus_square(x: Any) -> Any:
     """exp(-x²) to its last digits: x² is split into an exact head² and the rest.
@@ -973,6 +1014,73 @@ hypot: Primitive = Primitive(
     ],
 )
 
+digamma = Primitive(
+    "digamma", special.digamma, lambda z, x: polygamma(1.0, x + 0.0),
+    latex=r"\psi\left({0}\right)", sample=(0.2, 9.0), ulp=12,
+    ieee=lambda x: special.polygamma_pole(0.0, x),
+    edges=[((0.0,), -inf, (inf,)), ((-1.0,), nan, (nan,))],
+)
+_polygamma_gap: Primitive = Primitive(
+    "_polygamma_gap", special.polygamma_gap, nan,
+    lambda z, n, x, y: _polygamma_gap(n + 1, x, y),
+    lambda z, n, x, y: inside(z, -polygamma(n + 1, x + y + 0.0)),
+    latex=r"\psi^{{({0})}}\left({1}\right) - \psi^{{({0})}}\left({1} + {2}\right)",
+    sample=((0.0, 0.0), (0.2, 9.0), (0.2, 9.0)), ulp=6,
+)
+lbeta = Primitive(
+    "lbeta", special.lbeta, lambda z, x, y: _polygamma_gap(0.0, x, y),
+    lambda z, x, y: _polygamma_gap(0.0, y, x),
+    latex=r"\ln B\left({0}, {1}\right)", sample=(0.2, 9.0), ulp=6,
+    ieee=lambda x, y: inf,
+)
+beta = Primitive(
+    "beta", special.beta, lambda z, x, y: z * _polygamma_gap(0.0, x, y),
+    lambda z, x, y: z * _polygamma_gap(0.0, y, x),
+    latex=r"B\left({0}, {1}\right)", sample=(0.2, 9.0), ulp=12,
+    ieee=lambda x, y: inf,
+)
+_erfcx: Primitive = Primitive(
+    "_erfcx", special.erfcx, nan, lambda z, n, x: -2 * (n + 1) * _erfcx(n + 1, x),
+    latex=r"e^{{{1}^2}} \operatorname{{i}}^{{{0}}} \operatorname{{erfc}} {1}", ulp=12,
+    sample=((0.0, 0.0), (-3.0, 9.0)), ieee=lambda n, x: inf,
+)
+erfcx: Primitive = Primitive(
+    "erfcx", lambda x: special.erfcx(0.0, x), lambda z, x: -2 * _erfcx(1.0, x),
+    latex=r"\operatorname{{erfcx}} {0}", ulp=12, ieee=lambda x: inf,
+)
+erfinv = Primitive(
+    "erfinv", special.erfinv, lambda z, x: HALF_SQRT_PI / _gaussian(z),
+    latex=r"\operatorname{{erf}}^{{-1}} {0}", domain=(-1.0, 1.0),
+    sample=(-0.99, 0.99), ulp=8,
+    edges=[((1.0,), inf, (inf,)), ((-1.0,), -inf, (inf,)), ((2.0,), nan, (nan,))],
+)
+# the normal density over its distribution
+_inverse_mills: Primitive = Primitive(
+    "_inverse_mills", lambda x: SQRT_TWO_OVER_PI / erfcx(-x * SQRT_HALF),
+    lambda z, x: -z * where(
+        x > 0.0, z + _finite(x),
+        _erfcx(1.0, -x * SQRT_HALF) / erfcx(-x * SQRT_HALF) / SQRT_HALF,
+    ),
+    latex=r"\frac{{\varphi\left({0}\right)}}{{\Phi\left({0}\right)}}", ulp=12,
+)
+log_ndtr = Primitive(
+    "log_ndtr", special.log_ndtr, lambda z, x: _inverse_mills(x),
+    latex=r"\ln \Phi\left({0}\right)", ulp=12,
+)
+# the derivatives of sin(t) / t
+_spherical_bessel: Primitive = Primitive(
+    "_spherical_bessel", special.spherical_bessel, nan,
+    lambda z, n, t: (
+        n * _spherical_bessel(abs(n - 1), t) - (n + 1) * _spherical_bessel(n + 1, t)
+    ) / (2 * n + 1),
+    latex="j_{{{0}}}\\left({1}\\right)", sample=((1.0, 1.0), (-9.0, 9.0)), ulp=6,
+)
+sinc = Primitive(
+    "sinc", lambda x: _sinc(math.pi * x),
+    lambda z, x: -math.pi * _spherical_bessel(1.0, math.pi * x),
+    latex=r"\operatorname{{sinc}} {0}", ulp=6, edges=[((0.0,), 1.0, (0.0,))],
+)
+
 # ---- steps, and choices between operands ---------------------------------------------
 
 
@@ -1006,6 +1114,33 @@ def _greater_share(x: Any, y: Any) -> Any:
     """1 where x > y, ½ in a tie, 0 where x < y, NaN beside NaN."""
     tie_or_less = where(x == y, 0.5, where(x < y, 0.0, x + y))
     return where(x > y, 1.0, tie_or_less)
+
+
+def _parts_of_tie(z: Any, xs: Sequence[Any]) -> list[Any]:
+    """1/k for each of the k operands that are z, NaN beside NaN."""
+    parts = [where(x == z, 1.0, 0.0) for x in xs]
+    count = where(z == z, reduce(operator.add, parts), z) if parts else 1.0
+    return [part / count for part in parts]
+
+
+def isnan(x: Any) -> Any:
+    """Whether x is NaN, a comparison: a bool, or a guard where x is traced.
+
+    >>> isnan(nan), isnan(inf)
+    (True, False)
+    """
+    x = x if hasattr(x, "_apply") else number(x, "isnan", "x")
+    return x != x
+
+
+def isfinite(x: Any) -> Any:
+    """Whether x is neither infinite nor NaN, a comparison as isnan.
+
+    >>> isfinite(1e308), isfinite(-inf), isfinite(nan)
+    (True, False, False)
+    """
+    x = x if hasattr(x, "_apply") else number(x, "isfinite", "x")
+    return abs(x) < inf
 
 
 less = _comparison("less", "olt", operator.lt, "<", tie=0.0)
@@ -1047,6 +1182,17 @@ minimum = Primitive(
         ((1.0, nan), nan, (nan, nan)),
     ],
 )
+_maximum = Primitive(
+    "_maximum", lambda *xs: reduce(maximum, xs, -inf),
+    lambda z, *xs: _parts_of_tie(z, xs),
+    latex=r"\max\left({all}\right)", select=True, ulp=1,
+)
+_minimum = Primitive(
+    "_minimum", lambda *xs: reduce(minimum, xs, inf),
+    lambda z, *xs: _parts_of_tie(z, xs),
+    latex=r"\min\left({all}\right)", select=True, ulp=1,
+)
+maximum.otherwise, minimum.otherwise = _maximum, _minimum
 clip = Primitive(
     "clip", lambda x, lo, hi: minimum(maximum(x, lo), hi),
     lambda z, x, lo, hi: inside(z, where(x > lo, where(x < hi, 1.0, 0.0), 0.0)),
@@ -1081,6 +1227,12 @@ ceil = Primitive(
     latex=r"\left\lceil {0} \right\rceil", native="ceil", ulp=1, ieee=lambda x: x,
     edges=[((2.0,), 2.0, (0.0,)), ((nan,), nan, (nan,))],
 )
+trunc: Primitive = Primitive(
+    "trunc", lambda x: math.copysign(math.floor(fabs(x)), x),
+    lambda z, x: inside(z, 0.0),
+    latex=r"\operatorname{{trunc}} {0}", native="trunc", ulp=1, ieee=lambda x: x,
+    edges=[((2.0,), 2.0, (0.0,)), ((nan,), nan, (nan,))],
+)
 # the sign of a NaN is an accident of how it came about, and counts as positive
 copysign: Primitive = Primitive(
     "copysign",
@@ -1112,6 +1264,36 @@ def _moment(x: Any, half: Any) -> Any:
     return _finite(x) * half * half / ((1.0 + half * half) * (1.0 + half * half))
 
 
+def _gap(x: Any, y: Any) -> Any:
+    """x - y, and 0 for two equal infinities."""
+    return where(abs(x) < inf, x - y, where(x == y, 0.0, x - y))
+
+
+def softmax(*xs: Any) -> list[Any]:
+    """The share eˣ / Σ eˣ of each operand, a list; of -inf, as in a mask, it is 0.
+
+    Of any number of operands or of one sequence of them. The derivatives keep their
+    digits where a share is almost 1, and all shares are 0 where all operands are -inf.
+
+    >>> softmax(0.0, 0.0), softmax([1e3, -inf])
+    ([0.5, 0.5], [1.0, 0.0])
+    """
+    xs = logsumexp._spread(xs)
+    return _shares(maximum(xs), *xs)
+
+
+def log_softmax(*xs: Any) -> list[Any]:
+    """ln of the share of each operand: softmax's, and nothing of it is lost near 0.
+
+    >>> log_softmax(40.0, 0.0)
+    [-4.248354255291589e-18, -40.0]
+    """
+    xs = logsumexp._spread(xs)
+    shift = stop_gradient(_finite(maximum(xs)))
+    gaps = [x - shift for x in xs]
+    return list(map(_log_share, gaps, _without_each(list(map(exp, gaps)), add, 0.0)))
+
+
 def _logsumexp(*xs: float) -> float:
     top = reduce(maximum, xs, -inf)
     if not -inf < top < inf:
@@ -1119,18 +1301,15 @@ def _logsumexp(*xs: float) -> float:
     return top + math.log1p(math.fsum([-1.0, *[math.exp(x - top) for x in xs]]))
 
 
-def _exponentials(z: Any, xs: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-    """eˣ over a common factor near e^z, and for each the sum of the others.
+def _shares(z: Any, *xs: Any) -> list[Any]:
+    """eˣ / Σ eˣ for each, by the sum of the others, which 1 - p would lose.
 
-    What is the same for all falls out of their shares, and so do its derivatives.
+    A number near the largest is taken off all; the shares do not depend on it.
     """
     shift = stop_gradient(_finite(z))
     terms = [exp(x - shift) for x in xs]
-    return terms, _without_each(terms, operator.add, 0.0)
-
-
-def _shares(z: Any, *xs: Any) -> list[Any]:
-    return [_share(e, others) for e, others in zip(*_exponentials(z, xs))]
+    others = _without_each(terms, operator.add, 0.0)
+    return list(map(_share, terms, others))
 
 
 def _dot(*operands: Any) -> Any:
@@ -1145,10 +1324,6 @@ def _dot(*operands: Any) -> Any:
 
 def _prod(*xs: Any) -> Any:
     return reduce(operator.mul, xs, 1.0)
-
-
-def _inverse(x: Any) -> Any:
-    return where(x == 0.0, 0.0, 1 / x)
 
 
 def _normal_density(x: Any) -> Any:
@@ -1169,6 +1344,10 @@ softplus = Primitive(
     "softplus", lambda x: maximum(x, 0.0) + log1p(exp(-abs(x))),
     lambda z, x: sigmoid(x),
     latex=r"\ln\left(1 + e^{{{0}}}\right)", ulp=3,
+)
+log_sigmoid = Primitive(
+    "log_sigmoid", lambda x: -softplus(-x), lambda z, x: sigmoid(-x),
+    latex=r"\ln \sigma\left({0}\right)", ulp=3,
 )
 relu = Primitive(
     "relu", lambda x: where(x <= 0.0, 0.0, x),
@@ -1209,14 +1388,27 @@ gelu = Primitive(
 )
 # 0 of 0, where all operands of logsumexp are -inf
 _share: Primitive = Primitive(
-    "_share", lambda x, y: where(x == 0.0, x, x / (x + y)),
-    lambda z, x, y: y * _inverse(x + y) * _inverse(x + y),
-    lambda z, x, y: -x * _inverse(x + y) * _inverse(x + y),
+    "_share", lambda x, y: x / (x + y + SMALLEST),
+    lambda z, x, y: y / (x + y + SMALLEST) / (x + y + SMALLEST),
+    lambda z, x, y: -x / (x + y + SMALLEST) / (x + y + SMALLEST),
     latex=r"\frac{{{0}}}{{{0} + {1}}}", sample=(0.1, 3.0), ulp=3,
+)
+_log_share: Primitive = Primitive(
+    "_log_share", lambda x, y: where(x == -inf, x, x - log1p(exp(x) - 1 + y)),
+    lambda z, x, y: _share(y, exp(x)), lambda z, x, y: -1 / (exp(x) + y),
+    latex=r"{0} - \ln\left(e^{{{0}}} + {1}\right)", ulp=4,
+    sample=((-3.0, 0.0), (1.0, 3.0)),
 )
 logsumexp = Primitive(
     "logsumexp", _logsumexp, _shares,
     latex=r"\operatorname{{logsumexp}}\left({all}\right)", ulp=6,
+    edges=[((-inf, -inf), -inf, (0.0, 0.0)), ((0.0, -inf), 0.0, (1.0, 0.0))],
+)
+logaddexp = Primitive(
+    "logaddexp", lambda x, y: maximum(x, y) + log1p(exp(-abs(_gap(x, y)))),
+    lambda z, x, y: where(z == -inf, 0.0, sigmoid(_gap(x, y))),
+    lambda z, x, y: where(z == -inf, 0.0, sigmoid(_gap(y, x))),
+    latex=r"\ln\left(e^{{{0}}} + e^{{{1}}}\right)", ulp=4,
     edges=[((-inf, -inf), -inf, (0.0, 0.0)), ((0.0, -inf), 0.0, (1.0, 0.0))],
 )
 dot = Primitive(

@@ -247,6 +247,8 @@ class Value:
         erf = erfc = gamma = lgamma = abs = absolute = sign = floor = ceil = _of_one
         degrees = radians = rad2deg = deg2rad = neg = identity = _of_one
         sigmoid = softplus = relu = silu = gelu = stop_gradient = _of_one
+        log1mexp = digamma = erfcx = erfinv = log_ndtr = sinc = log_sigmoid = _of_one
+        trunc = _of_one
 
     @staticmethod
     def _apply(row: Primitive, args: tuple[Any, ...]) -> Value:

@@ -216,6 +216,49 @@ def dot(*xs: Jet) -> Jet:
     return total([x * y for x, y in zip(xs, xs[half:])])
 
 
+def log_beta(x: Jet, y: Jet) -> Jet:
+    return lgamma(x) + lgamma(y) - lgamma(x + y)
+
+
+def scaled_erfc(n: int, x: Jet) -> Jet:
+    """e^(x²) iⁿerfc(x), by recurrence."""
+    erfc = by_slope(mp.erfc, lambda x: gaussian(x) * (-2 / mp.sqrt(mp.pi)))
+    before, found = x.of(2 / mp.sqrt(mp.pi)), exp(x * x) * erfc(x)
+    for k in range(1, n + 1):
+        before, found = found, (before - x * found * 2) / (2 * k)
+    return found
+
+
+def erfinv(y: Jet) -> Jet:
+    """By its derivatives in x = erfinv(y): g = √π/2 e^(x²), 2 x g² …"""
+    x = mp.erfinv(y.number)
+    g = mp.sqrt(mp.pi) / 2 * mp.exp(x * x)
+    polynomials = [mp.one, 2 * x, 8 * x**2 + 2, 48 * x**3 + 28 * x]
+    later = [p * g ** (k + 1) for k, p in enumerate(polynomials)]
+    return y.through([x, *[d / math.factorial(k + 1) for k, d in enumerate(later)]])
+
+
+def log_normal_cdf(x: Mp) -> Mp:
+    tail = mp.erfc(abs(x) / mp.sqrt(2)) / 2
+    return mp.log1p(-tail) if x > 0 else mp.log(tail)
+
+
+def inverse_mills(x: Jet) -> Jet:
+    return exp(x * x * -0.5) / (normal_cdf(x) * mp.sqrt(2 * mp.pi))
+
+
+def bessel(n: int, x: Jet) -> Jet:
+    """jₙ(x), by its power series, which 0 needs, with digits to spare."""
+    term = x.of(1)
+    for k in range(1, n + 1):
+        term = term * x / (2 * k + 1)
+    found = term
+    for k in range(1, 60 + int(2 * abs(x.number))):
+        term = term * x * x * (mp.mpf(-0.5) / (k * (2 * (n + k) + 1)))
+        found = found + term
+    return found
+
+
 def least(*xs: Jet) -> Jet:
     return min(xs, key=lambda x: x.number)
 
@@ -243,7 +286,8 @@ EXACT: dict[str, Callable[..., Jet]] = {
     "_pow_less_one": lambda x, y: power(x, y - 1),
     "_pow_log": lambda x, y: power(x, y) * log(x),
     "mod": lambda x, y: less_whole(x, y, mp.floor),
-    "_fmod": lambda x, y: less_whole(x, y, lambda q: mp.sign(q) * mp.floor(abs(q))),
+    "remainder": lambda x, y: less_whole(x, y, mp.nint),
+    "fmod": lambda x, y: less_whole(x, y, lambda q: mp.sign(q) * mp.floor(abs(q))),
     "fma": lambda x, y, w: x * y + w,
     "exp": exp,
     "exp2": lambda x: exp(x * mp.ln2),
@@ -252,6 +296,11 @@ EXACT: dict[str, Callable[..., Jet]] = {
     "log2": lambda x: log(x) / mp.ln2,
     "log10": lambda x: log(x) / mp.ln10,
     "log1p": by_slope(mp.log1p, lambda x: 1 / (1 + x)),
+    "log1mexp": by_slope(
+        lambda x: mp.log1p(-mp.exp(x)) if x < -9 else mp.log(-mp.expm1(x)),
+        lambda x: exp(x) / by_slope(mp.expm1, exp)(x),
+    ),
+    "xlogy": lambda x, y: x * log(y),
     "sqrt": sqrt,
     "cbrt": cbrt,
     "sin": sin,
@@ -278,6 +327,17 @@ EXACT: dict[str, Callable[..., Jet]] = {
     "gamma": gamma,
     "lgamma": lgamma,
     "polygamma": polygamma,
+    "digamma": lambda x: polygamma(x.of(0), x),
+    "_polygamma_gap": lambda n, x, y: polygamma(n, x) - polygamma(n, x + y),
+    "lbeta": log_beta,
+    "beta": lambda x, y: exp(log_beta(x, y)),
+    "_erfcx": lambda n, x: scaled_erfc(int(n.number), x),
+    "erfcx": lambda x: scaled_erfc(0, x),
+    "erfinv": erfinv,
+    "_inverse_mills": inverse_mills,
+    "log_ndtr": by_slope(log_normal_cdf, inverse_mills),
+    "_spherical_bessel": lambda n, x: bessel(int(n.number), x),
+    "sinc": lambda x: bessel(0, x * mp.pi),
     "hypot": hypot,
     "less": step(lambda x, y: x < y),
     "less_equal": step(lambda x, y: x <= y),
@@ -288,22 +348,28 @@ EXACT: dict[str, Callable[..., Jet]] = {
     "where": lambda condition, x, y: x if condition.number else y,
     "maximum": greatest,
     "minimum": least,
+    "_maximum": greatest,
+    "_minimum": least,
     "clip": lambda x, lo, hi: least(greatest(x, lo), hi),
     "abs": size,
     "sign": step(mp.sign),
     "floor": step(mp.floor),
     "ceil": step(mp.ceil),
+    "trunc": step(lambda x: mp.sign(x) * mp.floor(abs(x))),
     "copysign": lambda x, y: size(x) if y.number > 0 else -size(x),
     "_sigmoid_slope": logistic_slope,
     "_sigmoid_moment": lambda x: x * logistic_slope(x),
     "sigmoid": logistic,
     "softplus": by_slope(lambda x: mp.log1p(mp.exp(x)), logistic),
+    "log_sigmoid": lambda x: -by_slope(lambda x: mp.log1p(mp.exp(x)), logistic)(-x),
     "relu": lambda x: x if x.number > 0 else x.of(0),
     "leaky_relu": lambda x, slope: x if x.number > 0 else slope * x,
     "silu": lambda x: x * logistic(x),
     "gelu": lambda x: x * normal_cdf(x),
     "_share": lambda x, y: x / (x + y),
     "logsumexp": logsumexp,
+    "_log_share": lambda x, y: x - log(exp(x) + y),
+    "logaddexp": logsumexp,
     "dot": dot,
     "prod": lambda *xs: math.prod(xs[1:], start=xs[0]),
     "identity": lambda x: x,
@@ -324,12 +390,27 @@ COUNT = 15  # of far points and of near ones, for a row of several operands
 
 # Where mpmath follows quickly, and where nothing overflows that a zero then multiplies.
 REACH = {
-    "polygamma": (1e-300, 2e4), "gamma": (0.0, 800.0), "lgamma": (0.0, 1e17),
+    "polygamma": (1e-300, 2e4), "digamma": (1e-300, 2e4), "beta": (1e-4, 900.0),
+    "lbeta": (1e-4, 2e4), "_polygamma_gap": (1e-4, 2e4), "_erfcx": (0.0, 30.0),
+    "erfcx": (0.0, 30.0), "log_ndtr": (0.0, 37.0), "sinc": (1e-300, 40.0),
+    "_inverse_mills": (0.0, 37.0),
+    "_spherical_bessel": (1e-50, 40.0), "erfinv": (1e-17, 1.0),
+    "gamma": (0.0, 800.0), "lgamma": (0.0, 1e17),
     "gelu": (0.0, 1e4), "erf": (0.0, 1e4), "erfc": (0.0, 1e4),
     "_gaussian": (0.0, 1e4), "pow": (0.0, 1e80), "_pow_less_one": (1e-300, 1e8),
     "_pow_log": (0.0, 1e80), "atan2": (1e-100, inf), "exp": (0.0, 1e17),
     "exp2": (0.0, 1e17), "expm1": (0.0, 1e17), "sinh": (0.0, 1e17),
     "cosh": (0.0, 1e17),
+}  # fmt: skip
+
+
+# On the left the third derivative of ln Φ is what a difference of products leaves.
+MOST = {"log_ndtr": 2, "_inverse_mills": 2}
+
+# the orders of rows whose first operand is one
+ORDERS = {
+    "polygamma": (0.0, 1.0, 2.0, 5.0, 40.0), "_polygamma_gap": (0.0, 1.0, 2.0),
+    "_erfcx": (0.0, 1.0, 2.0, 3.0), "_spherical_bessel": (0.0, 1.0, 2.0, 3.0),
 }  # fmt: skip
 
 
@@ -350,16 +431,20 @@ def points(row: Primitive) -> Iterator[tuple[float, ...]]:
 def candidates(row: Primitive, rng: random.Random) -> Iterator[tuple[float, ...]]:
     if row.arity == 1:
         yield from [(x,) for x in pool(row)]
-    elif row.name == "logsumexp":
+    elif row.name in ("logsumexp", "logaddexp"):
         for top, gap in itertools.product(
             (0.0, 1.0, -745.0, 1e8, 1e17, -1e300), (0.0, 1.0, 20.0, 55.0, 300.0, 744.0)
         ):
             yield top, top - gap
-            if gap:
+            if gap and row.variadic:
                 yield top - gap, top, top - rng.uniform(0, 60)
-    elif row.name == "polygamma":
-        orders = (0.0, 1.0, 2.0, 5.0, 40.0)
-        yield from [(rng.choice(orders), rng.choice(pool(row))) for _ in range(COUNT)]
+    elif row.name == "_log_share":
+        for _ in range(COUNT):
+            yield -rng.choice([0.0, 1e-9, 1.0, 40.0, 700.0]), 1.0 + rng.uniform(0, 5)
+    elif row.name in ORDERS:
+        for _ in range(COUNT):
+            rest = rng.choices(pool(row), k=row.arity - 1)
+            yield rng.choice(ORDERS[row.name]), *rest
     else:
         count = row.arity or 2
         near = [(10.0 ** rng.uniform(-3, 3), rng.uniform(-3, 3)) for _ in range(COUNT)]
@@ -372,27 +457,36 @@ def candidates(row: Primitive, rng: random.Random) -> Iterator[tuple[float, ...]
 def is_smooth(row: Primitive, args: tuple[float, ...]) -> bool:
     """Whether the row has all its derivatives there."""
     x, last = args[0], args[-1]
-    if row.name in ("gamma", "lgamma", "polygamma"):
+    if row.name in ("beta", "lbeta", "_polygamma_gap"):
+        least = (
+            0.5 if row.name == "beta" else 0.0
+        )  # B is 1/x near 0, and x's poles cancel
+        return min(args[-2:]) > least
+    if row.name == "xlogy":
+        return last > 0.0
+    if row.name in ("gamma", "lgamma", "polygamma", "digamma"):
         return last > 0.0 or last != math.floor(last)
     if row.name in ("pow", "_pow_less_one"):
         return x > 0.0 or (x < 0.0 and last == math.floor(last))
     if row.name in ("_pow_log", "_share"):
         return x > 0.0 and (row.name != "_share" or last > 0.0)
-    if row.name in ("div", "mod", "_fmod"):
+    if row.name == "_log_share":
+        return -745.0 < x <= 0.0 and 1.0 <= last < 1e3
+    if row.name in ("div", "mod", "fmod", "remainder"):
         return last != 0.0
     if row.name in ("atan2", "hypot"):
         return any(args)
     if row.name in ("abs", "relu", "leaky_relu", "sign", "copysign"):
         return x != 0.0 and (row.name != "copysign" or last != 0.0)
-    if row.name in ("maximum", "minimum", "clip"):
+    if row.name in ("maximum", "minimum", "clip", "_maximum", "_minimum"):
         return len(set(args)) == len(args)
     return row.arity != 1 or row.domain[0] < x < row.domain[1]
 
 
 def variables(row: Primitive, args: Sequence[float]) -> list[int]:
     """The operands to differentiate along: no orders, no exponent of a negative."""
-    if row.name == "polygamma":
-        return [1]
+    if row.name in ORDERS:
+        return list(range(1, row.arity))
     negative = row.name in ("pow", "_pow_less_one") and args[0] < 0.0
     return [0] if negative else list(range(len(args)))
 
@@ -404,7 +498,8 @@ def along(row: Primitive, args: Sequence[float]) -> list[tuple[int, ...]]:
     """
     free = variables(row, args)
     orders = [itertools.product(free, repeat=order) for order in range(ORDER + 1)]
-    most = 0 if row.constant else 1 if row.select else ORDER - (row.name[0] == "_")
+    most = 0 if row.constant else 1 if row.select else MOST.get(row.name, ORDER)
+    most -= row.name[0] == "_" and most > 1
     every = itertools.chain(*orders[: most + 1])
     return [i for i in every if len(i) < ORDER or tuple(sorted(i)) == i]
 
@@ -433,8 +528,19 @@ def exact(name: str, args: tuple[float, ...]) -> dict[Index, Mp]:
 
 def needed_digits(name: str, args: tuple[float, ...]) -> int:
     """Digits in which nothing cancels that is left of sums: hypot's, logsumexp's."""
-    if name == "logsumexp":
+    if name in ("logsumexp", "logaddexp", "_log_share"):
         return 700
+    if name in (
+        "_erfcx",
+        "erfcx",
+        "log_ndtr",
+        "_inverse_mills",
+        "_spherical_bessel",
+        "sinc",
+    ):
+        return 400
+    if name in ("_polygamma_gap", "lbeta", "beta"):
+        return 150
     scales = [math.frexp(x)[1] * 0.302 for x in args if x] or [0.0]
     return 60 + int(4 * (max(scales) - min(scales)) if len(args) > 1 else 60)
 

@@ -46,6 +46,8 @@ TEXT: Final = {
     "_tanh_slope": ("1 - tanh({0})²", SUM, (SUM,)),
     "_sigmoid_slope": ("sigmoid({0})·(1 - sigmoid({0}))", PRODUCT, (SUM,)),
     "_sigmoid_moment": ("{0}·sigmoid({0})·(1 - sigmoid({0}))", PRODUCT, (PRODUCT,)),
+    "_maximum": ("max({all})", ATOM, ()),
+    "_minimum": ("min({all})", ATOM, ()),
     "_cosine": ("{1}/{0}", PRODUCT, (SIGN, PRODUCT, SUM)),
     "fma": ("{0}·{1} + {2}", SUM, (PRODUCT, PRODUCT, SUM)),
     "where": ("({1} if {0} else {2})", ATOM, (SUM, SUM, SUM)),
