@@ -1021,7 +1021,7 @@ digamma = Primitive(
     edges=[((0.0,), -inf, (inf,)), ((-1.0,), nan, (nan,))],
 )
 _polygamma_gap: Primitive = Primitive(
-    "_polygamma_gap", special.polygamma_gap, nan,
+    "_polygamma_gap", special.polygamma_gap, 0.0,
     lambda z, n, x, y: _polygamma_gap(n + 1, x, y),
     lambda z, n, x, y: inside(z, -polygamma(n + 1, x + y + 0.0)),
     latex=r"\psi^{{({0})}}\left({1}\right) - \psi^{{({0})}}\left({1} + {2}\right)",
@@ -1040,7 +1040,7 @@ beta = Primitive(
     ieee=lambda x, y: inf,
 )
 _erfcx: Primitive = Primitive(
-    "_erfcx", special.erfcx, nan, lambda z, n, x: -2 * (n + 1) * _erfcx(n + 1, x),
+    "_erfcx", special.erfcx, 0.0, lambda z, n, x: -2 * (n + 1) * _erfcx(n + 1, x),
     latex=r"e^{{{1}^2}} \operatorname{{i}}^{{{0}}} \operatorname{{erfc}} {1}", ulp=12,
     sample=((0.0, 0.0), (-3.0, 9.0)), ieee=lambda n, x: inf,
 )
@@ -1061,15 +1061,15 @@ _inverse_mills: Primitive = Primitive(
         x > 0.0, z + _finite(x),
         _erfcx(1.0, -x * SQRT_HALF) / erfcx(-x * SQRT_HALF) / SQRT_HALF,
     ),
-    latex=r"\frac{{\varphi\left({0}\right)}}{{\Phi\left({0}\right)}}", ulp=12,
+    latex=r"\operatorname{{mills}} {0}", ulp=12,
 )
 log_ndtr = Primitive(
     "log_ndtr", special.log_ndtr, lambda z, x: _inverse_mills(x),
-    latex=r"\ln \Phi\left({0}\right)", ulp=12,
+    latex=r"\ln \operatorname{{ndtr}} {0}", ulp=12,
 )
 # the derivatives of sin(t) / t
 _spherical_bessel: Primitive = Primitive(
-    "_spherical_bessel", special.spherical_bessel, nan,
+    "_spherical_bessel", special.spherical_bessel, 0.0,
     lambda z, n, t: (
         n * _spherical_bessel(abs(n - 1), t) - (n + 1) * _spherical_bessel(n + 1, t)
     ) / (2 * n + 1),

@@ -181,6 +181,10 @@ def log_normal_cdf(x: Mp) -> Mp:
     return mp.log1p(-tail) if x > 0 else mp.log(tail)
 
 
+def inverse_mills(x: Mp) -> Mp:
+    return mp.sqrt(2 / mp.pi) / scaled_erfc(0, -x / mp.sqrt(2))
+
+
 def bessel(n: int, x: Mp) -> Mp:
     if x == 0:
         return mp.mpf(n == 0)
@@ -321,7 +325,7 @@ ORACLE: dict[str, tuple[Any, ...]] = {
     "digamma": (lambda x: polygamma(0, x), lambda x: polygamma(1, x)),
     "_polygamma_gap": (
         lambda n, x, y: mp.nan if x < 0 or x + y < 0 else gap(n, x, y),
-        mp.nan,
+        0,
         lambda n, x, y: mp.nan if x < 0 or x + y < 0 else gap(n + 1, x, y),
         lambda n, x, y: mp.nan if x < 0 or x + y < 0 else -polygamma(int(n) + 1, x + y),
     ),
@@ -337,7 +341,7 @@ ORACLE: dict[str, tuple[Any, ...]] = {
     ),
     "_erfcx": (
         lambda n, x: scaled_erfc(int(n), x),
-        mp.nan,
+        0,
         lambda n, x: -2 * (n + 1) * scaled_erfc(int(n) + 1, x),
     ),
     "erfcx": (
@@ -349,13 +353,8 @@ ORACLE: dict[str, tuple[Any, ...]] = {
         on(in_unit, lambda x: mp.sqrt(mp.pi) / 2 * mp.exp(mp.erfinv(x) ** 2)),
     ),
     "_inverse_mills": (
-        lambda x: mp.sqrt(2 / mp.pi) / scaled_erfc(0, -x / mp.sqrt(2)),
-        lambda x: (
-            -mp.sqrt(2 / mp.pi)
-            / scaled_erfc(0, -x / mp.sqrt(2)) ** 2
-            * scaled_erfc(1, -x / mp.sqrt(2))
-            * mp.sqrt(2)
-        ),
+        inverse_mills,
+        lambda x: -inverse_mills(x) * (inverse_mills(x) + x),
     ),
     "log_ndtr": (
         lambda x: log_normal_cdf(x),
@@ -363,7 +362,7 @@ ORACLE: dict[str, tuple[Any, ...]] = {
     ),
     "_spherical_bessel": (
         lambda n, x: bessel(int(n), x),
-        mp.nan,
+        0,
         lambda n, x: (
             (n * bessel(int(n) - 1, x) - (n + 1) * bessel(int(n) + 1, x)) / (2 * n + 1)
         ),

@@ -48,6 +48,7 @@ TEXT: Final = {
     "_sigmoid_moment": ("{0}·sigmoid({0})·(1 - sigmoid({0}))", PRODUCT, (PRODUCT,)),
     "_maximum": ("max({all})", ATOM, ()),
     "_minimum": ("min({all})", ATOM, ()),
+    "_share": ("{0}/({0} + {1})", PRODUCT, (SIGN, SUM)),
     "_cosine": ("{1}/{0}", PRODUCT, (SIGN, PRODUCT, SUM)),
     "fma": ("{0}·{1} + {2}", SUM, (PRODUCT, PRODUCT, SUM)),
     "where": ("({1} if {0} else {2})", ATOM, (SUM, SUM, SUM)),
@@ -243,8 +244,10 @@ def _simplified(name: str, node: Value, names: Names, style: Style) -> Formula |
         base = _write(args[0], names, style)
         exponent = args[1] - (name != "pow")
         return base if exponent == 1.0 else style.power(base, exponent)
-    if name == "_share" or name == "stop_gradient" and args[0] not in names:
-        return _write(args[0], names, style)  # in a rule, where the rest comes to 1
+    if name == "_share" and isinstance(args[0], Value) and known(args[0]) == "exp":
+        return _write(args[0], names, style)  # in a rule, where the sum comes to 1
+    if name == "stop_gradient" and args[0] not in names:
+        return _write(args[0], names, style)
     if name in ("add", "sub") and not isinstance(args[1], Value) and args[1] == 0.0:
         return _write(args[0], names, style)
     if name == "mul":
