@@ -24,7 +24,7 @@ from typing import Any
 import mpmath  # type: ignore[import-untyped]
 import pytest
 
-from autograd import Primitive, grad, jvp, primitives
+from autograd import Primitive, grad, hessian, jvp, primitives
 
 mp = mpmath.MPContext()
 mp.dps = 60
@@ -614,3 +614,67 @@ def test_measure_catches_what_loses_digits(wrong: Primitive, by: Index) -> None:
         error(right, args, by, backward(wrong, by)(*args)) for args in points(right)
     )
     assert worst > right.ulp
+
+
+# ---- what was lost once --------------------------------------------------------------
+
+
+def test_slopes_of_saturated_functions_keep_their_digits() -> None:
+    assert grad(primitives.tanh)(20.0) == 1.6993417021166355e-17
+    assert grad(primitives.sigmoid)(40.0) == 4.248354255291589e-18
+    assert grad(lambda x: primitives.log(grad(primitives.tanh)(x)))(20.0) == -2.0
+    for row in ("tanh", "sigmoid", "softplus", "silu", "_tanh_slope", "_atan_slope"):
+        for x in (inf, -inf):
+            partials = [backward(ROWS[row], (0,) * order)(x) for order in (2, 3)]
+            assert partials == [0.0, 0.0], (row, x)
+
+
+def test_shares_of_logsumexp_sum_to_1_whatever_its_rounding() -> None:
+    for m in (0.0, 1e8, 1e17, -1e300):
+        assert grad(primitives.logsumexp)([m, m]) == [0.5, 0.5]
+    s = 4.248354255291589e-18
+    assert hessian(primitives.logsumexp)([40.0, 0.0]) == [[s, -s], [-s, s]]
+    curved = hessian(primitives.logsumexp)([0.0, 55.0, -3.0])
+    assert all(curved[i][i] > 0.0 for i in range(3))
+    assert grad(primitives.logsumexp)([0.0, -inf]) == [1.0, 0.0]
+    assert hessian(primitives.logsumexp)([-inf, -inf]) == [[0.0, 0.0], [0.0, 0.0]]
+
+
+def test_hessian_of_hypot_keeps_the_square_of_the_others() -> None:
+    assert hessian(primitives.hypot)([1.0, 1e-9])[0][0] == pytest.approx(1e-18)
+    assert hessian(primitives.hypot)([0.0, 0.0]) == [[0.0, 0.0], [0.0, 0.0]]
+
+
+def power_of(v: list[Any]) -> Any:
+    return v[0] ** v[1]
+
+
+def test_power_forgets_no_derivative_at_special_operands() -> None:
+    assert hessian(power_of)([2.0, 0.0])[0][1] == hessian(power_of)([2.0, 0.0])[1][0]
+    assert hessian(power_of)([2.0, 0.0])[0][1] == 0.5
+    assert backward(lambda x: x**x, (0, 0, 0))(1.0) == 3.0
+    fourth = backward(lambda x, y: x**y, (0, 0, 1, 1))(3.0, 2.0)
+    assert fourth == pytest.approx(float(2 * mp.log(3) * (mp.log(3) + 3) + 2), rel=1e-14)
+    curved = hessian(power_of)([1e-200, 2.0])
+    assert curved[0][1] == curved[1][0] == pytest.approx(-9.200340371976183e-198)
+    slope = backward(lambda y: (-8.0) ** y, (0, 0))(0.5)
+    assert slope != slope
+
+
+@pytest.mark.parametrize(
+    ("y", "mixed"),
+    [
+        (-2.0, inf), (-0.5, inf), (0.0, 0.0), (0.3, -inf), (0.5, -inf), (1.0, -inf),
+        (1.5, 0.0), (2.0, 0.0), (3.0, 0.0),
+    ],
+)  # fmt: skip
+def test_mixed_slopes_of_a_power_of_0_are_one_limit(y: float, mixed: float) -> None:
+    """Save where y is 0: there x⁰ is flat, and so is its slope along y."""
+    curved = hessian(power_of)([0.0, y])
+    assert curved[0][1] == curved[1][0] == mixed
+
+
+def test_derivatives_that_overflow_are_infinite() -> None:
+    assert grad(primitives.exp2)(1024.0) == pytest.approx(1.246e308, rel=1e-3)
+    assert backward(primitives.gamma, (0, 0, 0))(172.0) == inf
+    assert backward(primitives.cbrt, (0, 0, 0))(1e-156) == inf

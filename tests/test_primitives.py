@@ -1454,3 +1454,72 @@ def test_native_name_is_tried_at_the_edges():
 def test_every_native_name_is_that_of_a_row_that_agrees_with_it():
     for name, row in primitives.NATIVE.items():
         assert row.native in (name, None) and not row.variadic
+
+
+# ---- shares, ties, and other numbers of operands -------------------------------------
+
+
+def test_softmax_gives_shares_of_operands_or_of_a_sequence() -> None:
+    xs = [0.3, -1.0, 2.5]
+    exact = [mp.exp(mp.mpf(x)) / mp.fsum(mp.exp(mp.mpf(y)) for y in xs) for x in xs]
+    for found in (autograd.softmax(xs), autograd.softmax(*xs)):
+        assert found == pytest.approx([float(p) for p in exact], rel=1e-15)
+    values = autograd.softmax([Value(x) for x in xs])
+    assert [p.data for p in values] == autograd.softmax(xs)
+    assert autograd.softmax([0.0, -inf]) == [1.0, 0.0]
+    assert autograd.softmax([-inf, -inf]) == [0.0, 0.0]
+    assert autograd.softmax([1e308, 1e308]) == [0.5, 0.5]
+    assert autograd.softmax([]) == autograd.log_softmax([]) == []
+
+
+def test_derivatives_of_softmax_are_products_of_shares_and_of_sums_of_others() -> None:
+    xs = [0.0, 55.0, -3.0]
+    with mp.workdps(80):
+        e = [mp.exp(mp.mpf(x)) for x in xs]
+        p = [x / mp.fsum(e) for x in e]
+        exact = [[float(p[i] * ((i == j) - p[j])) for j in range(3)] for i in range(3)]
+    found = jacobian(lambda v: autograd.softmax(v))(xs)
+    assert all(found[i] == pytest.approx(exact[i], rel=1e-14) for i in range(3))
+
+
+def test_log_softmax_keeps_its_digits_and_those_of_its_derivatives() -> None:
+    share = 4.248354255291589e-18
+    assert autograd.log_softmax(40.0, 0.0) == [-share, -40.0]
+    slopes = jacobian(lambda v: autograd.log_softmax(v))([40.0, 0.0])
+    assert slopes[0] == pytest.approx([share, -share], rel=1e-15, abs=0.0)
+    assert slopes[1] == pytest.approx([-1.0, 1.0], rel=1e-15)
+    curved = hessian(lambda v: autograd.log_softmax(v)[0])([40.0, 0.0])
+    assert curved[0] == pytest.approx([-share, share], rel=1e-14, abs=0.0)
+    assert autograd.log_softmax([-inf, 0.0]) == [-inf, 0.0]
+
+
+@pytest.mark.parametrize("name", ["maximum", "minimum"])
+def test_a_tie_of_k_gives_each_a_kth(name: str) -> None:
+    row = getattr(autograd, name)
+    low = 0.0 if name == "maximum" else 9.0
+    assert grad(row, (0, 1, 2))(1.0, 1.0, 1.0) == (1 / 3, 1 / 3, 1 / 3)
+    assert grad(row)([2.0, low, 2.0, 2.0]) == [1 / 3, 0.0, 1 / 3, 1 / 3]
+    assert grad(row)([2.0, 2.0]) == [0.5, 0.5]
+    assert row([4.0, 4.0, low]) == row(4.0, low, 4) == 4.0
+    assert row(3.0) == row([3.0]) == 3.0
+    assert all(x != x for x in grad(row)([2.0, nan, 1.0]))
+    y = row([Value(1.0), Value(low), Value(1.0)])
+    assert len(y.parents) == 2
+    compiled = autograd.jit(grad(lambda v: row(v)))
+    assert compiled([2.0, low, 2.0, 2.0]) == [1 / 3, 0.0, 1 / 3, 1 / 3]
+
+
+def test_logarithm_takes_a_base() -> None:
+    assert autograd.log(8.0, 2.0) == math.log(8.0, 2.0)
+    base_slope = grad(autograd.log, 1)(8.0, 2.0)
+    assert base_slope == pytest.approx(-math.log(8) / (2 * math.log(2) ** 2))
+    assert autograd.log(Value(8.0), 2).partials == (1 / math.log(2.0),)
+
+
+def test_isnan_and_isfinite_are_comparisons() -> None:
+    assert autograd.isnan(nan) is True and autograd.isnan(Value(1.0)) is False
+    assert autograd.isfinite(Value(1.0)) is True and autograd.isfinite(-inf) is False
+    safe = autograd.jit(lambda x: 0.0 if autograd.isnan(x) else x * x)
+    assert [safe(x) for x in (3.0, nan, 2.0)] == [9.0, 0.0, 4.0]
+    with pytest.raises(TypeError, match="^isnan: x must be a real number, but is 'a'"):
+        autograd.isnan("a")
