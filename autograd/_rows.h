@@ -177,21 +177,6 @@ static double record_fmod(const double *args, double *d, unsigned wanted)
     return z;
 }
 
-static double compute_remainder(const double *args)
-{
-    double x = args[0], y = args[1];
-    return remainder(x, y);
-}
-
-static double record_remainder(const double *args, double *d, unsigned wanted)
-{
-    double x = args[0], y = args[1];
-    double z = remainder(x, y);
-    d[0] = wanted & 1u ? z == z ? 1.0 : z : 0.0;
-    d[1] = wanted & 2u ? -floor(((x / y) - (z / y)) + 0.5) : 0.0;
-    return z;
-}
-
 static double compute_mod(const double *args)
 {
     double x = args[0], y = args[1];
@@ -1263,7 +1248,6 @@ static double record_stop_gradient(const double *args, double *d, unsigned wante
     ROW(_pow_log) \
     ROW(pow) \
     ROW(fmod) \
-    ROW(remainder) \
     ROW(mod) \
     ROW(xlogy) \
     ROW(less) \

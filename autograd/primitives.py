@@ -727,7 +727,7 @@ fmod = Primitive(
 )
 remainder = Primitive(
     "remainder", math.remainder, lambda z, x, y: inside(z, 1.0), _minus_whole_quotient,
-    latex=r"\operatorname{{remainder}}\left({0}, {1}\right)", native="remainder", ulp=1,
+    latex=r"\operatorname{{remainder}}\left({0}, {1}\right)", ulp=1,
     sample=((-9.0, 9.0), (0.5, 4.0)),
 )
 mod = Primitive(

@@ -146,7 +146,7 @@ def exactly(f: Callable[[], Mp]) -> Mp:
 
 
 def log_1_minus_exp(x: Mp) -> Mp:
-    return mp.log(-mp.expm1(x))
+    return mp.log1p(-mp.exp(x)) if x < -9 else mp.log(-mp.expm1(x))
 
 
 def both_positive(x: Mp, y: Mp) -> bool:
@@ -456,7 +456,7 @@ ORACLE: dict[str, tuple[Any, ...]] = {
         lambda *xs: [mp.exp(x - log_of_sum(*xs)) for x in xs],
     ),
     "_log_share": (
-        lambda x, y: x - mp.log(mp.exp(x) + y),
+        on(lambda x, y: y > 0, lambda x, y: x - mp.log(mp.exp(x) + y)),
         lambda x, y: y / (mp.exp(x) + y),
         lambda x, y: -1 / (mp.exp(x) + y),
     ),
@@ -509,6 +509,22 @@ LARGEST_TERM: dict[str, tuple[Any, ...]] = {
         lambda x: max(normal_cdf(x), abs(x * bell(x))),
     ),
 }
+
+
+def moved(name: str) -> Callable[..., Mp]:
+    """What moves a row's value most: the largest |x·∂z/∂x|."""
+    return lambda *xs: max(
+        abs(x * slope(*xs)) for x, slope in zip(xs, ORACLE[name][1:]) if callable(slope)
+    )
+
+
+LARGEST_TERM |= {
+    name: (moved(name), *[None] * (len(ORACLE[name]) - 1))
+    for name in (
+        "digamma", "_polygamma_gap", "lbeta", "beta", "_erfcx", "erfcx",
+        "_inverse_mills", "log_ndtr", "_spherical_bessel", "sinc",
+    )
+}  # fmt: skip
 
 
 def largest_of_polygamma(n: Mp, x: Mp) -> Mp:
