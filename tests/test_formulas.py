@@ -23,8 +23,9 @@ ROWS = {
     name: row for name, row in vars(primitives).items() if isinstance(row, Primitive)
 }
 BY_SERIES = {
-    "gamma", "lgamma", "polygamma", "digamma", "remainder", "_polygamma_gap", "lbeta", "beta",
+    "gamma", "lgamma", "polygamma", "digamma", "_polygamma_gap", "lbeta", "beta",
     "_erfcx", "erfcx", "erfinv", "_inverse_mills", "log_ndtr", "_spherical_bessel",
+    "remainder",
 }  # fmt: skip
 OPAQUE = BY_SERIES | {"hypot", "logsumexp"}  # Python alone has them
 
