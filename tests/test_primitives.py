@@ -456,7 +456,7 @@ ORACLE: dict[str, tuple[Any, ...]] = {
         lambda *xs: [mp.exp(x - log_of_sum(*xs)) for x in xs],
     ),
     "_log_share": (
-        on(lambda x, y: y > 0, lambda x, y: x - mp.log(mp.exp(x) + y)),
+        on(lambda x, y: mp.exp(x) + y > 0, lambda x, y: x - mp.log(mp.exp(x) + y)),
         lambda x, y: y / (mp.exp(x) + y),
         lambda x, y: -1 / (mp.exp(x) + y),
     ),
@@ -562,6 +562,7 @@ REACH = {
     "log_ndtr": (0.0, 1e4),
     "_inverse_mills": (0.0, 1e2),
     "_spherical_bessel": (1e-20, 1e9),
+    "_log_share": (1e-9, 700.0),
 }
 
 
@@ -602,9 +603,10 @@ def wide(row: Primitive) -> Iterator[tuple[float, ...]]:
     if row.arity == 1:
         yield from [(x,) for x in [0.0, *pool]]
         return
+    orders = [0, 1, 2, 3] if row.name[0] == "_" else [0, 1, 2, 3, 7, 40, 100]
     for _ in range(150):
         yield tuple(
-            float(rng.choice([0, 1, 2, 3, 7, 40, 100])) if is_whole(row, i)
+            float(rng.choice(orders)) if is_whole(row, i)
             else rng.choice(pool)
             for i in range(len(ranges(row)))
         )  # fmt: skip
