@@ -92,7 +92,7 @@ def polygamma_gap(n: float, x: float, y: float) -> float:
     """ψ⁽ⁿ⁾(x) - ψ⁽ⁿ⁾(x + y) for x > 0 and x + y > 0, term by term; else NaN."""
     if not 0.0 <= n <= 100.0 or n != math.floor(n) or not (x > 0.0 and x + y > 0.0):
         return nan
-    order, steps = int(n), max(0, math.ceil(16.0 + n - x))
+    order, steps = int(n), max(0, math.ceil(16.0 + n - min(x, x + y)))
     last = x + steps
     whole = math.factorial(order)
     terms = [whole * _drop(order + 1, x + k, y) for k in range(steps)]

@@ -518,6 +518,7 @@ def moved(name: str) -> Callable[..., Mp]:
     )
 
 
+LARGEST_TERM["_log_share"] = (lambda x, y: max(1, abs(x)), None, None)
 LARGEST_TERM |= {
     name: (moved(name), *[None] * (len(ORACLE[name]) - 1))
     for name in (
