@@ -518,7 +518,9 @@ def moved(name: str) -> Callable[..., Mp]:
     )
 
 
-LARGEST_TERM["_log_share"] = (lambda x, y: max(1, abs(x)), None, None)
+LARGEST_TERM["_log_share"] = (
+    lambda x, y: max(abs(x), 1, 1 / abs(mp.exp(x) + y)), None, None
+)  # fmt: skip
 LARGEST_TERM |= {
     name: (moved(name), *[None] * (len(ORACLE[name]) - 1))
     for name in (
