@@ -404,3 +404,24 @@ def test_check_grads_names_a_function_that_changes_in_the_end():
     calls = iter(range(10_000))
     text = message(lambda x: x if next(calls) < 6 else 2 * x, (1.0,))
     assert "f must give the same at every call" in text
+
+
+CANCELLING = [
+    lambda x: (1 - cos(x)) / (x * x),
+    lambda x: (sin(x) - x) / x**3,
+    lambda x: (exp(x) - 1) / x,
+    lambda x: log(1 + x) / x,
+    lambda x: sqrt(x * x + 1) - 1,
+]
+
+
+@pytest.mark.parametrize("f", CANCELLING)
+def test_check_grads_blames_no_one_for_what_rounding_does_to_a_derivative(f):
+    for exponent in range(-8, 1):
+        check_grads(f, (10.0**exponent,))
+
+
+def test_check_grads_sees_what_leaves_the_graph_where_rounding_is_large():
+    for x in (1e-4, 1e-2, 1.0):
+        text = message(lambda x: (1 - cos(x)) / (x.data * x.data), (x,), order=1)
+        assert "leaves the graph" in text
