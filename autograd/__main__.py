@@ -440,7 +440,12 @@ def _folded(lines: Iterable[str], columns: int) -> list[str]:
 def _pieces(line: str, width: int) -> list[str]:
     """A long line, folded between words; what is aligned stays so on the first."""
     return textwrap.wrap(
-        line, width, subsequent_indent=INDENT, break_on_hyphens=False, tabsize=1
+        line,
+        width,
+        subsequent_indent=INDENT,
+        break_long_words=False,  # such as a path
+        break_on_hyphens=False,
+        tabsize=1,
     )
 
 

@@ -238,8 +238,9 @@ def _complain(node: Any, what: str, number: float) -> NoReturn:
 def caller() -> str:
     """The innermost line of source outside this project and NumPy: "file:line"."""
     inside: tuple[str, ...] = PACKAGES
-    if "numpy" in sys.modules:  # which calls operators for each element of an array
-        inside += (os.path.dirname(sys.modules["numpy"].__file__ or "") + os.sep,)
+    numpy = getattr(sys.modules.get("numpy"), "__file__", None)
+    if numpy is not None:  # it calls operators for each element of an array
+        inside += (os.path.dirname(numpy) + os.sep,)
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(inside):
         frame = frame.f_back
