@@ -1066,6 +1066,35 @@ static PyObject *call_completed(Row *row, PyObject *const *args, size_t n)
     return result;
 }
 
+/* Of a row with a kernel, with whole numbers and truths among its operands; NULL without
+   an error where anything else is, or a number is too large. */
+static PyObject *call_with_whole(Row *row, PyObject *const *args, size_t n)
+{
+    PyObject *floats[MOST_OPERANDS], *result = NULL;
+    size_t known = 0;
+    for (; known < n; known++) {
+        PyObject *x = args[known];
+        if (is_plain(x)) {
+            Py_INCREF(x);
+            floats[known] = x;
+        } else if (PyLong_CheckExact(x) || PyBool_Check(x)) {
+            double number = PyLong_AsDouble(x);
+            if (number == -1.0 && PyErr_Occurred()) {
+                PyErr_Clear();
+                break;
+            }
+            if (!(floats[known] = PyFloat_FromDouble(number)))
+                break;
+        } else
+            break;
+    }
+    if (known == n)
+        result = record_kernel(row, floats);
+    while (known)
+        Py_DECREF(floats[--known]);
+    return result;
+}
+
 static PyObject *row_call(PyObject *self, PyObject *const *args, size_t flagged,
                           PyObject *keywords)
 {
@@ -1080,7 +1109,9 @@ static PyObject *row_call(PyObject *self, PyObject *const *args, size_t flagged,
             return n == 1 && is_value(args[0])
                        ? record_one(row, row->kernel->record, (Node *)args[0])
                        : record_kernel(row, args);
-        if (0 < n && n < arity)
+        if (n == arity)
+            result = call_with_whole(row, args, n);
+        else if (0 < n && n < arity)
             result = call_completed(row, args, n);
     } else if (row->is_dot && n == 2) {
         result = call_dot(row, args[0], args[1]);

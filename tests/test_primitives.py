@@ -1544,3 +1544,17 @@ def test_isnan_and_isfinite_are_comparisons() -> None:
     assert [safe(x) for x in (3.0, nan, 2.0)] == [9.0, 0.0, 4.0]
     with pytest.raises(TypeError, match="^isnan: x must be a real number, but is 'a'"):
         autograd.isnan("a")
+
+
+@every_row
+def test_whole_numbers_and_truths_beside_a_value_are_taken_as_floats(
+    row: Primitive,
+) -> None:
+    if row.arity < 2:
+        return
+    for other in (2, True, False, -1):
+        rest = [other] * (row.arity - 1)
+        got = row(Value(0.5), *rest)
+        want = row(Value(0.5), *map(float, rest))
+        assert all_same(entries(got), entries(want)), other
+        assert {type(x) for x in got.args} <= {float, Value}
