@@ -93,19 +93,22 @@ static double record__pow_less_one(const double *args, double *d, unsigned wante
     double v10 = v6 != 0.0 ? 0.0 : v9;
     double v12 = x + 0.0;
     double z = v10 == 0.0 ? power(v12, v2) : (power(x, y) / v10);
+    double v25 = power(x, v2);
     d[0] = 0.0;
     if (wanted & 1u) {
         double v17 = v2 - 1.0;
         double v22 = (v17 == v2 ? 0.0 : ((double)((v17 + 1.0) == v2))) != 0.0 ? 0.0 : v9;
-        double v27 = v22 == 0.0 ? power(v12, v17) : (power(x, v2) / v22);
+        double v27 = v22 == 0.0 ? power(v12, v17) : (v25 / v22);
         double v32 = z == z ? ((v27 < INFINITY ? v2 : v2) * v27) : z;
-        d[0] = v6 != 0.0 ? (v7 > 0.0 ? v32 : (v2 == 0.0 ? 0.0 : v32)) : ((v2 * z) / v12);
+        d[0] = v6 != 0.0 ? (v7 > 0.0 ? v32 : (v2 == 0.0 ? 0.0 : v32)) : ((v2 * z) / (x == 0.0 ? 1.0 : x));
     }
     d[1] = 0.0;
     if (wanted & 2u) {
-        double v40 = log(x);
-        double v45 = power(x, 0.5 * v2);
-        d[1] = fabs(v40) < INFINITY ? (z * v40) : (x < 0.0 ? NAN : (v45 == 0.0 ? v45 : ((v45 * v40) * v45)));
+        double v42 = log(x);
+        double v43 = fabs(v42);
+        double v46 = fabs(v25);
+        double v52 = v46 * v42;
+        d[1] = v43 < INFINITY ? (z * v42) : (x < 0.0 ? NAN : ((v46 < 2.2250738585072014e-308 ? 0.0 : ((double)(v46 < INFINITY))) != 0.0 ? v52 : (v43 < INFINITY ? ((v42 > 0.0 ? 1.0 : (v42 < 0.0 ? -1.0 : (v42 + 0.0))) * power(power(x, 0.5 * v2) * sqrt(v43), 2.0)) : (v46 == 0.0 ? v46 : v52))));
     }
     return z;
 }
@@ -113,25 +116,34 @@ static double record__pow_less_one(const double *args, double *d, unsigned wante
 static double compute__pow_log(const double *args)
 {
     double x = args[0], y = args[1];
-    double v3 = power(x, 0.5 * y);
-    return x < 0.0 ? NAN : (v3 == 0.0 ? v3 : ((v3 * log(x)) * v3));
+    double v3 = fabs(power(x, y));
+    double v4 = log(x);
+    double v7 = fabs(v4);
+    double v11 = v3 * v4;
+    return x < 0.0 ? NAN : ((v3 < 2.2250738585072014e-308 ? 0.0 : ((double)(v3 < INFINITY))) != 0.0 ? v11 : (v7 < INFINITY ? ((v4 > 0.0 ? 1.0 : (v4 < 0.0 ? -1.0 : (v4 + 0.0))) * power(power(x, 0.5 * y) * sqrt(v7), 2.0)) : (v3 == 0.0 ? v3 : v11)));
 }
 
 static double record__pow_log(const double *args, double *d, unsigned wanted)
 {
     double x = args[0], y = args[1];
-    double v3 = power(x, 0.5 * y);
-    double v5 = log(x);
-    double z = x < 0.0 ? NAN : (v3 == 0.0 ? v3 : ((v3 * v5) * v3));
+    double v2 = power(x, y);
+    double v3 = fabs(v2);
+    double v4 = log(x);
+    double v7 = fabs(v4);
+    double v8 = sqrt(v7);
+    double v11 = v3 * v4;
+    double v18 = v4 > 0.0 ? 1.0 : (v4 < 0.0 ? -1.0 : (v4 + 0.0));
+    double z = x < 0.0 ? NAN : ((v3 < 2.2250738585072014e-308 ? 0.0 : ((double)(v3 < INFINITY))) != 0.0 ? v11 : (v7 < INFINITY ? (v18 * power(power(x, 0.5 * y) * v8, 2.0)) : (v3 == 0.0 ? v3 : v11)));
     d[0] = 0.0;
     if (wanted & 1u) {
-        double v11 = y - 1.0;
-        double v19 = (v11 == y ? 0.0 : ((double)((v11 + 1.0) == y))) != 0.0 ? 0.0 : (fabs(x) == INFINITY ? 0.0 : x);
-        double v30 = power(x, 0.5 * v11);
-        double v35 = x < 0.0 ? NAN : (v30 == 0.0 ? v30 : ((v30 * v5) * v30));
-        d[0] = fabs(v5) < INFINITY ? ((v19 == 0.0 ? power(x + 0.0, v11) : (power(x, y) / v19)) * (1.0 + (y * v5))) : (y > 0.0 ? v35 : (y == 0.0 ? 0.0 : (-v35)));
+        double v28 = y - 1.0;
+        double v36 = (v28 == y ? 0.0 : ((double)((v28 + 1.0) == y))) != 0.0 ? 0.0 : (fabs(x) == INFINITY ? 0.0 : x);
+        double v46 = fabs(power(x, v28));
+        double v51 = v46 * v4;
+        double v60 = x < 0.0 ? NAN : ((v46 < 2.2250738585072014e-308 ? 0.0 : ((double)(v46 < INFINITY))) != 0.0 ? v51 : (v7 < INFINITY ? (v18 * power(power(x, 0.5 * v28) * v8, 2.0)) : (v46 == 0.0 ? v46 : v51)));
+        d[0] = v7 < INFINITY ? ((v36 == 0.0 ? power(x + 0.0, v28) : (v2 / v36)) * (1.0 + (y * v4))) : (y > 0.0 ? v60 : (y == 0.0 ? 0.0 : (-v60)));
     }
-    d[1] = wanted & 2u ? z * (x == 0.0 ? -1.0 : (x == INFINITY ? 1.0 : v5)) : 0.0;
+    d[1] = wanted & 2u ? z * (x == 0.0 ? -1.0 : (x == INFINITY ? 1.0 : v4)) : 0.0;
     return z;
 }
 
@@ -156,8 +168,11 @@ static double record_pow(const double *args, double *d, unsigned wanted)
     }
     d[1] = 0.0;
     if (wanted & 2u) {
-        double v27 = power(x, 0.5 * y);
-        d[1] = x < 0.0 ? NAN : (v27 == 0.0 ? v27 : ((v27 * log(x)) * v27));
+        double v26 = fabs(z);
+        double v27 = log(x);
+        double v30 = fabs(v27);
+        double v34 = v26 * v27;
+        d[1] = x < 0.0 ? NAN : ((v26 < 2.2250738585072014e-308 ? 0.0 : ((double)(v26 < INFINITY))) != 0.0 ? v34 : (v30 < INFINITY ? ((v27 > 0.0 ? 1.0 : (v27 < 0.0 ? -1.0 : (v27 + 0.0))) * power(power(x, 0.5 * y) * sqrt(v30), 2.0)) : (v26 == 0.0 ? v26 : v34)));
     }
     return z;
 }

@@ -636,10 +636,13 @@ def _is_one_less(less: Any, y: Any) -> Any:
 
 
 def _power_times_log(x: Any, y: Any) -> Any:
-    """x^y ln x, by halves of the power, since it may overflow where this does not."""
-    half = pow(x, 0.5 * y)
-    z = where(half == 0.0, half, half * log(x) * half)
-    return where(x < 0.0, nan, z)
+    """x^y ln x, by the root of it where x^y is no normal number and this may be one."""
+    z, slope = abs(pow(x, y)), log(x)
+    root = pow(x, 0.5 * y) * sqrt(abs(slope))
+    limit = where(z == 0.0, z, z * slope)
+    extreme = where(abs(slope) < inf, sign(slope) * pow(root, 2.0), limit)
+    usual = where(z < SMALLEST_NORMAL, 0.0, z < inf)
+    return where(x < 0.0, nan, where(usual, z * slope, extreme))
 
 
 def _mixed_slope(x: Any, y: Any) -> Any:
@@ -694,7 +697,8 @@ neg = Primitive("neg", operator.neg, -1.0, latex="-{0}", native="fneg", ulp=1)
 _pow_less_one: Primitive = Primitive(
     "_pow_less_one", lambda x, y: _one_power_less(x, y),
     lambda z, x, y: where(
-        _is_one_less(y - 1, y), _power_slope(z, x, y - 1), (y - 1) * z / (x + 0.0)
+        _is_one_less(y - 1, y), _power_slope(z, x, y - 1),
+        (y - 1) * z / where(x == 0.0, 1.0, x)
     ),
     lambda z, x, y: where(abs(log(x)) < inf, z * log(x), _pow_log(x, y - 1)),
     latex="{0}^{{{1} - 1}}", sample=((0.1, 4.0), (-3.0, 3.0)), ulp=3,
@@ -945,6 +949,7 @@ HALF_SQRT_PI: Final = math.sqrt(math.pi) / 2
 SQRT_TWO_OVER_PI: Final = math.sqrt(2 / math.pi)
 SQRT_HALF: Final = math.sqrt(0.5)
 SQRT_TAU: Final = math.sqrt(math.tau)
+SMALLEST_NORMAL: Final = 2.0**-1022
 SMALLEST: Final = 5e-324  # added to what is at least 1, unless it is 0
 LAST_GAMMA: Final = 171.62437695630272  # beyond it Γ and all its derivatives overflow
 
