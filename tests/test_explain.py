@@ -12,12 +12,14 @@ from autograd import (
     Primitive,
     Value,
     dot,
+    erf,
     exp,
     grad,
     logsumexp,
     primitives,
     relu,
     sin,
+    special,
     sqrt,
     stop_gradient,
     where,
@@ -27,6 +29,7 @@ from autograd.show.latex import (
     LATEX,
     PLAIN,
     formula,
+    made_by,
     partial_formulas,
     row_formula,
 )
@@ -415,11 +418,16 @@ def test_formula_puts_brackets_only_where_they_are_needed():
 def test_partial_formulas_are_what_the_rules_compute():
     """Every symbol in a partial is right: evaluated, it gives the recorded number."""
     meaning = dict(vars(primitives))
-    meaning["e"] = math.e
+    meaning |= {"e": math.e, "inerfc": lambda n, x: special.erfcx(n, x) * exp(-x * x)}
+    meaning |= {"φ": lambda x: exp(-x * x / 2) / math.sqrt(2 * math.pi)}
+    meaning |= {"Φ": lambda x: (1 + erf(x / math.sqrt(2))) / 2}
+    meaning |= {"j1": lambda x: special.spherical_bessel(1.0, x)}
     for row in list(meaning.values()):
         if not isinstance(row, Primitive) or row.arity not in (1, 2):
             continue
         if row.name in ("polygamma", "mod", "identity", "stop_gradient"):
+            continue
+        if row.name == "_spherical_bessel":  # its order is part of its name
             continue
         ranges = row.sample
         if not isinstance(ranges[0], tuple):
@@ -522,3 +530,24 @@ def test_table_cells_of_every_row_hold_no_bar():
             markdown = explain(row(*args) * 2).markdown
             table = [line for line in markdown.splitlines() if line.startswith("|")]
             assert {line.count("|") for line in table} == {5}, row.name
+
+
+@pytest.mark.parametrize("exponent, shown", [("inf", "inf"), ("-inf", "(-inf)")])
+def test_powers_that_are_not_finite_have_formulas(exponent, shown):
+    x = Value(2.0, label="x")
+    assert f"y = x^{shown} " in explain(x ** float(exponent)).text
+    assert formula(x**math.nan, {x: "x"}) == "x^nan"
+    assert r"^{\infty}" in formula(x**math.inf, {x: "x"}, LATEX)
+
+
+def test_no_formula_shows_the_underscore_of_a_private_row():
+    rows = [row for row in vars(primitives).values() if isinstance(row, Primitive)]
+    private = [row for row in rows if row.name[0] == "_"]
+    assert len(private) > 10
+    for row in private:
+        operands = {Value(1.0): name for name in "xyw"[: row.arity or 2]}
+        z = row(*operands)
+        shown = [formula(z, operands), explain(z).text, *partial_formulas(z, operands)]
+        assert not [text for text in shown if re.search(r"(?<!\w)_", text or "")]
+        assert not made_by(z).startswith("_")
+    assert made_by(Primitive("_own", abs, 1.0)(Value(1.0))) == "_own"

@@ -46,10 +46,22 @@ def test_help_of_a_row_says_where_a_select_has_which_derivative() -> None:
     assert re.search(r"∂/∂x +0 at \(-\d.*\); 1 at \(\d", text_of(ag.relu))
 
 
+def test_help_of_where_says_which_operand_the_condition_selects() -> None:
+    said = described(ag.where)
+    assert re.search(r"∂/∂x +0 at \(0, .*\); 1 at \(1, ", said)
+    assert re.search(r"∂/∂y +1 at \(0, .*\); 0 at \(1, ", said)
+    assert "∂/∂condition  0\n" in said
+
+
+def test_help_of_mod_keeps_a_remainder_together() -> None:
+    assert "-floor(x/y - (x mod y)/y + 0.5)" in described(ag.mod)
+
+
 @pytest.mark.parametrize("name", ROWS)
 def test_help_of_each_row_has_words_derivatives_and_every_edge(name: str) -> None:
     row, said = ROWS[name], described(ROWS[name])
     assert name in WORDS and WORDS[name] in said
+    assert not re.search(r"(?<!\w)_", said)  # of no private row
     assert said.count("∂/∂") == (row.arity or 2) + sum(len(e[2]) for e in row.edges)
     for args, value, _ in row.edges:
         assert f"{name}({', '.join(map(repr, args))}) = {value!r}" in said

@@ -10,7 +10,7 @@ from inspect import Parameter, Signature, cleandoc
 from itertools import product
 from typing import Any, Final
 
-from ..primitives import Primitive, clean
+from ..primitives import Primitive, clean, where
 from ..value import Value
 from .latex import TABLE, partial_formulas, title
 
@@ -24,6 +24,7 @@ WORDS: Final = {
     "atan": "the angle from -π/2 to π/2 whose tangent is x",
     "atan2": "the angle, from -π to π, of the point y to the right and x up",
     "atanh": "the number whose hyperbolic tangent is x",
+    "beta": "the beta function, gamma(x)·gamma(y) / gamma(x + y)",
     "cbrt": "the cube root of x",
     "ceil": "the smallest whole number that is not below x",
     "clip": "x where it is between lo and hi, else the nearer bound",
@@ -31,30 +32,39 @@ WORDS: Final = {
     "cos": "the cosine of x, an angle in radians",
     "cosh": "the hyperbolic cosine of x, (eˣ + e⁻ˣ) / 2",
     "degrees": "x, an angle in radians, in degrees",
+    "digamma": "the derivative of lgamma at x",
     "div": "x divided by y",
     "dot": "the sum of the products of two sequences: call it as dot(xs, ys)",
     "equal": "1 where x is y, else 0",
     "erf": "the error function, 2/√π times the integral of exp(-t²) from 0 to x",
     "erfc": "1 - erf(x), without the cancellation",
+    "erfcx": "exp(x²)·erfc(x), without underflow",
+    "erfinv": "the number whose error function is x",
     "exp": "e to the power of x",
     "exp2": "2 to the power of x",
     "expm1": "exp(x) - 1, without the cancellation near 0",
     "floor": "the largest whole number that is not above x",
     "fma": "x·y + w, rounded once",
+    "fmod": "the remainder of x / y, with the sign of x",
     "gamma": "the gamma function, (x - 1)! for whole x",
     "gelu": "x times the probability that a standard normal number is below x",
     "greater": "1 where x is above y, else 0",
     "greater_equal": "1 where x is at least y, else 0",
     "hypot": "the length of the vector of all operands, √(x² + y² + …)",
     "identity": "x itself, as a node of its own",
+    "lbeta": "the natural logarithm of beta(x, y), without overflow",
     "leaky_relu": "x where it is above 0, else slope times x",
     "less": "1 where x is below y, else 0",
     "less_equal": "1 where x is at most y, else 0",
     "lgamma": "the natural logarithm of the magnitude of gamma(x)",
     "log": "the natural logarithm of x, to the base e",
+    "log1mexp": "log(1 - exp(x)), without the cancellation near 0",
     "log1p": "log(1 + x), without the cancellation near 0",
     "log2": "the logarithm of x to the base 2",
     "log10": "the logarithm of x to the base 10",
+    "log_ndtr": "log of the probability that a standard normal number is below x",
+    "log_sigmoid": "log(sigmoid(x)), without underflow",
+    "logaddexp": "log(exp(x) + exp(y)), without overflow",
     "logsumexp": "log(exp(x) + exp(y) + …), without overflow",
     "maximum": "the larger of x and y",
     "minimum": "the smaller of x and y",
@@ -67,10 +77,12 @@ WORDS: Final = {
     "prod": "the product of all operands",
     "radians": "x, an angle in degrees, in radians",
     "relu": "x where it is above 0, else 0",
+    "remainder": "x less the whole multiple of y that is nearest to it",
     "sigmoid": "1 / (1 + exp(-x)), a number from 0 to 1",
     "sign": "-1, 0 or 1, as x is below, at or above 0",
     "silu": "x times sigmoid(x)",
     "sin": "the sine of x, an angle in radians",
+    "sinc": "sin(πx) / (πx), and 1 at 0",
     "sinh": "the hyperbolic sine of x, (eˣ - e⁻ˣ) / 2",
     "softplus": "log(1 + exp(x)), without overflow",
     "sqrt": "the square root of x",
@@ -78,7 +90,9 @@ WORDS: Final = {
     "sub": "y taken from x",
     "tan": "the tangent of x, an angle in radians",
     "tanh": "the hyperbolic tangent of x, a number from -1 to 1",
+    "trunc": "x without its decimal places: the whole number next to it towards 0",
     "where": "x where condition is true (not 0), else y; the other is left out",
+    "xlogy": "x·log(y), and 0 where x and y are 0",
 }
 
 
@@ -204,6 +218,8 @@ def _points(row: Primitive, n: int) -> list[tuple[float, ...]]:
     ends = [
         (low + 0.2 * (high - low), low + 0.7 * (high - low)) for low, high in ranges
     ]
+    if row is where:  # of conditions, 0 alone is false
+        ends[0] = (0.0, 1.0)
     return list(product(*ends))[-8:]
 
 

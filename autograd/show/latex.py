@@ -32,7 +32,7 @@ TEXT: Final = {
     "sub": ("{0} - {1}", SUM, (SUM, PRODUCT)),
     "mul": ("{0}·{1}", PRODUCT, (PRODUCT, PRODUCT)),
     "div": ("{0}/{1}", PRODUCT, (PRODUCT, SIGN)),
-    "mod": ("{0} mod {1}", PRODUCT, (PRODUCT, SIGN)),
+    "mod": ("{0} mod {1}", SUM, (PRODUCT, SIGN)),
     "neg": ("-{0}", SIGN, (SIGN,)),
     "pow": ("{0}^{1}", POWER, (ATOM, NAME)),
     "exp": ("e^{0}", POWER, (NAME,)),
@@ -49,6 +49,13 @@ TEXT: Final = {
     "_maximum": ("max({all})", ATOM, ()),
     "_minimum": ("min({all})", ATOM, ()),
     "_share": ("{0}/({0} + {1})", PRODUCT, (SIGN, SUM)),
+    "_log_share": ("{0} - log(e^{0} + {1})", SUM, (NAME, SUM)),
+    "_polygamma_gap": (
+        "polygamma({0}, {1}) - polygamma({0}, {1} + {2})", SUM, (SUM, SUM, PRODUCT),
+    ),
+    "_erfcx": ("e^({1}²)·inerfc({0}, {1})", PRODUCT, (SUM, ATOM)),
+    "_inverse_mills": ("φ({0})/Φ({0})", PRODUCT, (SUM,)),
+    "_spherical_bessel": ("j{0}({1})", ATOM, (NAME, SUM)),
     "_cosine": ("{1}/{0}", PRODUCT, (SIGN, PRODUCT, SUM)),
     "fma": ("{0}·{1} + {2}", SUM, (PRODUCT, PRODUCT, SUM)),
     "where": ("({1} if {0} else {2})", ATOM, (SUM, SUM, SUM)),
@@ -59,7 +66,7 @@ TEXT: Final = {
     "equal": ("{0} = {1}", SUM, (PRODUCT, PRODUCT)),
     "not_equal": ("{0} ≠ {1}", SUM, (PRODUCT, PRODUCT)),
     "identity": ("{0}", SUM, (SUM,)),
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -136,7 +143,7 @@ class Style:
         inside = self.bracketed(base, ATOM)
         if self.latex:
             return f"{inside}^{{{self.number(exponent)}}}", POWER
-        if exponent == int(exponent) and abs(exponent) < 100:
+        if abs(exponent) < 100 and exponent == int(exponent):
             return inside + str(int(exponent)).translate(SUPERSCRIPTS), POWER
         shown = self.number(exponent)
         return f"{inside}^({shown})" if exponent < 0 else f"{inside}^{shown}", POWER
@@ -292,10 +299,13 @@ def known(node: Value) -> str:
 def title(row: Primitive) -> str:
     """A row's name, which may be any text, on a line for the eye.
 
+    That of a row of the table is shown without the underscore that keeps it private.
+
     >>> title(Primitive("x\\n{max}", abs, 1.0)), title(Primitive("", abs, 1.0))
     ('x {max}', '?')
     """
-    return clean(row.name).strip() or "?"
+    name = row.name.removeprefix("_") if row in TABLE else row.name
+    return clean(name).strip() or "?"
 
 
 def made_by(node: Value) -> str:
