@@ -58,11 +58,13 @@ STEPS: Final = frozenset(
 PRODUCTS: Final = frozenset({"mul", "dot", "prod", "fma"})
 DECAYING: Final = frozenset({"exp", "exp2", "_gaussian"})
 BENT: Final = frozenset({"relu", "leaky_relu", "abs", "maximum", "minimum", "clip"})
-POLES: Final = frozenset(
-    row.name
+POLES: Final = {  # of rows that have some: the last operand at those among the edges
+    row.name: {
+        args[-1] for args, z, _ in row.edges if isinf(z) and all(map(isfinite, args))
+    }
     for row in ROWS
-    if any(isinf(z) and all(map(isfinite, args)) for args, z, _ in row.edges)
-) - {"div", "pow"}
+    if row.name not in ("div", "pow")
+}
 
 REMEDIES: Final = {
     "unused": "use this very Value in the computation of y: not a copy of it, not "
@@ -474,9 +476,20 @@ def _wrong_value(node: Value) -> str:
         if all(map(isfinite, numbers)):
             return "domain"
         return "0·inf" if known(node) in PRODUCTS else "inf - inf"
-    at_zero = known(node) == "div" and numbers[1] == 0.0
-    at_zero |= known(node) == "pow" and numbers[0] == 0.0
-    return "pole" if known(node) in POLES or at_zero else "overflow"
+    return "pole" if _at_pole(known(node), numbers) else "overflow"
+
+
+def _at_pole(name: str, numbers: list[float]) -> bool:
+    """Whether an infinite value is that of a pole, not one above the largest float64.
+
+    The gamma function has them at 0, -1, -2, …, and what is made of it as well.
+    """
+    if name in ("div", "pow"):
+        return numbers[name == "div"] == 0.0
+    if name in ("beta", "lbeta"):
+        return any(x <= 0.0 and x.is_integer() for x in numbers)
+    poles, x = POLES.get(name, set()), numbers[-1]
+    return x in poles or bool(poles) and x <= 0.0 and x.is_integer()
 
 
 # ---- shares that go wrong in the sweep -----------------------------------------------
