@@ -18,6 +18,8 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import takewhile
+from keyword import iskeyword
 from pathlib import PurePath
 from typing import Any, Final, NoReturn, TextIO
 from unicodedata import normalize
@@ -26,7 +28,16 @@ from . import __version__, accelerated
 from .accelerator import reason
 from .check import noise_of
 from .differences import difference, kink
-from .expressions import CONSTANTS, FUNCTIONS, InputError, compute, hint, near, parse
+from .expressions import (
+    CONSTANTS,
+    FUNCTIONS,
+    NUMBER,
+    InputError,
+    compute,
+    hint,
+    near,
+    parse,
+)
 from .show.explain import explain
 from .show.latex import SUPERSCRIPTS
 from .show.why import why
@@ -67,25 +78,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options = _arguments(argv or WALKTHROUGH)
         report, trouble = run(options)
+    except _Asked as asked:
+        return _say(str(asked))
     except InputError as error:
         return _complain(error)
     if not argv:
         report += "\n\nThis was the walkthrough; --help shows what else there is."
     if not options.latex:
         report = "\n".join(_folded(report.split("\n"), _columns()))
-    try:
-        print(_spelt(report, sys.stdout), flush=True)
-    except BrokenPipeError:  # whoever read it has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        return _complain(InputError(f"the output cannot be written: {error}"))
-    return _complain(trouble) if trouble else 0
+    return _say(report) or (_complain(trouble) if trouble else 0)
 
 
 def run(options: argparse.Namespace) -> tuple[str, InputError | None]:
     """Do what the options ask for: the text to print, and why there is no drawing."""
     source = re.sub(r"\s", " ", options.expression).strip()
     _require_order(source, options.values)
+    _require_quotes(source, options.values)
     tree = parse(source)
     point = _assignments(options.values)
     inputs = {name: Value(x, label=name) for name, x in point.items()}
@@ -142,12 +150,15 @@ class _Once(argparse.Action):
         setattr(options, self.dest, value)
 
 
-class _Version(argparse.Action):
-    """Says which engine runs, once asked: NumPy and llvmlite take long to load."""
+class _Asked(Exception):  # noqa: N818 - nothing is wrong
+    """The text that was asked for in place of a report."""
 
-    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        print(_version())
-        parser.exit()
+
+class _Tell(argparse.Action):
+    """Gives the text, made once asked: NumPy and llvmlite take long to load."""
+
+    def __call__(self, *_: Any) -> None:
+        raise _Asked(self.const())
 
 
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -157,6 +168,7 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
+        add_help=False,
     )
     parser.add_argument("expression", help='arithmetic, such as "exp(sin(x**2))"')
     parser.add_argument(
@@ -174,7 +186,11 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--svg", action=_Once, metavar="PATH", help="draw the graph to this file"
     )
-    parser.add_argument("--version", action=_Version, nargs=0, help="and the engine")
+    for names, const, words in [
+        (["-h", "--help"], parser.format_help, "this text"),
+        (["--version"], _version, "and the engine"),
+    ]:
+        parser.add_argument(*names, action=_Tell, nargs=0, const=const, help=words)
     options, extra = parser.parse_known_intermixed_args(_guard_negatives(argv))
     for text in extra:
         meant = near(text.partition("=")[0], OPTIONS)
@@ -218,6 +234,22 @@ def _require_order(source: str, values: Sequence[str]) -> None:
     raise InputError(f'the expression comes first, then values: "{expression}" {given}')
 
 
+def _require_quotes(source: str, values: Sequence[str]) -> None:
+    """Refuse an expression that the shell has taken apart at its spaces."""
+    texts = [text.strip() for text in values]
+    more = list(takewhile(lambda text: not ASSIGNMENT.match(text), texts))
+    whole = " ".join([source, *more])
+    try:
+        parse(whole)
+    except InputError:
+        return
+    if any(more):
+        raise InputError(
+            "the expression must be in quotes: "
+            + " ".join([f'"{whole}"', *texts[len(more) :]])
+        )
+
+
 def _require_sense(options: argparse.Namespace, y: Any) -> None:
     """Refuse options that would be ignored, and pictures of another kind."""
     if options.latex and options.order > 1:
@@ -256,6 +288,10 @@ def _assignments(values: Sequence[str]) -> dict[str, float]:
             raise InputError(
                 "a value must look like x=1.5, without spaces, but is this:", text
             )
+        if iskeyword(name):
+            raise InputError(
+                f"{name!r} is a word of Python; give the variable another name:", text
+            )
         if name in CONSTANTS or name in FUNCTIONS:
             raise InputError(
                 f"{name!r} is taken; give the variable another name:", text
@@ -276,7 +312,8 @@ def _constant(text: str, number: str, at: int) -> float:
             x = float(compute(number, parse(number), {}))
         except InputError as error:
             raise InputError(
-                "the value must be a finite number such as 1.5, -2e-3 or pi/2:",
+                "the value must be a finite number such as 1.5, -2e-3 or pi/2"
+                f"{_remedy(number, str(error))}:",
                 text,
                 at + error.at,
             ) from None
@@ -288,6 +325,17 @@ def _constant(text: str, number: str, at: int) -> float:
         text,
         at,
     )
+
+
+def _remedy(number: str, message: str) -> str:
+    """What to write for a value that is none: no unit, or the form of expressions."""
+    unit = re.fullmatch(rf"\s*([-+]?{NUMBER})\s*([^\W\d]\w*|%)\s*", number)
+    if unit and unit[2] == "%":
+        return f" (write {unit[1]}/100)"
+    if unit and unit[2] not in (*CONSTANTS, "π"):
+        return f" (leave out {unit[2]})"
+    found = re.search(r"(?:read \(|\((?=did)|arithmetic; )(.*?)\)?:$", message)
+    return f" ({found[1]})" if found and "invalid" not in found[1] else ""
 
 
 def _require_all_used(source: str, tree: ast.expr, point: Mapping[str, float]) -> None:
@@ -405,6 +453,17 @@ def _number(x: Any) -> str:
 
 
 # ---- the terminal --------------------------------------------------------------------
+
+
+def _say(text: str) -> int:
+    """Print it; give the exit code, 2 where the output cannot be written."""
+    try:
+        print(_spelt(text, sys.stdout), flush=True)
+    except BrokenPipeError:  # whoever read it has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        return _complain(InputError(f"the output cannot be written: {error}"))
+    return 0
 
 
 def _complain(error: InputError) -> int:

@@ -8,6 +8,7 @@ and abs(x).
 from __future__ import annotations
 
 import ast
+import keyword
 import math
 import re
 import warnings
@@ -70,14 +71,24 @@ ELSEWHERE: Final = {  # what other languages and books call a function
     "max": "maximum", "min": "minimum", "sgn": "sign", "signum": "sign", "fabs": "abs",
     "absolute": "abs", "sqr": "x**2", "square": "x**2", "cube": "x**3", "root": "sqrt",
     "power": "pow", "ceiling": "ceil", "int": "floor", "round": "floor(x + 0.5)",
-    "trunc": "floor", "fmod": "mod", "logistic": "sigmoid", "expit": "sigmoid",
+    "logistic": "sigmoid", "expit": "sigmoid",
     "swish": "silu", "factorial": "gamma(x + 1)", "gammaln": "lgamma",
-    "digamma": "polygamma(0, x)", "psi": "polygamma(0, x)", "heaviside": "x > 0",
+    "psi": "digamma", "heaviside": "x > 0", "softmax": "exp(x - logsumexp(x, y))",
+    "log_softmax": "x - logsumexp(x, y)", "isnan": "x != x",
     "if": "where(condition, a, b)", "iif": "where(condition, a, b)", "deg": "degrees",
     "rad": "radians", "sum": "x + y", "norm": "hypot",
 }  # fmt: skip
 RAISED: Final = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ⁿˣ", "0123456789-+nx")
 NAME: Final = r"(?!(?:if|else|and|or|not|in|is|for|lambda)\b)[^\W\d]\w*"
+NUMBER: Final = (  # taken whole: 1e5 is not 1 times e5, nor 0x1F 0 times x1F
+    r"(?!0[xob][\da-fA-F])(?>(?:\d+(?:_\d+)*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
+)
+WORDS: Final = {*keyword.kwlist} - {"not", "await", "True", "False", "None"}
+WORD: Final = re.compile(  # of Python, where a name should stand
+    r"(?:^|[-+*/%(,<>=^])\s*"
+    rf"(?P<word>{'|'.join(WORDS)})"
+    r"\s*(?=$|[-+*/%(),<>=^])"
+)
 FORMS: Final = (  # what Python cannot read: where it begins, and what to write
     ("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ⁿˣ]+", "a power is written **{raised}"),
     ("[×·⋅∙✕]", "a product is written *"),
@@ -91,7 +102,8 @@ FORMS: Final = (  # what Python cannot read: where it begins, and what to write
     (r"\|", "write abs(x) for |x|"),
     ("!(?!=)", "a factorial is written gamma(x + 1)"),
     (r"[‘’“”`´\"'\\$;:?]", "leave out {0}"),
-    (rf"(?<![\w.])(?P<x>\d+\.?\d*)(?![eE][-+]?\d)\s*(?P<y>{NAME})", "write {form}"),
+    ("[¼½¾⅐-⅞]", "a fraction is written a/b, as in 1/2"),
+    (rf"(?<![\w.])(?P<x>{NUMBER})\s*(?P<y>{NAME})", "write {form}"),
     (rf"\)\s*(?={NAME}|\d)", "a product is written )*"),
     (rf"(?<!\w)(?P<x>{NAME})\s+(?P<y>{NAME}|\d+\.?\d*)", "write {form}"),
     ("(?<![<>=!*/%+-])=(?!=)", "leave out what is left of ="),
@@ -155,6 +167,10 @@ class _Computation:
                 raise self.error(node, "True and False are no numbers; write 1 or 0")
             case ast.Constant(value=int() | float() as value):
                 return self.number(node, value)
+            case ast.Name(id=name) | ast.Call(func=ast.Name(id=name)) if (
+                "·" in name and name not in self.variables
+            ):  # a letter to Python
+                raise self.error(node, "a product is written *")
             case ast.Name(id=name):
                 return self.lookup(node, name)
             case ast.UnaryOp(op=ast.UAdd(), operand=x):
@@ -282,19 +298,29 @@ def _unreadable(source: str, error: SyntaxError) -> InputError:
     if "set_int_max_str_digits" in reason:
         reason = "a number has too many digits"
     elif "never closed" not in reason and "unmatched" not in reason:
-        for pattern, form in FORMS:
-            found = re.search(pattern, source)
-            if found:
-                reason, at = _form(found, form), found.start()
-                break
+        reason, at = _meant(source, at) or (reason, at)
     message = f"the expression cannot be read ({reason}):"
     return InputError(message, source, min(at, len(source)))
+
+
+def _meant(source: str, at: int) -> tuple[str, int] | None:
+    """The word or form that reading ended at, as what to write and where it begins."""
+    found = WORD.search(source)
+    if found:
+        word = found["word"]
+        other = hint(ELSEWHERE.get(word, ""))
+        return f"{word!r} is a word of Python; take another name{other}", found.start(1)
+    for pattern, form in FORMS:
+        for found in re.finditer(pattern, source):
+            if found.start() - 1 <= at <= found.end():
+                return _form(found, form), found.start()
+    return ("something is missing at its end", at) if at == len(source) else None
 
 
 def _form(found: re.Match[str], form: str) -> str:
     """What to write instead of a form that was met."""
     words = found.groupdict()
-    x, y = words.get("x", ""), words.get("y", "")
+    x, y = words.get("x", ""), words.get("y", "").replace("π", "pi")
     pair = f"{x}({y})" if x in FUNCTIONS else f"{x}*{y}"
     raised = found[0].translate(RAISED)
     return form.format(found[0], raised=raised, form=pair, **words)

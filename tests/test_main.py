@@ -1,6 +1,7 @@
 """The command line: what it prints, and how it refuses."""
 
 import os
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -10,6 +11,7 @@ import pytest
 
 from autograd import accelerated, accelerator
 from autograd.__main__ import InputError, compute, main, parse
+from autograd.expressions import ELSEWHERE, FUNCTIONS
 
 ENGINE = "C engine" if accelerated else f"pure Python engine: {accelerator.reason}"
 
@@ -121,9 +123,26 @@ def program(line, **variables):
 MODULE = f"{sys.executable} -m autograd"
 
 
-def test_main_survives_pipes_that_close():
-    done = program(f"{MODULE} 'x**2' x=3 | true")
+@pytest.mark.parametrize("argv", ["'x**2' x=3", "--version", "--help"])
+def test_main_survives_pipes_that_close(argv):
+    done = program(f"{MODULE} {argv} | true")
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("argv", ["'x**2' x=3", "--version", "--help"])
+def test_main_says_that_a_full_disk_takes_nothing(argv):
+    if not os.path.exists("/dev/full"):
+        pytest.skip("there is no /dev/full here")
+    done = program(f"{MODULE} {argv} > /dev/full")
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"autograd: the output cannot be written: ")
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_other_names_are_of_no_function_there_is():
+    assert not set(ELSEWHERE) & set(FUNCTIONS)
+    words = {word for other in ELSEWHERE.values() for word in re.findall(r"\w+", other)}
+    assert words <= {*FUNCTIONS, *"abxy", "condition", "0", "1", "2", "3", "5"}
 
 
 def test_main_writes_in_the_characters_that_a_terminal_has():
@@ -405,6 +424,39 @@ REFUSED = [
     (["x", "x=1", "--order", "two"], ["--order"]),
     (["x", "x=1", "--wrt", "z"], ["--wrt must name variables (x)"]),
     (["x", "x=1", "--frobnicate"], ["unknown option '--frobnicate'"]),
+    (["x", "+", "1", "x=2"], ['must be in quotes: "x + 1" x=2']),
+    (["x", "-", "1", "x=2"], ['must be in quotes: "x - 1" x=2']),
+    (["x", "-1", "x=2"], ['must be in quotes: "x -1" x=2']),
+    (["sin(", "x", ")", "x=1"], ['must be in quotes: "sin( x )" x=1']),
+    (["x·y", "x=1", "y=2"], ["a product is written *"]),
+    (["x·sin(x)", "x=1"], ["a product is written *"]),
+    (["lambda*x", "x=1"], ["'lambda' is a word of Python; take another name"]),
+    (["is*x", "x=1"], ["'is' is a word of Python", "  ^"]),
+    (["if+x", "x=1"], ["'if' is a word of Python"]),
+    (["x*in", "x=1"], ["'in' is a word of Python", "    ^"]),
+    (["x*def", "x=1"], ["'def' is a word of Python", "    ^"]),
+    (["x + class", "class=1"], ["'class' is a word of Python"]),
+    (["x", "class=1"], ["'class' is a word of Python; give the variable another"]),
+    (["x", "x=2^3"], ["such as 1.5, -2e-3 or pi/2 (a power is written **):", "   ^"]),
+    (["x", "x=2π"], ["(write 2*pi)"]),
+    (["x", "x=π"], ["(did you mean 'pi'?)"]),
+    (["x", "x=−1"], ["(minus is written -)"]),
+    (["x", "x=½"], ["(a fraction is written a/b, as in 1/2)"]),
+    (["x", "x=5m"], ["(leave out m)"]),
+    (["x", "x=-1.5e3 kg"], ["(leave out kg)"]),
+    (["x", "x=50%"], ["(write 50/100)"]),
+    (["0x1F + y +", "y=1"], ["(something is missing at its end)", " " * 12 + "^"]),
+    (["1_000*x +", "x=1"], ["(something is missing at its end)"]),
+    (["1j*x +", "x=1"], ["(something is missing at its end)"]),
+    (["x and y +", "x=1", "y=1"], ["(something is missing at its end)"]),
+    (["0x1Fy", "y=1"], ["invalid hexadecimal literal"]),
+    ([".5x", "x=1"], ["(write .5*x)"]),
+    (["1e5x", "x=1"], ["(write 1e5*x)"]),
+    (["1e5 x", "x=1"], ["(write 1e5*x)"]),
+    (["1_000x", "x=1"], ["(write 1_000*x)"]),
+    (["12²*x", "x=1"], ["a power is written **2"]),
+    (["softmax(x, y)", "x=1", "y=2"], ["did you mean 'exp(x - logsumexp(x, y))'?"]),
+    (["psi(x)", "x=1"], ["did you mean 'digamma'?"]),
     (["(" * 10_000 + "x" + ")" * 10_000, "x=1"], ["nested too deeply"]),
     (["-" * 10_000 + "x", "x=1"], ["nested too deeply"]),
     (["sin(" * 10_000 + "x" + ")" * 10_000, "x=1"], ["nested too deeply"]),
