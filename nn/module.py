@@ -318,8 +318,10 @@ def _require_same_names(
 def _require_same_activations(
     operation: str, ours: dict[str, str], theirs: dict[str, str] | None
 ) -> None:
-    for name in sorted({**ours, **(theirs or ours)}):
-        found, own = (theirs or ours).get(name), ours.get(name)
+    if theirs is None:
+        return
+    for name in sorted({**ours, **theirs}):
+        found, own = theirs.get(name), ours.get(name)
         if found != own:
             raise ValueError(
                 f"{operation}: the file must be of a model with the same activations, "

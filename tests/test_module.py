@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import random
+import re
 import struct
 import threading
 from copy import deepcopy
@@ -303,6 +304,19 @@ def test_file_of_a_later_format_is_refused_by_name(model, tmp_path):
         ValueError, match="says format 'scalar-autograd weights 3', not"
     ):
         model.load(tmp_path / "w.json")
+
+
+def test_file_that_lost_its_activations_is_of_another_model(tmp_path):
+    path = tmp_path / "w.json"
+    model = MLP(2, [2, 1], "tanh", seed=1)
+    model.save(path)
+    path.write_text(
+        re.sub(r'"activations": {[^}]*}', '"activations": {}', path.read_text())
+    )
+    with pytest.raises(ValueError, match="but has None for .*, where this one has"):
+        model.load(path)
+    Holder(w=Value(3.0)).save(path)
+    Holder(w=Value(1.0)).load(path)
 
 
 @pytest.mark.parametrize("activations", ["3", '"relu"', "[]", "null"])
