@@ -11,12 +11,14 @@ import os
 import sys
 from contextlib import suppress
 from errno import EACCES, EISDIR
+from pathlib import PurePath
 from secrets import token_hex
 from stat import S_IMODE, S_ISDIR, S_ISREG
 from typing import Final
 
 from .primitives import brief, clean
 
+KINDS: Final = frozenset({".svg", ".png", ".html", ".pdf", ".jpg", ".jpeg", ".gif"})
 MOST_LINKS: Final = 40  # on the way to a file: as many as Linux follows
 
 Name = str | os.PathLike[str]
@@ -54,6 +56,24 @@ def write_file(path: Name, content: bytes, operation: str = "write_file") -> str
             f"{brief(name, 400)} ({reason}); choose a folder that exists and is yours"
         ) from None
     return name
+
+
+def require_suffix(path: Name, suffix: str, operation: str) -> None:
+    """Refuse a name that says it is a file of another kind.
+
+    >>> require_suffix("y.svg", ".svg", "draw"), require_suffix("y", ".svg", "draw")
+    (None, None)
+    >>> require_suffix("y.png", ".svg", "draw")
+    Traceback (most recent call last):
+    ValueError: draw: path must name a file of kind .svg, but is 'y.png'; write 'y.svg'
+    """
+    name = PurePath(_named(path, operation))
+    if name.suffix.lower() in KINDS and name.suffix.lower() != suffix:
+        other = name.with_suffix(suffix)
+        raise ValueError(
+            f"{operation}: path must name a file of kind {suffix}, but is "
+            f"{brief(str(name), 400)}; write {brief(str(other), 400)}"
+        )
 
 
 def _named(path: Name, operation: str) -> str:

@@ -567,9 +567,11 @@ def _scalar(operation: str, y: Any) -> Any:
     try:
         return number(y, operation, "the result of f")
     except TypeError:
+        several = "use jacobian for several, or sum them"
+        remedy = "a function without return gives None" if y is None else several
         raise TypeError(
             f"{operation}: f must return one number, but returned {type(y).__name__}; "
-            "use jacobian for several, or sum them"
+            f"{remedy}"
         ) from None
 
 

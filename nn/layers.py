@@ -34,6 +34,7 @@ ROWS: Final[dict[Any, Any]] = {
     },
 }
 ACTIVATIONS: Final = tuple(ROWS)[1:]
+OTHER_NAMES: Final = {"swish": "silu", "logistic": "sigmoid", "expit": "sigmoid"}
 RELU_LIKE: Final = frozenset({"relu", "leaky_relu", "gelu", "silu", "softplus"})
 
 Activation = str | Primitive
@@ -334,7 +335,8 @@ def _draw(operation: str, init: str | None, activation: Activation) -> Draw:
 def _unknown(
     operation: str, argument: str, name: Any, known: tuple[str, ...]
 ) -> ValueError:
-    near = " or ".join(map(repr, get_close_matches(str(name).lower(), known, 2)))
+    meant = OTHER_NAMES.get(str(name).lower(), str(name).lower())
+    near = " or ".join(map(repr, get_close_matches(meant, known, 2)))
     remedy = f"did you mean {near}?" if near else f"known are {', '.join(known)}"
     return ValueError(
         f"{operation}: {argument} must be a name it knows, but is {brief(name)}; "

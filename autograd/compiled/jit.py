@@ -99,7 +99,30 @@ def jit(
             "jit: static_argnums must name arguments by position, but is "
             f"{brief(static_argnums)}; write a whole number from 0, or a tuple of them"
         )
+    _require_positions(f, chosen)
     return Compiled(f, tuple(chosen))
+
+
+def _require_positions(f: Callable[..., Any], static: Sequence[Any]) -> None:
+    """Refuse positions that no call of f has, as far as its signature tells."""
+    if not static:
+        return
+    from inspect import Parameter, signature  # which takes long to load
+
+    try:
+        kinds = [p.kind for p in signature(f).parameters.values()]
+    except (TypeError, ValueError):  # some functions in C have none
+        return
+    if Parameter.VAR_POSITIONAL in kinds:
+        return
+    named = Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD
+    count = sum(kind in named for kind in kinds)
+    for i in static:
+        if not -count <= i < count:
+            raise ValueError(
+                f"jit: static_argnums must name arguments by position, of the {count} "
+                f"that f has, but has {brief(i)}; count them from 0"
+            )
 
 
 @calls.called_in_c

@@ -22,7 +22,7 @@ from itertools import pairwise
 from math import isfinite, sqrt
 from typing import Any, Final
 
-from ..files import write_file
+from ..files import require_suffix, write_file
 from ..primitives import brief, clean
 from ..value import Value, require_current, topological
 from .inside import is_closed, opened
@@ -71,12 +71,14 @@ class Drawing:
         Raises RuntimeError without a renderer, TimeoutError where the layout takes too
         long, OSError where the file cannot be written (it is then left as it was).
         """
-        return (
-            self._svg if path is None else write_file(path, self._svg.encode(), "draw")
-        )
+        if path is None:
+            return self._svg
+        require_suffix(path, ".svg", "draw")
+        return write_file(path, self._svg.encode(), "draw")
 
     def png(self, path: str | os.PathLike[str]) -> str:
         """Write a PNG on a white ground and return its path; raises as `svg` does."""
+        require_suffix(path, ".png", "draw")
         opaque = self.dot.replace("bgcolor=transparent", "bgcolor=white", 1)
         return write_file(path, render(opaque, "png", LAYOUT_SECONDS), "draw")
 

@@ -24,7 +24,7 @@ from itertools import groupby, pairwise
 from math import isfinite
 from typing import Final
 
-from ..files import write_file
+from ..files import require_suffix, write_file
 from ..primitives import brief, clean
 from .draw import COLOURS, FILLS, _largest, _shade, _share
 from .render import shown_size
@@ -64,6 +64,7 @@ class NetworkDrawing:
         """
         if path is None:
             return self.text
+        require_suffix(path, ".svg", "draw_network")
         return write_file(path, self.text.encode(), "draw_network")
 
     def _repr_svg_(self) -> str:

@@ -24,7 +24,7 @@ from importlib import resources
 from string import Template
 from typing import Final
 
-from ..files import write_file
+from ..files import require_suffix, write_file
 from ..primitives import brief, clean
 from ..value import Value, require_current, topological
 from .draw import (
@@ -138,6 +138,7 @@ class Player:
         Raises as `html` does, and OSError where the file cannot be written (it is then
         left as it was).
         """
+        require_suffix(path, ".html", "player")
         return write_file(path, self.html.encode(), "player")
 
     def animated_svg(self, path: str | os.PathLike[str] | None = None) -> str:
@@ -145,6 +146,8 @@ class Player:
 
         Where people ask for less motion it shows the end. Raises as `save` does.
         """
+        if path is not None:
+            require_suffix(path, ".svg", "player")
         svg = _animated(self.title, self.steps, self.picture, self._layout)
         return svg if path is None else write_file(path, svg.encode(), "player")
 
