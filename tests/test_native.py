@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import random
+import re
 import struct
 import threading
 from collections.abc import Sequence
@@ -20,6 +21,8 @@ import numpy as np
 
 from autograd import Primitive
 from autograd import primitives as p
+from autograd.compiled.kernels import FAMILIES
+from autograd.compiled.lower import CHUNK
 from autograd.compiled.native import BLOCK, compile
 from autograd.compiled.simplify import simplify
 from autograd.compiled.source import combine
@@ -206,19 +209,51 @@ def test_a_row_in_a_batch_is_within_4_ulp_of_the_row_itself(row: Primitive) -> N
         assert bits(y) == bits(z) or close, (xs, y, z)
 
 
+@pytest.mark.parametrize("names", FAMILIES, ids="+".join)
 @pytest.mark.parametrize("features", ["", "-fma,-avx512f,-avx2"])
-def test_a_sine_and_its_cosine_have_the_bits_of_each_alone(features: str) -> None:
+def test_rows_of_a_family_have_the_bits_of_each_alone(
+    names: tuple[str, ...], features: str
+) -> None:
     source = random.Random(4)
-    sizes = (1e-300, 1.0, 1e5, 1e8, 1e300)
+    sizes = (1e-300, 1.0, 20.0, 300.0, 1e5, 1e8, 1e300)
     xs = [*SPECIAL, *[source.gauss(0.0, s) for s in sizes for _ in range(200)]]
     source.shuffle(xs)
-    code = Instruction(p.sin, (0,)), Instruction(p.cos, (0,))
-    both = compile(Tape(1, code, (1, 2)), features=features)
+    code = [Instruction(vars(p)[name], (0,)) for name in names]
+    code += code[::-1]  # as in a tape that is not simplified
+    outputs = tuple(range(1, 1 + len(code)))
+    both = compile(Tape(1, tuple(code), outputs), features=features)
     found, _ = run_batch(both, [np.array(xs)], len(xs))
     for step, together in zip(code, found, strict=True):
         alone = compile(Tape(1, (step,), (1,)), features=features)
         (z,), _ = run_batch(alone, [np.array(xs)], len(xs))
         assert [*map(bits, z)] == [*map(bits, together)]
+
+
+@pytest.mark.parametrize("between", [3, 2 * CHUNK])
+def test_a_row_and_its_slope_share_an_exponential_across_chunks_and_guards(
+    between: int,
+) -> None:
+    """The slope is asked for at the end, behind guards that look at what is between."""
+    code = [Instruction(p.tanh, (0,)), Instruction(p.sigmoid, (0,))]
+    code += [Instruction(p.mul, (k, 1.0 + 2.0**-k)) for k in range(2, 2 + between)]
+    slopes = 1 + len(code), 2 + len(code)
+    code += [Instruction(p._tanh_slope, (0,)), Instruction(p._sigmoid_slope, (0,))]
+    guards = (
+        Guard(1, 1, True), Guard(3, 3, True), Guard(len(code) - 2, slopes[0] - 1, True),
+        Guard(len(code) - 1, slopes[0], True), Guard(len(code), slopes[1], True),
+    )  # fmt: skip
+    executable = compile(Tape(1, tuple(code), (1, 2, *slopes), guards))
+    xs = np.random.default_rng(2).normal(size=50)
+    xs[7], xs[8], xs[9] = 0.0, 500.0, 900.0
+    found, flags = run_batch(executable, [xs], 50)
+    assert {k: flag for k, flag in enumerate(flags) if flag >= 0} == {7: 0, 8: 3, 9: 3}
+    (lanes,) = executable._lanes.values()
+    kernels = set(re.findall(r'call .*@"([^"]+\.v8)"', lanes.compiled.text))
+    assert kernels == {"tanh+_tanh_slope.v8", "sigmoid+_sigmoid_slope.v8"}
+    for lane in (0, 1, 49):
+        want, _ = executable.scalar([xs[lane]])
+        got = [column[lane] for column in found]
+        assert got == pytest.approx(want, rel=1e-15, abs=0.0)
 
 
 def test_a_square_and_a_product_by_itself_are_one_in_a_batch() -> None:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import inspect
 import math
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from math import inf, nan
 from typing import Any, Final
@@ -48,6 +48,9 @@ from .lanes import (
 )
 from .machine import before_a_fork, compiling
 
+Kernel = Callable[..., Lanes]
+Family = Callable[[Lanes], tuple[Lanes, ...]]
+
 _calls: Final = getattr(binding.ffi.lib, "_lock", None)  # each call of LLVM holds it
 if _calls is not None:
     before_a_fork.append(_calls)
@@ -67,42 +70,55 @@ def vector_function(
     'exp.v8'
     >>> vector_function(module, "gamma", 8) is None
     True
+
+    For names of one family, joined by "+", it gives a structure of their results.
+
+    >>> vector_function(module, "sin+cos", 8).name
+    'sin+cos.v8'
     """
-    if name not in KERNELS:
+    kernel = KERNELS.get(name) or _joint_kernel(name)
+    if kernel is None:
         return None
     defined = module.globals.get(f"{name}.v{width}")
     if defined:
         return defined
     if fma is None:
         fma = _machine_has_fma()
-    kernel, kind = KERNELS[name], ir.VectorType(FLOAT, width)
+    kind = ir.VectorType(FLOAT, width)
     arity = len(inspect.signature(kernel).parameters)
-    signature = ir.FunctionType(kind, [kind] * arity)
+    joint = ir.LiteralStructType([kind] * (1 + name.count("+")))
+    signature = ir.FunctionType(kind if name in KERNELS else joint, [kind] * arity)
     function = _empty_function(module, f"{name}.v{width}", signature)
     code = ir.IRBuilder(function.append_basic_block())
     frame = Frame(code, width, fma)
-    code.ret(kernel(*[Lanes(frame, arg) for arg in function.args]).value)
+    result = kernel(*[Lanes(frame, arg) for arg in function.args])
+    whole = result.value if isinstance(result, Lanes) else _packed(code, joint, result)
+    code.ret(whole)
     return function
 
 
-def sine_and_cosine_function(
-    module: Any, width: int, *, fma: bool | None = None
-) -> Any:
-    """Like `vector_function`, for a sine and a cosine of one number at once."""
-    defined = module.globals.get(f"sincos.v{width}")
-    if defined:
-        return defined
-    frame_fma = _machine_has_fma() if fma is None else fma
-    kind = ir.VectorType(FLOAT, width)
-    signature = ir.FunctionType(ir.LiteralStructType([kind, kind]), [kind])
-    function = _empty_function(module, f"sincos.v{width}", signature)
-    code = ir.IRBuilder(function.append_basic_block())
-    pair = sine_and_cosine(Lanes(Frame(code, width, frame_fma), function.args[0]))
-    result = ir.Constant(signature.return_type, ir.Undefined)
-    for i, z in enumerate(pair):
-        result = code.insert_value(result, z.value, i)
-    code.ret(result)
-    return function
+def _packed(code: Any, structure: Any, results: Sequence[Lanes]) -> Any:
+    packed = ir.Constant(structure, ir.Undefined)
+    for i, z in enumerate(results):
+        packed = code.insert_value(packed, z.value, i)
+    return packed
+
+
+def _joint_kernel(name: str) -> Callable[[Lanes], Sequence[Lanes]] | None:
+    """The kernel of several rows of a family."""
+    names = name.split("+")
+    for family, kernel in FAMILIES.items():
+        if {*names} <= {*family}:
+            return _members(kernel, [family.index(each) for each in names])
+    return None
+
+
+def _members(kernel: Family, places: Sequence[int]) -> Callable[[Lanes], list[Lanes]]:
+    def joint(x: Lanes) -> list[Lanes]:
+        results = kernel(x)
+        return [results[i] for i in places]
+
+    return joint
 
 
 @cache
@@ -303,22 +319,31 @@ def cosh(x: Lanes) -> Lanes:
     return _scaled(cosine, t)
 
 
-def tanh(x: Lanes) -> Lanes:
-    sine, cosine, _ = _hyperbolic(between(abs(x), 0.0, 20.0))
-    return copysign(sine / cosine, x)
+def hyperbolic_tangent(x: Lanes) -> tuple[Lanes, Lanes]:
+    """tanh x and its slope 1 / cosh² x, which has digits where 1 - tanh² x has none."""
+    sine, cosine, t = _hyperbolic(between(abs(x), 0.0, 400.0))
+    inverse = 1.0 / cosine
+    root = inverse * _two_to_minus(t)
+    return copysign(sine * inverse, x), root * root
 
 
-def sigmoid(x: Lanes) -> Lanes:
-    e = exp(-abs(x))
-    return choose(x >= 0.0, 1.0, e) / (1.0 + e)
+def logistic(x: Lanes) -> tuple[Lanes, ...]:
+    """σ(x), σ'(x), x·σ(x), x·σ'(x) and ln(1 + eˣ), all by one exponential.
 
-
-def silu(x: Lanes) -> Lanes:
-    """x·sigmoid(x); where e⁻ˣ is subnormal, x goes in before its digits are lost."""
+    Where it is subnormal, x goes in before its digits are lost.
+    """
     p, t = _exponential(-abs(x))
     p = p + 1.0
-    product = choose(x >= 0.0, x, _scaled(p * between(x, -800.0, 0.0), t))
-    return product / (1.0 + _scaled(p, t))
+    e, part = _scaled(p, t), _scaled(p * between(x, -800.0, 800.0), t)
+    right, inverse = x >= 0.0, 1.0 / (1.0 + e)
+    square = inverse * inverse
+    return (
+        choose(right, 1.0, e) * inverse,
+        e * square,
+        choose(right, x, part) * inverse,
+        choose(abs(x).equals(inf), 0.0, part * square),
+        maximum(x, x.lift(0.0)) + log1p(e),
+    )
 
 
 # ---- logarithms ----------------------------------------------------------------------
@@ -391,10 +416,6 @@ def log10(x: Lanes) -> Lanes:
     head, rest = LOG10_2_PARTS
     small = fma(z, LOG10_E_REST, e * rest)
     return _where_defined(x, fma(e, head, fma(z, LOG10_E, small)))
-
-
-def softplus(x: Lanes) -> Lanes:
-    return maximum(x, x.lift(0.0)) + log1p(exp(-abs(x)))
 
 
 def asinh(x: Lanes) -> Lanes:
@@ -786,15 +807,30 @@ def signed(x: Lanes, y: Lanes) -> Lanes:
     return copysign(x, choose(y.equals(y), y, 1.0))
 
 
-Kernel = Callable[..., Lanes]
+# Rows of one operand that are computed together: their results in this order. Each is
+# the same to the bit if it is asked for alone.
+FAMILIES: Final[dict[tuple[str, ...], Family]] = {
+    ("sin", "cos"): sine_and_cosine,
+    ("tanh", "_tanh_slope"): hyperbolic_tangent,
+    ("sigmoid", "_sigmoid_slope", "silu", "_sigmoid_moment", "softplus"): logistic,
+}
+
+
+def _member(family: Family, place: int) -> Kernel:
+    return lambda x: family(x)[place]
+
 
 # fmt: off
 KERNELS: Final[dict[str, Kernel]] = {
+    name: _member(family, place)
+    for names, family in FAMILIES.items()
+    for place, name in enumerate(names)
+} | {
     kernel.__name__: kernel
     for kernel in (
         exp, exp2, expm1, log, log1p, log2, log10, pow, cbrt, hypot, mod,
-        sin, cos, tan, asin, acos, atan, atan2, sinh, cosh, tanh, asinh, acosh, atanh,
-        erf, erfc, sigmoid, softplus, silu, gelu,
+        sin, cos, tan, asin, acos, atan, atan2, sinh, cosh, asinh, acosh, atanh,
+        erf, erfc, gelu,
     )
 } | {"_gaussian": gaussian, "copysign": signed}
 # fmt: on

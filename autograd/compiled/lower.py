@@ -23,7 +23,7 @@ from typing import Final, NamedTuple
 from .. import primitives as p
 from ..formulas import COMPARISONS, Line
 from ..primitives import NATIVE, Primitive
-from .kernels import KERNELS
+from .kernels import FAMILIES, KERNELS
 from .rows import WIDTH, Block, Group, Rows
 from .tape import Guard, Operand
 
@@ -33,6 +33,7 @@ OPERATORS: Final = frozenset({"fadd", "fsub", "fmul", "fdiv"})
 INTRINSICS: Final = frozenset({
     "fabs", "sqrt", "floor", "ceil", "trunc", "copysign", "fma",
 })  # fmt: skip
+FAMILY: Final = {vars(p)[name]: names for names in FAMILIES for name in names}
 LIBM: Final = NATIVE.keys() - OPERATORS - INTRINSICS - {"fneg", *COMPARISONS, "select"}
 
 
@@ -68,7 +69,7 @@ class Writer:
         self.broadcast: dict[int, str] = {}
         self.constants: dict[str, str] = {}
         self.truths: dict[str, str] = {}  # what comparisons were before being numbers
-        self.pairs: dict[str, dict[Primitive, str]] = {}
+        self.families: dict[tuple[str, tuple[str, ...]], dict[str, str]] = {}
         self.formulas: dict[tuple[Primitive, int], tuple[Line, Operand]] = {}
         self.count = 0
 
@@ -110,15 +111,17 @@ class Writer:
         operands = ", ".join(f"{self.kind} {x}" for x in xs)
         return self.line(f"call {self.kind} {function}({operands})")
 
-    def sine_and_cosine(self, x: str) -> dict[Primitive, str]:
-        """Both at once, for lanes."""
-        if x not in self.pairs:
-            kind = f"{{{self.kind}, {self.kind}}}"
-            kernel = self.kernel("sincos", 1)
-            both = self.line(f'call {kind} @"{kernel}"({self.kind} {x})')
-            parts = [self.line(f"extractvalue {kind} {both}, {i}") for i in range(2)]
-            self.pairs[x] = dict(zip((p.sin, p.cos), parts))
-        return self.pairs[x]
+    def together(self, x: str, names: tuple[str, ...]) -> dict[str, str]:
+        """What rows of one family give for x, all at once, for lanes."""
+        if (x, names) not in self.families:
+            kind = f"{{{', '.join([self.kind] * len(names))}}}"
+            kernel = self.kernel("+".join(names), 1)
+            results = self.line(f'call {kind} @"{kernel}"({self.kind} {x})')
+            self.families[x, names] = {
+                name: self.line(f"extractvalue {kind} {results}, {i}")
+                for i, name in enumerate(names)
+            }
+        return self.families[x, names]
 
     def libm(self, name: str, *xs: str) -> str:
         """A vector kernel if there is one, else libm, for each lane in turn."""
@@ -615,13 +618,14 @@ def _places(
     return places, 1 + max(places.values(), default=-1)
 
 
-def _with_sine_and_cosine(chunk: Plan) -> set[Operand]:
-    """The operands that both a sine and a cosine are taken of."""
-    sines, cosines = [
-        {step.args[0] for step in chunk.steps if step.row is row}
-        for row in (p.sin, p.cos)
-    ]
-    return sines & cosines
+def relatives(steps: Iterable[Step]) -> dict[int, list[Step]]:
+    """For each step, by its slot, all of its family on that operand, if others are."""
+    found: dict[tuple[object, ...], list[Step]] = {}
+    for step in steps:
+        if step.row in FAMILY:
+            found.setdefault((FAMILY[step.row], step.args), []).append(step)
+    families = [each for each in found.values() if len({step.row for step in each}) > 1]
+    return {step.slot: family for family in families for step in family}
 
 
 def _lower_chunk(
@@ -657,10 +661,12 @@ def _lower_chunk(
     target.start(w)
     checks = list(reversed(chunk.checks))
     check_all(0)
-    paired = _with_sine_and_cosine(chunk) if w.width else set()
+    families = relatives(chunk.steps) if w.width else {}
     for done, (slot, row, args) in enumerate(chunk.steps, start=1):
-        if row in (p.sin, p.cos) and args[0] in paired:
-            names[slot] = w.sine_and_cosine(value(args[0]))[row]
+        if slot in families:
+            rows = {step.row.name for step in families[slot]}
+            wanted = tuple([name for name in FAMILY[row] if name in rows])
+            names[slot] = w.together(value(args[0]), wanted)[row.name]
         else:
             names[slot] = _lower(w, row, [value(arg) for arg in args])
         if slot in places:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import ctypes
 import math
 import threading
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache, partial
@@ -29,7 +30,7 @@ from llvmlite import binding, ir  # type: ignore[import-untyped]
 
 from .. import primitives as p
 from .blocks import BLOCK, driver
-from .kernels import sine_and_cosine_function, vector_function
+from .kernels import vector_function
 from .loops import Looped, LoopLanes, LoopTarget, LoopTotal, looped, lower_looped
 from .lower import (
     LIBM,
@@ -44,6 +45,7 @@ from .lower import (
     TotalTarget,
     Writer,
     lower,
+    relatives,
 )
 from .machine import compiling
 from .rows import WIDTH, Group, address_of, find_groups
@@ -186,10 +188,7 @@ class Compiled:
 
         def kernel(name: str, operands: int) -> str | None:
             fma = machine.multiplies_and_adds()
-            if name == "sincos":
-                function = sine_and_cosine_function(kernels, WIDTH, fma=fma)
-            else:
-                function = vector_function(kernels, name, WIDTH, fma=fma)
+            function = vector_function(kernels, name, WIDTH, fma=fma)
             if function is None or len(function.args) != operands:
                 return None
             uses[function] += 1
@@ -271,6 +270,7 @@ def _split(tape: Tape, is_shared: Sequence[bool]) -> Split:
     checks = [
         Check(owned[guard.after], i, guard) for i, guard in enumerate(tape.guards)
     ]
+    own, checks = _relatives_together(own, checks)
     read = {arg for step in own for arg in step.args if isinstance(arg, int)}
     read |= {guard.slot for guard in tape.guards}
     read |= {y for y in tape.outputs if isinstance(y, int)}
@@ -279,6 +279,18 @@ def _split(tape: Tape, is_shared: Sequence[bool]) -> Split:
         if step.slot in read:
             places[step.slot] = tape.inputs + len(places) - len(known)
     return Split(shared, own, checks, places)
+
+
+def _relatives_together(
+    own: list[Step], checks: list[Check]
+) -> tuple[list[Step], list[Check]]:
+    """Each family on one operand behind its first step, so that no chunk parts them."""
+    first = {slot: family[0].slot for slot, family in relatives(own).items()}
+    position = {step.slot: k for k, step in enumerate(own)}
+    place = {step.slot: position[first.get(step.slot, step.slot)] for step in own}
+    own = sorted(own, key=lambda step: place[step.slot])
+    places = sorted(place.values())
+    return own, [c._replace(after=bisect_left(places, c.after)) for c in checks]
 
 
 class Entry(NamedTuple):
