@@ -14,6 +14,7 @@ import ctypes
 import sys
 import tempfile
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from nets import REPEATS, small_batch
 from workers import Worker, python_with, race, require_equal
 from workers import ratios as quotients
 
-from autograd import relu, value_and_grad, vmap
+from autograd import relu, tanh, value_and_grad, vmap
 from autograd.compiled.jit import jit
 from autograd.compiled.native import Layout, compile
 from autograd.compiled.rows import address_of, find_groups
@@ -98,8 +99,8 @@ void gradient(const double *p, const double *xs, const double *ys, size_t n,
 """
 
 
-def loss(weights: Any, x: Any, y: Any) -> Any:
-    score = programs.network(programs.layered(weights), x, relu)
+def loss(weights: Any, x: Any, y: Any, activation: Any = relu) -> Any:
+    score = programs.network(programs.layered(weights), x, activation)
     return relu(1.0 - y * score)
 
 
@@ -160,6 +161,20 @@ def c_figures(samples: int) -> list[Figure]:
     ]
 
 
+def tanh_figure(samples: int) -> Figure:
+    """What 32 tanh cost, whose slopes need no exponential of their own."""
+    xs, ys = small_batch()
+    weights, times = np.array(programs.weights()), []
+    for activation in (tanh, relu):
+        net = partial(loss, activation=activation)
+        step = vmap(value_and_grad(net), in_axes=(None, 0, 0), reduce="mean")
+        step(weights, xs, ys)
+        times.append(lambda f=step: [f(weights, xs, ys) for _ in range(CALLS)])
+    pairs = [[seconds(f) for f in times] for _ in range(samples + 3)][3:]
+    what = "MLP(2,16,16,1), 100 points: tanh over relu"
+    return Figure(what, quotients(*zip(*pairs)), "x", "at most", 1.5)
+
+
 def peer_figures(samples: int, length: float) -> list[Figure]:
     figures = []
     with ExitStack() as stack:
@@ -203,7 +218,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=15, help="for each figure")
     parser.add_argument("--seconds", type=float, default=0.1, help="of one sample")
     options = parser.parse_args()
-    figures = c_figures(options.samples)
+    figures = [*c_figures(options.samples), tanh_figure(options.samples)]
     figures += peer_figures(options.samples, options.seconds)
     print_figures(figures)
 
