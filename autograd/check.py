@@ -141,14 +141,14 @@ class _Derivatives:
         self._ys = self.f(*map(Value, self.point))
         for y in self._ys:
             _require_number(y)
-        self._found = self.gradients(*self.point)
+        self._found = _numbers(self.gradients(*self.point))
         for i in range(len(self.point)):
             self._check_argument(i)
 
     def _check_argument(self, i: int) -> None:
         line = _Line(self.f, self.point, i)
         along = [1.0 if j == i else 0.0 for j in range(len(self.point))]
-        forward = jvp(self.f, self.point, along)[1]
+        forward = _numbers(jvp(self.f, self.point, along)[1])
         for k, other in enumerate(forward):
             self._compare(line, k, self._found[k * len(self.point) + i], other)
 
@@ -241,7 +241,7 @@ class _Derivatives:
         )
 
     def _require_repeats(self, line: _Line) -> None:
-        again = self.gradients(*self.point)
+        again = _numbers(self.gradients(*self.point))
         if repr(again) != repr(self._found):
             _refuse_to_repeat(self._found, again)
         line.require_repeats()

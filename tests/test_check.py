@@ -28,6 +28,7 @@ from autograd import (
     exp,
     floor,
     gamma,
+    grad,
     hypot,
     jit,
     leaky_relu,
@@ -45,8 +46,10 @@ from autograd import (
     stop_gradient,
     tan,
     tanh,
+    vmap,
     where,
 )
+from nn import MLP
 
 
 def message(f, args, order=2):
@@ -83,6 +86,25 @@ def test_check_grads_passes_every_smooth_row_at_every_order():
                 return [row(*full), 0.0 * sum(xs)]
 
             check_grads(along, tuple(point[i] for i in smooth), order=2)
+
+
+def test_check_grads_passes_a_function_that_closes_over_values():
+    w = Value(2.0)
+    model, point = MLP(2, [3, 1], seed=0), ([0.3, 0.4],)
+    for f, args in [
+        (lambda x: w * x, (1.0,)),
+        (lambda x: [sin(w * x), w * w, x], (1.0,)),
+        (jit(lambda x: exp(w * x) * w), (1.0,)),
+        (lambda xs: vmap(lambda x: exp(w * x) * w)(xs), ([1.0, 0.5],)),
+        (grad(lambda x: w * x**4), (1.3,)),
+        (model, point),
+        (jit(model), point),
+    ]:
+        check_grads(f, args, order=3)
+    bad = Primitive("bad", lambda x: x * x, lambda z, x: x)
+    assert "partial of 'bad'" in message(lambda x: w * bad(x), (1.5,))
+    assert "must be finite, but is inf" in message(lambda x: w * sqrt(x), (0.0,))
+    assert "same at every call" in message(lambda x: w * x * random.random(), (1.0,))
 
 
 def test_check_grads_checks_several_results():
