@@ -376,17 +376,21 @@ def _derivatives(
     def f(*xs: Any) -> Any:
         return compute(source, tree, dict(zip(point, xs)))
 
-    names, xs, noise = list(point), list(point.values()), noise_of(y)
+    names, xs = list(point), list(point.values())
     below: dict[str, Callable[..., Any]] = dict.fromkeys(wrt, f)
+    noise = dict.fromkeys(wrt, noise_of(y))
     blocks = []
     for n in range(1, order + 1):
         rows = []
         for name in wrt:
             i = names.index(name)
-            numeric = _compared(_along(below[name], xs, i), xs[i], noise)
-            below[name], noise = grad(below[name], i), 0.0
+            along, moved_by = _along(below[name], xs, i), noise[name]
+            below[name] = grad(below[name], i)
+            recorded = below[name](*map(Value, xs))
+            found, noise[name] = float(_data(recorded)), noise_of(recorded)
+            numeric = _compared(along, xs[i], moved_by, found, noise[name])
             ratio = _ratio(y.label or "y", name, n, "d" if len(point) == 1 else "∂")
-            rows.append((f"{ratio} = {below[name](*xs)!r}", numeric))
+            rows.append((f"{ratio} = {found!r}", numeric))
         width = max(len(row[0]) for row in rows)
         head = "Derivatives" if n == 1 else f"Derivatives of order {n}"
         lines = [f"  {exact:<{width}}   ({numeric})" for exact, numeric in rows]
@@ -394,17 +398,43 @@ def _derivatives(
     return blocks
 
 
-def _compared(f: Callable[[float], float], x: float, noise: float) -> str:
-    """What differences say: a number with the digits it has, a kink, or nothing."""
+def _compared(
+    f: Callable[[float], float], x: float, noise: float, found: float, moved: float
+) -> str:
+    """What differences say: a number with the digits it has, a kink, or nothing.
+
+    noise is how far rounding may have moved f(x), and moved how far the slope found.
+    """
     bend = kink(f, x, noise) if math.isfinite(f(x)) else ""
     if bend:
         return f"a kink: {bend}"
-    numeric, error = difference(f, x)
+    if _too_coarse(f, x, noise, found):
+        return "floats are too far apart here to show it"
+    numeric, error = difference(f, x, 0, noise)
     if not math.isfinite(numeric):
         return "no difference can be had"
-    if error > 0.1 * abs(numeric) > 0.0:
+    gap = abs(found - numeric)
+    rounded = max(10 * error, 1e-6 * abs(numeric)) < gap <= moved
+    told = "; rounding moves the derivative" if rounded else ""
+    return _digits(numeric, error, found) + told
+
+
+def _too_coarse(
+    f: Callable[[float], float], x: float, noise: float, found: float
+) -> bool:
+    """Whether f does not follow its slope even to the next number, as sin at 1e300."""
+    expected = abs(found) * math.ulp(x)
+    gaps = [abs(f(math.nextafter(x, to)) - f(x)) for to in (-math.inf, math.inf)]
+    return math.isfinite(expected) and expected > 2 * (sum(gaps) + noise)
+
+
+def _digits(numeric: float, error: float, found: float) -> str:
+    """A slope by differences, with the digits that its error leaves."""
+    if numeric == found == 0.0:
+        return "0"
+    if error > 0.1 * abs(numeric):
         return f"0 ± {abs(numeric) + error:.0e}"
-    digits = min(10, round(-math.log10(error / abs(numeric)))) if numeric else 1
+    digits = min(10, round(-math.log10(error / abs(numeric)))) if error else 10
     return f"{numeric:.{digits}g}"
 
 
@@ -416,9 +446,13 @@ def _ratio(result: str, name: str, n: int, d: str) -> str:
 def _along(f: Callable[..., Any], xs: list[float], i: int) -> Callable[[float], float]:
     def along(x: float) -> float:
         y = f(*xs[:i], x, *xs[i + 1 :])
-        return float(y.data if isinstance(y, Value) else y)
+        return float(_data(y))
 
     return along
+
+
+def _data(y: Any) -> Any:
+    return y.data if isinstance(y, Value) else y
 
 
 def _diagnoses(y: Value, xs: Iterable[Value]) -> list[str]:

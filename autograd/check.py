@@ -16,7 +16,15 @@ from collections.abc import Callable, Iterator, Sequence
 from math import isfinite, nan, ulp
 from typing import Any, Final, NoReturn
 
-from .differences import TOLERANCE, Function, compared, difference, kink, slopes
+from .differences import (
+    TOLERANCE,
+    WIDEST,
+    Function,
+    compared,
+    difference,
+    kink,
+    slopes,
+)
 from .primitives import Primitive, brief, clean
 from .transforms import jacobian, jvp, ravel
 from .trees import Tree
@@ -24,7 +32,6 @@ from .value import Value, topological
 
 Results = Callable[..., list[Any]]  # of numbers or Values
 
-WIDEST: Final = 1e100  # step for a primitive, whose scale may be larger than x
 NO_NUMBER: Final = (ArithmeticError, ValueError)  # what f may raise beside the point
 
 

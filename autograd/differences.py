@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from math import inf, isfinite, nan, ulp
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 Function = Callable[[float], float]  # NaN where it has no value
@@ -27,7 +28,8 @@ HIDDEN: Final = 1e6  # times the noise: a smaller reach may hide a slope
 APART: Final = 2.0**8  # from one scale of steps to the next
 ROWS: Final = 10  # steps of one scale
 RATIO: Final = 1.9  # between two of them: no period of f is a multiple of them all
-SMALLEST: Final = 1e-100  # step at 0
+SMALLEST: Final = 1e-300  # step at 0
+WIDEST: Final = 1e100  # step where a slope is hidden nearer by
 FEWEST: Final = 4  # steps over which a jump is the same
 
 
@@ -46,18 +48,21 @@ class Slope(NamedTuple):
         return self.error <= max(0.01 * abs(self.slope), 100 * self.rounding)
 
 
-def difference(f: Function, x: float, side: int = 0) -> tuple[float, float]:
+def difference(
+    f: Function, x: float, side: int = 0, noise: float = 0.0
+) -> tuple[float, float]:
     """(f′(x), estimated error), or (nan, inf) where no difference can be had.
 
     side 0 takes central differences, or those of one side where f has no value on the
-    other; +1 and -1 take one side.
+    other; +1 and -1 take one side. Where f does not move nearer by, as an energy beside
+    mc² does not, steps grow beyond x.
 
     >>> slope, error = difference(lambda x: x**3, 2.0)
     >>> abs(slope - 12) < 1e-9
     True
     """
     seen = []
-    for found in slopes(f, x, side):
+    for found in slopes(f, x, side, noise, widest=WIDEST):
         seen.append(found)
         if found.error <= 1e-10 * abs(found.slope):
             break
@@ -119,15 +124,23 @@ def kink(f: Function, x: float, noise: float = 0.0) -> str:
 
 def _jump(f: Function, x: float) -> float:
     """How much f changes over the smallest steps that it feels, if over all alike."""
-    step, gaps = 2.0**-51 * abs(x) or SMALLEST, list[float]()
+    step, gaps, spreads = 2.0**-51 * abs(x) or SMALLEST, list[float](), list[float]()
     while isfinite(step) and step <= 2.0**-43 * (abs(x) or 1.0) and len(gaps) < FEWEST:
-        gap = f(x + step) - f(x - step)
-        gaps += [gap] if gap or gaps else []
+        left, centre, right = f(x - step), f(x), f(x + step)
+        gap, spread = right - left, max(left, centre, right) - min(left, centre, right)
+        if abs(gap) <= 1e-6 * spread:  # as of x == 1: f is another at x alone
+            gap = centre - left
+        if gap or gaps:
+            gaps, spreads = [*gaps, gap], [*spreads, spread]
         step *= 4.0
-    sizes = [abs(gap) for gap in gaps[1:]]  # over the first it may not be complete
-    if len(gaps) < FEWEST or not 0.8 * max(sizes) <= min(sizes) < inf:
-        return 0.0
-    return gaps[-1]
+    # over the first it may not be complete
+    stays = len(gaps) == FEWEST and _is_even(gaps[1:]) and _is_even(spreads[1:])
+    return gaps[-1] if stays else 0.0
+
+
+def _is_even(gaps: Sequence[float]) -> bool:
+    sizes = [abs(gap) for gap in gaps]
+    return 0.8 * max(sizes) <= min(sizes) < inf
 
 
 # ---- scales --------------------------------------------------------------------------
@@ -158,19 +171,31 @@ def slopes(
         if constant and found == widest == 0.0:
             return
     if seen:
-        yield from _wider(f, x, noise, size, widest)
+        hidden, best = (
+            HIDDEN * max(noise, ulp(f(x))),
+            min(seen, key=attrgetter("error")),
+        )
+        size = max(abs(found), abs(best.slope))
+        if max(each.reach for each in seen) < hidden:
+            yield from _wider(f, x, side, noise, size, hidden, widest)
     elif side == 0:
         yield from _at_end(f, x, noise, found)
 
 
 def _wider(
-    f: Function, x: float, noise: float, size: float, widest: float
+    f: Function,
+    x: float,
+    side: int,
+    noise: float,
+    size: float,
+    hidden: float,
+    widest: float,
 ) -> Iterator[Slope]:
     """What steps larger than x, and than 1, say of an f that noise hides nearer by."""
     step = 0.1 * max(1.0, abs(x))
-    while step < widest and size * step < HIDDEN * noise:
+    while step < widest and size * step < hidden:
         step *= APART
-        at = _extrapolated(f, x, step, 0, noise)
+        at = _extrapolated(f, x, step, side, noise)
         yield at
         size = abs(at.slope)
 

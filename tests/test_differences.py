@@ -58,6 +58,29 @@ def test_difference_finds_a_scale_that_x_does_not_tell():
         assert found == pytest.approx(math.cos(x / scale) / scale, rel=1e-5)
 
 
+def test_difference_looks_at_wider_scales_where_rounding_hides_the_slope():
+    for f, x, slope in [
+        (lambda v: 9e16 + 0.5 * v * v, 1.0, 1.0),
+        (lambda v: 9e16 + 0.5 * v * v, 100.0, 100.0),
+        (lambda t: 300 + 1.38e-23 * t, 300.0, 1.38e-23),
+        (lambda x: 1e30 - 3e-10 * x, 1e-5, -3e-10),
+    ]:
+        found, error = difference(f, x)
+        assert abs(found - slope) <= 10 * error < 1e-4 * abs(slope)
+    for f, x in (math.tanh, 30.0), (math.erf, 7.0), (lambda x: x * x, 1e-170):
+        found, error = difference(f, x)
+        assert found == 0.0 and 0.0 < error < 1e-14
+    found, error = difference(math.cos, math.pi)  # seen nearby: nothing wider is asked
+    assert abs(found + 1.2246467991473532e-16) <= error < 1e-14
+    found, error = difference(lambda x: math.log(1 + x), 1e-17, noise=2.0**-52)
+    assert abs(found - 1.0) <= error < 1e-9
+
+
+def test_difference_takes_steps_at_zero_as_small_as_floats_allow():
+    found, _ = difference(lambda x: math.sin(x / 1e-290), 0.0)
+    assert found == pytest.approx(1e290, rel=1e-9)
+
+
 def test_difference_says_where_none_can_be_had():
     for f, x in (
         (lambda x: math.nan, 1.0),
@@ -101,8 +124,14 @@ def test_kink_is_seen_at_any_scale_and_only_where_there_is_one(scale):
         slopes_differ = "the slope is -1 to the left and 1 to the right"
         assert kink(lambda y, x=x: abs(y - x), x) == slopes_differ
         assert kink(lambda y, x=x: float(y >= x), x) == "there is a jump of 1"
+        assert kink(lambda y, x=x: float(y == x), x) == "there is a jump of 1"
         assert kink(lambda y, x=x: math.tanh((y - x) / scale), x) == ""
         assert kink(lambda y, x=x: ((y - x) / scale) ** 3, x) == ""
+
+
+def test_kink_calls_no_rounding_of_the_point_a_jump():
+    bend = kink(lambda x: abs(math.sin(x)), math.pi)
+    assert bend == "the slope is -1 to the left and 1 to the right"
 
 
 def test_kink_has_nothing_to_say_of_what_is_no_number():
