@@ -16,7 +16,7 @@ the steps shrink, says nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from math import inf, isfinite, nan, ulp
+from math import copysign, inf, isfinite, isinf, nan, ulp
 from operator import attrgetter
 from typing import Final, NamedTuple
 
@@ -93,10 +93,20 @@ def compared(found: float, seen: Iterator[Slope]) -> tuple[str, float]:
     elif isfinite(found):
         wrong = _gap(found, best.slope) > 5 * best.error
     else:
-        wrong = best.converged
+        wrong = best.converged and not _grows(found, known)
     size = max(abs(found), abs(best.slope))
     visible = isfinite(found) and best.error <= DIGITS * size
     return "wrong" if wrong else "right" if visible else "unseen", best.slope
+
+
+def _grows(found: float, known: Sequence[Slope]) -> bool:
+    """Whether slopes go on towards an infinite one, if as slowly as a logarithm."""
+    seen = sorted((at for at in known if isfinite(at.slope)), key=lambda at: -at.step)
+    late = seen[len(seen) // 2 :]
+    slopes = [copysign(1.0, found) * at.slope for at in late]
+    if len(slopes) < 3 or not isinf(found) or slopes != sorted(slopes):
+        return False
+    return slopes[-1] - slopes[0] > 0.1 * abs(slopes[0]) + 10 * late[-1].rounding
 
 
 def _gap(a: float, b: float) -> float:

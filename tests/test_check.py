@@ -175,6 +175,36 @@ def test_check_grads_says_where_a_derivative_is_not_finite():
     assert "must be finite, but is nan (differences give 0.99999" in text
 
 
+@pytest.mark.parametrize(
+    ("f", "args", "said"),
+    [
+        (lambda x, y: x**y, (0.0, 1.0), "must be finite, but is"),
+        (lambda x: x**math.inf, (0.5,), "is nan"),
+        (lambda y: (-1.0) ** y, (1e17,), "is nan"),
+        (lambda y: (-1.0) ** y, (2.0,), "is nan"),
+        (lambda x: hypot(x, math.inf) * 0.0 + x, (1.0,), "must be finite, but is nan"),
+    ],
+)
+def test_check_grads_accuses_no_row_of_what_a_convention_makes_not_finite(
+    f, args, said
+):
+    text = message(f, args)
+    assert said in text
+    assert "correct the rule" not in text
+
+
+def test_check_grads_accuses_no_slope_that_diverges_like_a_logarithm():
+    slow = Primitive(
+        "slow", lambda x: x * math.log(x) if x else 0.0, lambda z, x: log(x) + 1
+    )
+    text = message(slow, (0.0,), order=1)
+    assert "must be finite, but is -inf" in text
+    assert "correct the rule" not in text
+    for limit in math.inf, math.nan:
+        bad = Primitive("bad", slow.value, lambda z, x, limit=limit: limit)
+        assert "partial of 'bad'" in message(bad, (0.0,), order=1)
+
+
 def test_check_grads_refuses_bad_arguments():
     with pytest.raises(TypeError, match=r"write \(x,\)"):
         check_grads(sin, 1.0)
@@ -216,6 +246,7 @@ def lennard_jones(r):
         (lambda v: 9e16 + v * v / 2, (1.0,)),
         (lambda x, y: [1e10 * x * y, 1e-30 * x / y], (1.5, 2.0)),
         (lambda x: tanh(x / 1.7e-19), (0.0,)),
+        (lambda x: sin(x / 1e-290), (0.0,)),
         (exp, (1e-300,)),
         (exp, (-700.0,)),
         (cos, (0.0,)),
@@ -426,6 +457,23 @@ def test_check_grads_names_a_function_that_changes_in_the_end():
     calls = iter(range(10_000))
     text = message(lambda x: x if next(calls) < 6 else 2 * x, (1.0,))
     assert "f must give the same at every call" in text
+
+
+def test_check_grads_names_a_function_that_keeps_what_it_computed():
+    for use in (
+        lambda kept, x: kept,
+        lambda kept, x: kept + x,
+        lambda kept, x: [x, sin(kept)],
+    ):
+        memo = {}
+
+        def f(x, use=use, memo=memo):
+            return use(memo.setdefault("y", x * x), x)
+
+        assert "of an earlier call; keep no state" in message(f, (1.5,))
+    memo = {}
+    text = message(lambda x: memo.setdefault("x", x), (1.5,))
+    assert "of an earlier call; keep no state" in text
 
 
 CANCELLING = [
