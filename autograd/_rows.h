@@ -100,15 +100,15 @@ static double record__pow_less_one(const double *args, double *d, unsigned wante
         double v22 = (v17 == v2 ? 0.0 : ((double)((v17 + 1.0) == v2))) != 0.0 ? 0.0 : v9;
         double v27 = v22 == 0.0 ? power(v12, v17) : (v25 / v22);
         double v32 = z == z ? ((v27 < INFINITY ? v2 : v2) * v27) : z;
-        d[0] = v6 != 0.0 ? (v7 > 0.0 ? v32 : (v2 == 0.0 ? 0.0 : v32)) : ((v2 * z) / (x == 0.0 ? 1.0 : x));
+        d[0] = v6 != 0.0 ? (v2 == 0.0 ? (v7 > 0.0 ? (v7 < INFINITY ? ((v2 / x) * z) : v32) : 0.0) : v32) : ((v2 * z) / (x == 0.0 ? 1.0 : x));
     }
     d[1] = 0.0;
     if (wanted & 2u) {
-        double v42 = log(x);
-        double v43 = fabs(v42);
-        double v46 = fabs(v25);
-        double v52 = v46 * v42;
-        d[1] = v43 < INFINITY ? (z * v42) : (x < 0.0 ? NAN : ((v46 < 2.2250738585072014e-308 ? 0.0 : ((double)(v46 < INFINITY))) != 0.0 ? v52 : (v43 < INFINITY ? ((v42 > 0.0 ? 1.0 : (v42 < 0.0 ? -1.0 : (v42 + 0.0))) * power(power(x, 0.5 * v2) * sqrt(v43), 2.0)) : (v46 == 0.0 ? v46 : v52))));
+        double v46 = log(x);
+        double v47 = fabs(v46);
+        double v50 = fabs(v25);
+        double v56 = v50 * v46;
+        d[1] = v47 < INFINITY ? (z * v46) : (x < 0.0 ? NAN : ((v50 < 2.2250738585072014e-308 ? 0.0 : ((double)(v50 < INFINITY))) != 0.0 ? v56 : (v47 < INFINITY ? ((v46 > 0.0 ? 1.0 : (v46 < 0.0 ? -1.0 : (v46 + 0.0))) * power(power(x, 0.5 * v2) * sqrt(v47), 2.0)) : (v50 == 0.0 ? v50 : v56))));
     }
     return z;
 }
@@ -164,15 +164,15 @@ static double record_pow(const double *args, double *d, unsigned wanted)
         double v11 = (v3 == y ? 0.0 : ((double)((v3 + 1.0) == y))) != 0.0 ? 0.0 : (v8 == INFINITY ? 0.0 : x);
         double v16 = v11 == 0.0 ? power(x + 0.0, v3) : (z / v11);
         double v21 = z == z ? ((v16 < INFINITY ? y : y) * v16) : z;
-        d[0] = v8 > 0.0 ? v21 : (y == 0.0 ? 0.0 : v21);
+        d[0] = y == 0.0 ? (v8 > 0.0 ? (v8 < INFINITY ? ((y / x) * z) : v21) : 0.0) : v21;
     }
     d[1] = 0.0;
     if (wanted & 2u) {
-        double v26 = fabs(z);
-        double v27 = log(x);
-        double v30 = fabs(v27);
-        double v34 = v26 * v27;
-        d[1] = x < 0.0 ? NAN : ((v26 < 2.2250738585072014e-308 ? 0.0 : ((double)(v26 < INFINITY))) != 0.0 ? v34 : (v30 < INFINITY ? ((v27 > 0.0 ? 1.0 : (v27 < 0.0 ? -1.0 : (v27 + 0.0))) * power(power(x, 0.5 * y) * sqrt(v30), 2.0)) : (v26 == 0.0 ? v26 : v34)));
+        double v30 = fabs(z);
+        double v31 = log(x);
+        double v34 = fabs(v31);
+        double v38 = v30 * v31;
+        d[1] = x < 0.0 ? NAN : ((v30 < 2.2250738585072014e-308 ? 0.0 : ((double)(v30 < INFINITY))) != 0.0 ? v38 : (v34 < INFINITY ? ((v31 > 0.0 ? 1.0 : (v31 < 0.0 ? -1.0 : (v31 + 0.0))) * power(power(x, 0.5 * y) * sqrt(v34), 2.0)) : (v30 == 0.0 ? v30 : v38)));
     }
     return z;
 }
@@ -359,7 +359,7 @@ static double record_xlogy(const double *args, double *d, unsigned wanted)
     double v5 = log(y);
     double z = x == 0.0 ? (y >= 0.0 ? 0.0 : NAN) : (x * v5);
     d[0] = wanted & 1u ? v5 : 0.0;
-    d[1] = wanted & 2u ? z == z ? (y > 0.0 ? (x / y) : (x == 0.0 ? 0.0 : (x * INFINITY))) : z : 0.0;
+    d[1] = wanted & 2u ? z == z ? (y > 0.0 ? (x / y) : (x == 0.0 ? (0.0 - z) : (x / (y + 0.0)))) : z : 0.0;
     return z;
 }
 

@@ -594,7 +594,7 @@ def inside(z: Any, partial: Any) -> Any:
 def _log_to_base(*args: Any) -> Any:
     """log(x, base), or the error of a wrong number of operands."""
     x, base = args if len(args) == 2 else log._completed(args)
-    return log(x) / log(base)
+    return div(log(x), log(base))
 
 
 # fmt: off
@@ -618,11 +618,13 @@ def _power_slope(z: Any, x: Any, y: Any) -> Any:
     """∂(x^y)/∂x: y x^(y - 1), and 0 for y = 0 where x is 0 or NaN.
 
     Where x is 0 and the power infinite, only the power's own part counts for y.
+    Where y is 0, it meets x first: so its slope stays 0 where 1 / x² is infinite.
     """
     power = _pow_less_one(x, y)
     factor = where(power < inf, y, stop_gradient(y))
     slope = inside(z, factor * power)
-    return where(abs(x) > 0.0, slope, where(y == 0.0, 0.0, slope))
+    flat = where(abs(x) < inf, y / x * z, slope)
+    return where(y == 0.0, where(abs(x) > 0.0, flat, 0.0), slope)
 
 
 def _one_power_less(x: Any, y: Any) -> Any:
@@ -810,7 +812,9 @@ log1mexp = Primitive(
 xlogy = Primitive(
     "xlogy", lambda x, y: where(x == 0.0, where(y >= 0.0, 0.0, nan), x * log(y)),
     lambda z, x, y: log(y),
-    lambda z, x, y: inside(z, where(y > 0.0, x / y, where(x == 0.0, 0.0, x * inf))),
+    lambda z, x, y: inside(
+        z, where(y > 0.0, x / y, where(x == 0.0, 0.0 - z, x / (y + 0.0)))
+    ),
     latex=r"{0} \ln {1}", sample=((-3.0, 3.0), (0.01, 9.0)),
     edges=[
         ((0.0, 0.0), 0.0, (-inf, 0.0)), ((1.0, 0.0), -inf, (-inf, inf)),
@@ -953,9 +957,13 @@ SMALLEST_NORMAL: Final = 2.0**-1022
 SMALLEST: Final = 5e-324  # added to what is at least 1, unless it is 0
 LAST_GAMMA: Final = 171.62437695630272  # beyond it Γ and all its derivatives overflow
 
-def _sinc(t: Any) -> Any:
-    near = where(t == 0.0, 1.0, sin(t) / where(t == 0.0, 1.0, t))
-    return where(abs(t) == inf, 0.0, near)
+def _sinc(x: Any) -> Any:
+    """sin(πx) / (πx), the sine by the exact distance to the next whole number."""
+    turn = fmod(x, 2.0)
+    whole = floor(turn + 0.5)
+    sine = sin(math.pi * (turn - whole)) * where(abs(whole) == 1.0, -1.0, 1.0)
+    near = where(x == 0.0, 1.0, sine / (math.pi * where(x == 0.0, 1.0, x)))
+    return where(abs(x) == inf, 0.0, near)
 
 
 def _exp_of_minus_square(x: Any) -> Any:
@@ -1072,17 +1080,16 @@ log_ndtr = Primitive(
     "log_ndtr", special.log_ndtr, lambda z, x: _inverse_mills(x),
     latex=r"\ln \operatorname{{ndtr}} {0}", ulp=12,
 )
-# the derivatives of sin(t) / t
+# the derivatives of sin(t) / t, at t = πx
 _spherical_bessel: Primitive = Primitive(
     "_spherical_bessel", special.spherical_bessel, 0.0,
-    lambda z, n, t: (
-        n * _spherical_bessel(abs(n - 1), t) - (n + 1) * _spherical_bessel(n + 1, t)
+    lambda z, n, x: math.pi * (
+        n * _spherical_bessel(abs(n - 1), x) - (n + 1) * _spherical_bessel(n + 1, x)
     ) / (2 * n + 1),
-    latex="j_{{{0}}}\\left({1}\\right)", sample=((1.0, 1.0), (-9.0, 9.0)), ulp=6,
+    latex=r"j_{{{0}}}\left(\pi {1}\right)", sample=((1.0, 1.0), (-9.0, 9.0)), ulp=6,
 )
 sinc = Primitive(
-    "sinc", lambda x: _sinc(math.pi * x),
-    lambda z, x: -math.pi * _spherical_bessel(1.0, math.pi * x),
+    "sinc", lambda x: _sinc(x), lambda z, x: -math.pi * _spherical_bessel(1.0, x),
     latex=r"\operatorname{{sinc}} {0}", ulp=6, edges=[((0.0,), 1.0, (0.0,))],
 )
 

@@ -123,15 +123,17 @@ def lbeta(x: float, y: float) -> float:
         return nan
     if not p > 0.0 or q == inf:
         return inf if p == 0.0 and q < inf else -inf if p > 0.0 else nan
+    if p < 1e-300:  # whose gamma overflows
+        return math.log1p(p / q) - math.log(p)
     if q < 10.0:
         return math.log(math.gamma(p) * (math.gamma(q) / math.gamma(p + q)))
-    gap = math.log1p(-p / (p + q))
+    gap = -math.log1p(p / q)
     if p < 10.0:
         rest = _stirling_rest(q) - _stirling_rest(p + q)
         return math.lgamma(p) + rest + p - p * math.log(p + q) + (q - 0.5) * gap
     rest = _stirling_rest(p) + _stirling_rest(q) - _stirling_rest(p + q)
     near = 0.5 * math.log(math.tau / q) + rest
-    return near + (p - 0.5) * math.log(p / (p + q)) + q * gap
+    return near + (0.5 - p) * math.log1p(q / p) + q * gap
 
 
 def beta(x: float, y: float) -> float:
@@ -153,19 +155,20 @@ def _stirling_rest(x: float) -> float:
 # ---- spherical Bessel functions ------------------------------------------------------
 
 
-def spherical_bessel(n: float, t: float) -> float:
-    """jₙ(t) for whole n ≥ 0, else NaN; j₀(t) is sin(t) / t.
+def spherical_bessel(n: float, x: float) -> float:
+    """jₙ(πx) for whole n ≥ 0, else NaN; j₀(t) is sin(t) / t.
 
     By its power series up to where upward recurrence is stable.
     Source: Abramowitz & Stegun 10.1.2, 10.1.11 and 10.1.19.
     """
-    if not 0.0 <= n < 1000.0 or n != math.floor(n) or t != t:
+    if not 0.0 <= n < 1000.0 or n != math.floor(n) or x != x:
         return nan
-    order, size = int(n), abs(t)
+    order, size = int(n), abs(x)
     if size == inf:
         return 0.0
-    found = _by_series(order, size) if size < order + 2 else _upwards(order, size)
-    return -found if t < 0.0 and order % 2 else found
+    t = math.pi * size
+    found = _by_series(order, t) if t < order + 2 else _upwards(order, size)
+    return -found if x < 0.0 and order % 2 else found
 
 
 def _by_series(order: int, t: float) -> float:
@@ -179,11 +182,20 @@ def _by_series(order: int, t: float) -> float:
     return math.fsum(terms)
 
 
-def _upwards(order: int, t: float) -> float:
-    before, found = math.cos(t) / t, math.sin(t) / t
+def _upwards(order: int, x: float) -> float:
+    t = math.pi * x
+    before, found = _cos_of_pi(x) / t, _cos_of_pi(x % 2.0 - 0.5) / t
     for k in range(order):
         before, found = found, (2 * k + 1) / t * found - before
     return found
+
+
+def _cos_of_pi(x: float) -> float:
+    """cos(πx), by the sine near its zeros: π times a distance that is exact."""
+    turn = fabs(math.remainder(x, 2.0))
+    if 0.25 < turn < 0.75:
+        return math.sin(math.pi * (0.5 - turn))
+    return math.cos(math.pi * turn)
 
 
 # ---- the scaled complement of the error function -------------------------------------

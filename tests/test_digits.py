@@ -336,7 +336,7 @@ EXACT: dict[str, Callable[..., Jet]] = {
     "erfinv": erfinv,
     "_inverse_mills": inverse_mills,
     "log_ndtr": by_slope(log_normal_cdf, inverse_mills),
-    "_spherical_bessel": lambda n, x: bessel(int(n.number), x),
+    "_spherical_bessel": lambda n, x: bessel(int(n.number), x * mp.pi),
     "sinc": lambda x: bessel(0, x * mp.pi),
     "hypot": hypot,
     "less": step(lambda x, y: x < y),
@@ -679,3 +679,24 @@ def test_derivatives_that_overflow_are_infinite() -> None:
     assert grad(primitives.exp2)(1024.0) == pytest.approx(1.246e308, rel=1e-3)
     assert backward(primitives.gamma, (0, 0, 0))(172.0) == inf
     assert backward(primitives.cbrt, (0, 0, 0))(1e-156) == inf
+
+
+def test_sinc_far_out_goes_by_the_distance_to_the_next_whole_number() -> None:
+    sinc = primitives.sinc
+    assert sinc(1e10 + 0.5) == 3.183098861678752e-11
+    assert (sinc(1e10), grad(sinc)(1e10), grad(sinc)(1e300)) == (0.0, 1e-10, 1e-300)
+    for x in (7.3, 2.0**50 + 0.75, 2.0**52 - 0.5, 1000.3, 1e10 + 0.25, 0.5 - 2**-54):
+        with mp.workdps(60):
+            t = mp.pi * x
+            right = mp.sin(t) / t, mp.cos(t) / x - mp.sin(t) / (t * x)
+        for got, z in zip((sinc(x), grad(sinc)(x)), right):
+            assert abs(got - z) <= 6 * EPSILON * abs(z), (x, got)
+
+
+def test_lbeta_is_finite_where_a_sum_or_gamma_overflows() -> None:
+    lbeta = primitives.lbeta
+    assert lbeta(1e308, 1e308) == pytest.approx(-1e308 * (2 * math.log(2.0)), rel=1e-15)
+    for x, y in ((1e-310, 1.0), (1e-310, 1e-310), (5e-324, 50.0), (1e-310, 3e-308)):
+        with mp.workdps(700):
+            right = mp.log((mp.mpf(x) + y) / (mp.mpf(x) * y)) if y < 1 else -mp.log(x)
+        assert lbeta(x, y) == lbeta(y, x) == pytest.approx(float(right), rel=1e-15)

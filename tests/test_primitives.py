@@ -361,10 +361,15 @@ ORACLE: dict[str, tuple[Any, ...]] = {
         lambda x: mp.sqrt(2 / mp.pi) / scaled_erfc(0, -x / mp.sqrt(2)),
     ),
     "_spherical_bessel": (
-        lambda n, x: bessel(int(n), x),
+        lambda n, x: bessel(int(n), mp.pi * x),
         0,
         lambda n, x: (
-            (n * bessel(int(n) - 1, x) - (n + 1) * bessel(int(n) + 1, x)) / (2 * n + 1)
+            mp.pi
+            * (
+                n * bessel(int(n) - 1, mp.pi * x)
+                - (n + 1) * bessel(int(n) + 1, mp.pi * x)
+            )
+            / (2 * n + 1)
         ),
     ),
     "sinc": (
@@ -1535,6 +1540,39 @@ def test_logarithm_takes_a_base() -> None:
     base_slope = grad(autograd.log, 1)(8.0, 2.0)
     assert base_slope == pytest.approx(-math.log(8) / (2 * math.log(2) ** 2))
     assert autograd.log(Value(8.0), 2).partials == (1 / math.log(2.0),)
+    for x, result in ((3.0, inf), (0.5, -inf), (1.0, nan)):
+        for found in (autograd.log(x, 1.0), autograd.log(Value(x), 1.0).data):
+            assert repr(found) == repr(result)
+
+
+def test_slopes_of_x_log_y_at_the_end_of_its_domain_have_slopes() -> None:
+    def slope(by: tuple[int, ...], *point: float) -> float:
+        f: Any = autograd.xlogy
+        for i in by:
+            f = grad(f, i)
+        return float(f(*point))
+
+    for by in ((0, 1), (1, 0)):
+        assert slope(by, 0.0, 0.0) == slope(by, 1.0, 0.0) == inf
+    for by in ((0, 1, 1), (1, 0, 1), (1, 1, 0)):
+        assert slope(by, 0.0, 0.0) == slope(by, 1.0, 0.0) == -inf
+    assert (slope((1, 1), 1.0, 0.0), slope((1, 1), -1.0, 0.0)) == (-inf, inf)
+    assert (slope((1, 1), 0.0, 0.0), slope((1, 1, 1), 0.0, 0.0)) == (0.0, 0.0)
+
+
+def test_derivatives_of_whole_powers_end_in_0_near_0_too() -> None:
+    def third(n: int) -> Any:
+        return grad(grad(grad(lambda x: x**n)))
+
+    for x in (1e-155, -1e-155, 1e-200, 1e-307):
+        for n in (0, 1, 2):
+            assert third(n)(x) == autograd.jit(third(n))(x) == 0.0, (x, n)
+        assert grad(grad(lambda x: x**0))(x) == 0.0
+    assert third(2)(1e-320) == third(1)(5e-324) == 0.0
+    curved = autograd.hessian(lambda v: v[0] ** v[1])([1e-200, 0.0])
+    assert curved[0][0] == 0.0 and curved[0][1] == curved[1][0] == 1e200
+    assert grad(grad(grad(autograd.pow), 1))(1e-200, 0.0) == -inf
+    assert grad(grad(autograd.pow), 1)(inf, 0.0) == 0.0
 
 
 def test_isnan_and_isfinite_are_comparisons() -> None:
