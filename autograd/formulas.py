@@ -46,6 +46,7 @@ class Line:
         self.code: list[Step] = []
         self._is_whole = is_whole
         self._slots: dict[tuple[object, ...], int] = {}
+        self._results: dict[tuple[object, ...], Any] = {}  # of rows taken apart
         self._formulas: dict[tuple[Primitive, int], bool | None] = {}
 
     def symbols(self) -> list[Symbol]:
@@ -57,14 +58,19 @@ class Line:
         whole = row.native is not None or self._is_whole(row)
         if whole or not self._is_formula(row, len(args)):
             return self.write(row, args)
-        return row.formula(*args)
+        operands = [x if type(x) is Symbol else number(x, row.name) for x in args]
+        key = _key(row, map(self.operand, operands))
+        if key not in self._results:
+            z: Any = row.formula(*operands)
+            self._results[key] = z if type(z) is Symbol else number(z, row.name)
+        return self._results[key]
 
     def write(self, row: Primitive, args: Iterable[Any]) -> Symbol:
         """The symbol of a row that is not taken apart."""
         operands = tuple([self.operand(x, row.name) for x in args])
         if row is p.abs:
             operands = self._without_sign(operands[0])
-        key = row, *[x if type(x) is int else repr(x) for x in operands]
+        key = _key(row, operands)
         if key not in self._slots:
             self._slots[key] = self.inputs + len(self.code)
             self.code.append((row, operands))
@@ -113,6 +119,10 @@ class Line:
             return False
 
 
+def _key(row: Primitive, operands: Iterable[Operand]) -> tuple[object, ...]:
+    return row, *[x if type(x) is int else repr(x) for x in operands]
+
+
 class Symbol:
     """A number that is known only when the line runs."""
 
@@ -131,13 +141,24 @@ class Symbol:
         )
 
 
+def _as_float(x: Any) -> Any:
+    """What an operator takes: Python compares whole numbers before they are rounded."""
+    if isinstance(x, int) and float(x) != x:
+        raise TypeError(f"formula: {x} must be a float64, but is rounded")
+    return x
+
+
 for _name, _row in {
     "add": p.add, "sub": p.sub, "mul": p.mul, "truediv": p.div, "pow": p.pow,
     "mod": p.mod, "lt": p.less, "le": p.less_equal, "gt": p.greater,
     "ge": p.greater_equal, "eq": p.equal, "ne": p.not_equal,
 }.items():  # fmt: skip
-    setattr(Symbol, f"__{_name}__", lambda x, y, row=_row: x._apply(row, (x, y)))
-    setattr(Symbol, f"__r{_name}__", lambda y, x, row=_row: y._apply(row, (x, y)))
+    setattr(
+        Symbol, f"__{_name}__", lambda x, y, row=_row: x._apply(row, (x, _as_float(y)))
+    )
+    setattr(
+        Symbol, f"__r{_name}__", lambda y, x, row=_row: y._apply(row, (_as_float(x), y))
+    )
 for _name, _row in {"neg": p.neg, "pos": p.identity, "abs": p.abs}.items():
     setattr(Symbol, f"__{_name}__", lambda x, row=_row: x._apply(row, (x,)))
 del _name, _row

@@ -272,6 +272,33 @@ def test_sum_is_taken_apart_where_it_rounds_each_time() -> None:
     assert [f(x) for x in xs] == [row(x, 0.1, 3.0) for x in xs]
 
 
+def test_whole_numbers_in_a_compiled_value_are_floats_where_rows_make_them() -> None:
+    zero = Primitive("zero", lambda x: 0, 0.0)
+    minus = Primitive("minus", lambda x, y: -y * x, 0.0, 0.0)
+    for value in (lambda x: -zero(x) * abs(x), lambda x: minus(abs(x), 0) * 1.0):
+        row = own_row(value)
+        assert is_taken_apart(row)
+        assert bits(jit(lambda x, row=row: row(x) * 1.0)(1.0)) == bits(row(1.0))
+        assert bits(row(1.0)) == bits(-0.0)
+
+
+def test_value_is_called_where_it_has_a_whole_number_that_no_float_is() -> None:
+    row = own_row(lambda x: x < 2**53 + 1)
+    assert not is_taken_apart(row) and is_taken_apart(own_row(lambda x: x < 2**53))
+    assert jit(lambda x: row(x) * 1.0)(2.0**53) == row(2.0**53) == 1.0
+
+
+def test_row_that_is_used_twice_at_every_level_is_taken_apart_once() -> None:
+    def twice(inner: Primitive) -> Primitive:
+        return own_row(lambda x: inner(x) * 0.5 + inner(x) * 0.5)
+
+    row = square
+    for _ in range(40):
+        row = twice(row)
+    line, _ = line_of(row, 1)
+    assert len(line.code) == 1 + 2 * 40  # each is a product and a sum
+
+
 def test_value_with_an_answer_of_its_own_for_what_raises_is_called() -> None:
     row = Primitive("own", lambda x: 1 / x, 0.0, ieee=lambda x: 7.0)
     assert not is_taken_apart(row)
@@ -321,6 +348,36 @@ def test_what_a_compiled_value_reads_may_change(calls: int) -> None:
     factor = 1.0
     for _ in range(calls):
         assert (f(3.0), batch([3.0])) == (15.0, [15.0])
+
+
+@pytest.mark.parametrize("calls", [1, 100])
+def test_helper_of_a_compiled_value_may_get_other_defaults_and_code(
+    monkeypatch: pytest.MonkeyPatch, calls: int
+) -> None:
+    def helper(x: Any, a: float = 2.0, *, b: float = 3.0) -> Any:
+        return a * x + b * math.pi
+
+    row = Primitive("own", lambda x: helper(x) + 0.0, 0.0)
+    f, batch = jit(lambda x: row(x) * 1.0), vmap(lambda x: row(x) * 1.0)
+
+    def check(a: float, b: float) -> None:
+        for _ in range(calls):
+            assert f(5.0) == batch([5.0])[0] == a * 5.0 + b
+
+    check(2.0, 3.0 * math.pi)
+    helper.__defaults__ = (4.0,)
+    check(4.0, 3.0 * math.pi)
+    assert helper.__kwdefaults__ is not None
+    helper.__kwdefaults__["b"] = 7.0
+    check(4.0, 7.0 * math.pi)
+    helper.__kwdefaults__ = {"b": 1.0}
+    check(4.0, math.pi)
+    with monkeypatch.context() as patch:
+        patch.setattr(math, "pi", 3.0)
+        check(4.0, 3.0)
+    check(4.0, math.pi)
+    helper.__code__ = (lambda x, a=0.0, *, b=0.0: x * a * b).__code__
+    check(4.0, 0.0)
 
 
 def random_formula(chance: random.Random, depth: int) -> str:

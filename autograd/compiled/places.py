@@ -160,11 +160,25 @@ def of_numbers(rows: Iterable[Primitive]) -> list[Place]:
     for f in todo:  # which grows meanwhile
         if not isinstance(f, FunctionType) or f in found or _is_foreign(f):
             continue
-        ways = [(way, x) for way, x in _variables(f) if isinstance(x, _PARTS)]
+        ways = [*_parts(f)]
         found[f] = [way for way, _ in ways]
-        for _, x in ways:
+        for x in (*[x for _, x in ways], *(f.__defaults__ or ())):
             todo += _functions(x) if isinstance(x, Primitive) else [x]
     return [way for ways in found.values() for way in ways]
+
+
+def _parts(f: FunctionType) -> Iterator[tuple[Place, Any]]:
+    """The numbers, rows and functions that f has, itself or by name in a module."""
+    for name in ("__code__", "__defaults__", "__kwdefaults__"):
+        yield Place(ATTRIBUTE, f, name, getattr(f, name)), None
+    names, modules = set(_names(f.__code__)), set[ModuleType]()
+    ways = [*_variables(f), *_entries(f.__kwdefaults__ or {}, f.__kwdefaults__ or ())]
+    for way, x in ways:  # which grows meanwhile
+        if isinstance(x, ModuleType) and x not in modules:
+            modules.add(x)
+            ways += _entries(vars(x), names)
+        if isinstance(x, (*_PARTS, ModuleType)):
+            yield way, x
 
 
 _PARTS: Final = (int, float, FunctionType, BuiltinFunctionType, Primitive)
