@@ -694,24 +694,6 @@ static double record_erfc(const double *args, double *d, unsigned wanted)
     return z;
 }
 
-static double compute__cosine(const double *args)
-{
-    double x = args[0], y = args[1];
-    return x == 0.0 ? 0.0 : (y / x);
-}
-
-static double record__cosine(const double *args, double *d, unsigned wanted)
-{
-    double x = args[0], y = args[1], w = args[2];
-    double z = x == 0.0 ? 0.0 : (y / x);
-    double v7 = x == 0.0 ? 0.0 : (w / x);
-    double v9 = x == 0.0 ? 0.0 : (v7 / x);
-    d[0] = wanted & 1u ? 0.0 : 0.0;
-    d[1] = wanted & 2u ? v9 * v7 : 0.0;
-    d[2] = wanted & 4u ? (-v9) * z : 0.0;
-    return z;
-}
-
 static double compute_less(const double *args)
 {
     double x = args[0], y = args[1];
@@ -1281,6 +1263,5 @@ static double record_stop_gradient(const double *args, double *d, unsigned wante
 
 #define ROWS_OF_THREE(ROW) \
     ROW(fma) \
-    ROW(_cosine) \
     ROW(where) \
     ROW(clip)

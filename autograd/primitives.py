@@ -954,6 +954,7 @@ SQRT_TWO_OVER_PI: Final = math.sqrt(2 / math.pi)
 SQRT_HALF: Final = math.sqrt(0.5)
 SQRT_TAU: Final = math.sqrt(math.tau)
 SMALLEST_NORMAL: Final = 2.0**-1022
+LARGEST: Final = sys.float_info.max
 SMALLEST: Final = 5e-324  # added to what is at least 1, unless it is 0
 LAST_GAMMA: Final = 171.62437695630272  # beyond it Γ and all its derivatives overflow
 
@@ -1008,18 +1009,28 @@ polygamma: Primitive = Primitive(
     ieee=special.polygamma_pole,
     edges=[((0.0, 0.0), -inf, (nan, inf))],
 )
-# x over the length z of x and y; z is known, and no variable of its own
+def _cosines(z: Any, *xs: Any) -> list[Any]:
+    """x / z for each, 0 at the origin.
+
+    Of the others each needs only their squares, which are smooth where they are 0; they
+    count in a unit near z, a mere number.
+    """
+    unit = stop_gradient(clip(z, SMALLEST_NORMAL, 2.0**1023))
+    sides = [x / unit for x in xs]
+    others = _without_each([side * side for side in sides], operator.add, 0.0)
+    return [_cosine(z, x, rest, unit) for x, rest in zip(xs, others)]
+
+
+# x / z, where z² = x² + w² y; z is known, and no variable of its own
 _cosine: Primitive = Primitive(
-    "_cosine", lambda z, x, y: where(z == 0.0, 0.0, x / z), 0.0,
-    lambda cosine, z, x, y: _over(_cosine(z, y, x), z) * _cosine(z, y, x),
-    lambda cosine, z, x, y: -_over(_cosine(z, y, x), z) * cosine,
-    latex=r"\frac{{{1}}}{{{0}}}", sample=((5.0, 5.0), (3.0, 3.0), (4.0, 4.0)),
+    "_cosine", lambda z, x, y, w: _over(x, z), 0.0,
+    lambda cosine, z, x, y, w: _over(y * _over(w, z) * _over(w, z), z),
+    lambda cosine, z, x, y, w: -0.5 * cosine * _over(w, z) * _over(w, z), 0.0,
+    latex=r"\frac{{{1}}}{{{0}}}",
+    sample=((5.0, 5.0), (3.0, 3.0), (4.0, 4.0), (2.0, 2.0)),
 )
 hypot: Primitive = Primitive(
-    "hypot", math.hypot,
-    lambda z, *xs: [
-        _cosine(z, x, rest) for x, rest in zip(xs, _without_each(xs, hypot, 0.0))
-    ],
+    "hypot", math.hypot, _cosines,
     latex=r"\operatorname{{hypot}}\left({all}\right)", ulp=4,
     edges=[
         ((0.0, 0.0), 0.0, (0.0, 0.0)), ((inf, nan), inf, (nan, nan)),
@@ -1301,8 +1312,9 @@ def log_softmax(*xs: Any) -> list[Any]:
     [-4.248354255291589e-18, -40.0]
     """
     xs = logsumexp._spread(xs)
-    shift = stop_gradient(_finite(maximum(xs)))
-    gaps = [x - shift for x in xs]
+    largest = maximum(xs)  # and differentiated, too: its own gap stays 0
+    top = where(largest == -inf, 0.0, largest)
+    gaps = [_gap(x, top) for x in xs]
     return list(map(_log_share, gaps, _without_each(list(map(exp, gaps)), add, 0.0)))
 
 
@@ -1318,8 +1330,8 @@ def _shares(z: Any, *xs: Any) -> list[Any]:
 
     A number near the largest is taken off all; the shares do not depend on it.
     """
-    shift = stop_gradient(_finite(z))
-    terms = [exp(x - shift) for x in xs]
+    shift = stop_gradient(where(z == inf, LARGEST, _finite(z)))
+    terms = [exp(where(x == inf, 0.0, x - shift)) for x in xs]
     others = _without_each(terms, operator.add, 0.0)
     return list(map(_share, terms, others))
 

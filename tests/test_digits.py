@@ -643,6 +643,22 @@ def test_shares_of_logsumexp_sum_to_1_whatever_its_rounding() -> None:
 def test_hessian_of_hypot_keeps_the_square_of_the_others() -> None:
     assert hessian(primitives.hypot)([1.0, 1e-9])[0][0] == pytest.approx(1e-18)
     assert hessian(primitives.hypot)([0.0, 0.0]) == [[0.0, 0.0], [0.0, 0.0]]
+    assert hessian(primitives.hypot)([0.0, 5e-324])[0] == [inf, 0.0]
+
+
+def test_third_derivatives_of_hypot_are_right_on_an_axis_and_by_a_long_side() -> None:
+    for by, sides, expected in [
+        ((0, 1, 1), (3.0, 0.0, 0.0), -1 / 9),
+        ((1, 1, 0), (3.0, 0.0, 0.0), -1 / 9),
+        ((1, 2, 2), (0.0, 4.98, 0.0), -1 / 4.98**2),
+        ((0, 1, 1), (2.0, 0.0, 0.0, 0.0), -1 / 4),
+        ((0, 1, 2), (1e10, 1.0, 1.0), 3e-40),
+        ((2, 1, 0), (1e10, 1.0, 1.0), 3e-40),
+    ]:
+        f: Any = primitives.hypot
+        for i in by:
+            f = grad(f, i)
+        assert f(*sides) == pytest.approx(expected, rel=1e-15, abs=0.0)
 
 
 def power_of(v: list[Any]) -> Any:

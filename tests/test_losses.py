@@ -1,9 +1,11 @@
 """Losses give the number of their formula, to the last digits, and its gradient."""
 
+from math import inf
+
 import pytest
 from mpmath import mp, mpf
 
-from autograd import Value, check_grads, grad
+from autograd import Value, check_grads, grad, jit
 from nn import accuracy, binary_cross_entropy, cross_entropy, hinge, mse
 
 SCORES = [0.3, -1.2, 2.5, 0.0]
@@ -252,3 +254,14 @@ def test_binary_cross_entropy_of_a_sure_and_right_answer_is_0(z):
         loss = binary_cross_entropy(logit, t)
         loss.backward()
         assert (loss.data, logit.grad) == (0.0, 0.0)
+
+
+def test_cross_entropy_of_an_infinite_difference_has_its_slopes():
+    for z, c, slopes in [
+        ([-inf, 0.0], 0, [-1.0, 1.0]),
+        ([1e308, -1e308], 1, [1.0, -1.0]),
+        ([1e308, 1.0, -1e308], 2, [1.0, 0.0, -1.0]),
+    ]:
+        assert grad(lambda z, c=c: cross_entropy(z, c))(z) == slopes
+        assert jit(grad(cross_entropy))(z, float(c)) == slopes
+        assert cross_entropy(z, c) == inf

@@ -317,10 +317,11 @@ ORACLE: dict[str, tuple[Any, ...]] = {
         lambda n, x: polygamma(int(n) + 1, x),
     ),
     "_cosine": (
-        lambda z, x, y: x / z,
+        lambda z, x, y, w: x / z,
         0,
-        lambda z, x, y: y * y / z**3,
-        lambda z, x, y: -x * y / z**3,
+        lambda z, x, y, w: y * w * w / z**3,
+        lambda z, x, y, w: -x * w * w / (2 * z**3),
+        0,
     ),
     "digamma": (lambda x: polygamma(0, x), lambda x: polygamma(1, x)),
     "_polygamma_gap": (
@@ -1517,6 +1518,29 @@ def test_log_softmax_keeps_its_digits_and_those_of_its_derivatives() -> None:
     curved = hessian(lambda v: autograd.log_softmax(v)[0])([40.0, 0.0])
     assert curved[0] == pytest.approx([-share, share], rel=1e-14, abs=0.0)
     assert autograd.log_softmax([-inf, 0.0]) == [-inf, 0.0]
+
+
+def test_curvature_of_log_softmax_keeps_its_digits_along_every_pair() -> None:
+    for xs in ([40.0, 0.0], [40.0, 0.0, 3.0], [0.0, 55.0, -3.0], [1.0, 1.0, -20.0]):
+        with mp.workdps(80):
+            e = [mp.exp(mp.mpf(x)) for x in xs]
+            p = [x / mp.fsum(e) for x in e]
+            exact = [[float(q * (r - (q is r))) for r in p] for q in p]
+        for i in range(len(xs)):
+            found = hessian(lambda v, i=i: autograd.log_softmax(v)[i])(xs)
+            for row, expected in zip(found, exact):
+                assert row == pytest.approx(expected, rel=1e-14, abs=0.0)
+    curved = grad(grad(lambda x: autograd.log_softmax([x, 0.0])[1]))(20.0)
+    assert curved == pytest.approx(-2.0611536139418488e-09, rel=1e-15)
+
+
+def test_an_infinite_operand_has_the_whole_share() -> None:
+    assert autograd.softmax([inf, 0.0, -inf]) == [1.0, 0.0, 0.0]
+    assert autograd.log_softmax([inf, 0.0]) == [0.0, -inf]
+    assert grad(autograd.logsumexp)([inf, 0.0]) == [1.0, 0.0]
+    assert grad(autograd.logsumexp)([inf, inf]) == [0.5, 0.5]
+    assert hessian(autograd.logsumexp)([inf, 0.0]) == [[0.0, 0.0], [0.0, 0.0]]
+    assert autograd.jit(grad(autograd.logsumexp))([0.0, inf]) == [0.0, 1.0]
 
 
 @pytest.mark.parametrize("name", ["maximum", "minimum"])
