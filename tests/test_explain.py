@@ -421,7 +421,8 @@ def test_partial_formulas_are_what_the_rules_compute():
     meaning |= {"e": math.e, "inerfc": lambda n, x: special.erfcx(n, x) * exp(-x * x)}
     meaning |= {"φ": lambda x: exp(-x * x / 2) / math.sqrt(2 * math.pi)}
     meaning |= {"Φ": lambda x: (1 + erf(x / math.sqrt(2))) / 2}
-    meaning |= {"j1": lambda x: special.spherical_bessel(1.0, x)}
+    meaning |= {"π": math.pi}
+    meaning |= {"j1": lambda t: special.spherical_bessel(1.0, t / math.pi)}
     for row in list(meaning.values()):
         if not isinstance(row, Primitive) or row.arity not in (1, 2):
             continue
@@ -490,7 +491,7 @@ def test_latex_keeps_special_characters_of_labels_out_of_text():
 MATHJAX = r"""\begin \end \frac \partial \cdot \quad \text \left \right \vert \lfloor
     \rfloor \lceil \rceil \operatorname \sqrt \sin \cos \tan \arcsin \arccos \arctan
     \sinh \cosh \tanh \ln \log \Gamma \psi \sigma \max \min \bmod \le \ge \ne \infty
-    \displaystyle \_ \\ \$ \{ \} \& \% \# \backslash \lt \gt \sim \wedge"""
+    \displaystyle \pi \_ \\ \$ \{ \} \& \% \# \backslash \lt \gt \sim \wedge"""
 
 
 def assert_mathjax(latex):

@@ -110,7 +110,7 @@ PLANTED = [
     ("pole", lambda x: beta(x, 0.5), 0.0, ["beta(x = 0, 0.5) = inf: a pole"]),
     ("overflow", lambda x: gamma(x), 200.0, ["gamma(x = 200) = inf: the result is"]),
     ("overflow", lambda x: lgamma(x), 1e306, ["lgamma(x = 1e+306) = inf: the res"]),
-    ("overflow", lambda x: lbeta(x, x), 1e308, ["= inf: the result is above"]),
+    ("overflow", lambda x: lbeta(x, x), 1.7e308, ["= -inf: the result is"]),
     ("overflow", lambda x: xlogy(x, 1e300), -1e306, ["the result is above"]),
     ("overflow", lambda x: exp(x), 800.0, ["exp(x = 800) = inf: the result is above"]),
     ("0·inf", lambda x: sqrt(x) ** 2, 0.0, ["inf · 0 = nan", "`where`"]),

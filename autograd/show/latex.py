@@ -55,7 +55,7 @@ TEXT: Final = {
     ),
     "_erfcx": ("e^({1}²)·inerfc({0}, {1})", PRODUCT, (SUM, ATOM)),
     "_inverse_mills": ("φ({0})/Φ({0})", PRODUCT, (SUM,)),
-    "_spherical_bessel": ("j{0}({1})", ATOM, (NAME, SUM)),
+    "_spherical_bessel": ("j{0}(π·{1})", ATOM, (NAME, PRODUCT)),
     "_cosine": ("{1}/{0}", PRODUCT, (SIGN, PRODUCT, SUM)),
     "fma": ("{0}·{1} + {2}", SUM, (PRODUCT, PRODUCT, SUM)),
     "where": ("({1} if {0} else {2})", ATOM, (SUM, SUM, SUM)),
