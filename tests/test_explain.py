@@ -546,7 +546,7 @@ def test_no_formula_shows_the_underscore_of_a_private_row():
     private = [row for row in rows if row.name[0] == "_"]
     assert len(private) > 10
     for row in private:
-        operands = {Value(1.0): name for name in "xyw"[: row.arity or 2]}
+        operands = {Value(1.0): name for name in "xywv"[: row.arity or 2]}
         z = row(*operands)
         shown = [formula(z, operands), explain(z).text, *partial_formulas(z, operands)]
         assert not [text for text in shown if re.search(r"(?<!\w)_", text or "")]
