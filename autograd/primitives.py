@@ -614,6 +614,13 @@ def _power(x: float, y: float) -> float:
     return -inf if odd and math.copysign(1.0, x) < 0.0 else inf
 
 
+def _either(condition: Any, x: Callable[[], Any], y: Callable[[], Any]) -> Any:
+    """where, of whose sides only one is computed if the condition is known."""
+    if type(condition) in (bool, float):
+        return x() if condition else y()
+    return where(condition, x(), y())
+
+
 def _power_slope(z: Any, x: Any, y: Any) -> Any:
     """∂(x^y)/∂x: y x^(y - 1), and 0 for y = 0 where x is 0 or NaN.
 
@@ -623,8 +630,14 @@ def _power_slope(z: Any, x: Any, y: Any) -> Any:
     power = _pow_less_one(x, y)
     factor = where(power < inf, y, stop_gradient(y))
     slope = inside(z, factor * power)
-    flat = where(abs(x) < inf, y / x * z, slope)
-    return where(y == 0.0, where(abs(x) > 0.0, flat, 0.0), slope)
+
+    def flat() -> Any:
+        return where(abs(x) < inf, y / x * z, slope)
+
+    def at_zero() -> Any:
+        return _either(abs(x) > 0.0, flat, lambda: 0.0)
+
+    return _either(y == 0.0, at_zero, lambda: slope)
 
 
 def _one_power_less(x: Any, y: Any) -> Any:

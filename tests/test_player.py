@@ -248,9 +248,9 @@ def test_save_writes_the_page_and_gives_its_path(tmp_path: Path) -> None:
 
 def test_save_refuses_a_path_that_cannot_be_written(tmp_path: Path) -> None:
     played = player(chain()[1])
-    for write in (played.save, played.animated_svg):
+    for write, name in ((played.save, "page.html"), (played.animated_svg, "y.svg")):
         with pytest.raises(OSError, match=r"^player: path must name a file that can "):
-            write(tmp_path / "no such folder" / "page.html")
+            write(tmp_path / "no such folder" / name)
 
 
 # ---- the page as text ----------------------------------------------------------------
