@@ -31,6 +31,7 @@ from .latex import (
     require_switch,
     row_formula,
 )
+from .names import input_values, variable_names
 
 MOST_ROWS: Final = 60  # beyond these a person no longer reads: a summary is given
 MOST_PATHS: Final = 8  # for one input, the largest first
@@ -38,8 +39,6 @@ MOST_FACTORS: Final = 9  # of one path
 MOST_LEAVES: Final = 20
 MOST_EXTREMES: Final = 5  # of the largest and smallest adjoints in a summary
 WIDTH: Final = 64  # of a sum of products on one line
-
-LETTERS: Final = "uvwtsrqpkhgabcd"
 
 
 Step = tuple[Value, Value, float]  # (result, operand, local derivative)
@@ -433,50 +432,6 @@ def _depth(order: list[Value]) -> int:
 def _size(x: float) -> float:
     """|x|, with NaN as large as can be: it belongs on top."""
     return inf if isnan(x) else abs(x)
-
-
-def input_values(y: Value, order: list[Value]) -> list[Value]:
-    """The leaves below y, also those that a select left out, in the order of use."""
-    operands = (arg for node in order for arg in node._args if isinstance(arg, Value))
-    return list(dict.fromkeys(x for x in (y, *operands) if x._row is None))
-
-
-def variable_names(
-    y: Value, order: list[Value], leaves: list[Value]
-) -> dict[Value, str]:
-    """A name for every Value: its label, or x, y, u, v, w … as a teacher has it."""
-    names: dict[Value, str] = {}
-    taken: set[str] = set()
-    serials: Counter[str] = Counter()
-
-    def give(value: Value, *choices: str, stem: str) -> None:
-        """The first choice that is free, or else the stem with the next number."""
-        name = next((choice for choice in choices if choice not in taken), None)
-        while name is None or name in taken:
-            serials[stem] += 1
-            name = f"{stem}{serials[stem]}"
-        names[value] = name
-        taken.add(name)
-
-    for value in dict.fromkeys([*leaves, *order]):
-        label = clean(value.label or "").strip()
-        if label:
-            serials[label + "_"] = max(1, serials[label + "_"])
-            give(value, label, stem=label + "_")
-    unnamed = [leaf for leaf in leaves if leaf not in names]
-    for leaf in unnamed:
-        give(leaf, *["x"][: len(unnamed) == 1], stem="x")
-    if y not in names:
-        give(y, "y", "z", "f", "result", stem="result")
-    inner = [node for node in reversed(order) if node not in names]
-    short = {name.rpartition(".")[2] for name in taken}  # "b" of "layers.0.b"
-    letters = [letter for letter in LETTERS if letter not in short]
-    if len(inner) <= len(letters):
-        names.update(zip(inner, letters))
-    else:
-        for node in reversed(inner):
-            give(node, stem="v")
-    return names
 
 
 def table_safe(cell: str) -> str:

@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+from unicodedata import digit
 
 from .. import primitives
 from ..primitives import Primitive, brief, clean, where
@@ -24,6 +25,9 @@ Names = Mapping[Value, str]
 MOST_OPERANDS: Final = 8  # of a row with any number of them, before the rest is counted
 MOST_OPERATIONS: Final = 16  # of a formula, before its number is given instead
 SUPERSCRIPTS: Final = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+INDEXED: Final = re.compile(  # w1, w_1, z₁, z₁⁽²⁾ or W₁[0,1]
+    r"([A-Za-zδ])_?(\d+|[₀-₉]+)(?:⁽([⁰¹²³⁴-⁹]+)⁾)?(\[\d+(?:,\d+)?\])?"
+)
 
 # Rows that are written between, before or around their operands: the template, how
 # tight the result is, and how tight each operand has to be.
@@ -99,12 +103,17 @@ class Style:
 
         >>> PLAIN.name("w1"), LATEX.name("w1"), LATEX.name("layers.0.b")
         ('w1', 'w_{1}', '\\\\text{layers.0.b}')
+        >>> LATEX.name("W₁[0,2]"), LATEX.name("δ₁₂⁽³⁾")
+        ('W_{1}[0,2]', '\\\\delta_{12}^{(3)}')
         """
-        if not self.latex or len(name) == 1 and name.isalpha():
+        if not self.latex or len(name) == 1 and name.isascii() and name.isalpha():
             return name
-        indexed = re.fullmatch(r"([A-Za-z])_?(\d+)", name)
+        indexed = INDEXED.fullmatch(name)
         if indexed:
-            return f"{indexed[1]}_{{{indexed[2]}}}"
+            letter, number, point, place = indexed.groups(default="")
+            letter = r"\delta" if letter == "δ" else letter
+            raised = f"^{{({_digits(point)})}}" if point else ""
+            return f"{letter}_{{{_digits(number)}}}{raised}{place}"
         return _upright(name)
 
     def template(self, row: Primitive) -> tuple[str, int, tuple[int, ...]]:
@@ -348,6 +357,11 @@ class Told(ABC):
 
     def _repr_markdown_(self) -> str:
         return self.markdown
+
+
+def _digits(text: str) -> str:
+    """Raised and lowered digits as plain ones."""
+    return "".join(str(digit(c)) for c in text)
 
 
 # Characters with a meaning in LaTeX or Markdown. MathJax prints a backslash before them

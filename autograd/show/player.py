@@ -39,8 +39,8 @@ from .draw import (
     _share,
     _values,
 )
-from .explain import variable_names
 from .latex import PLAIN, Names, formula, known, made_by, partial_formulas, row_formula
+from .names import variable_names
 from .render import render
 
 LIMIT: Final = 300  # Values: more steps than a person will watch
