@@ -314,7 +314,10 @@ class Primitive:
         except (*ARITHMETIC_ERRORS, TypeError):  # a row refuses complex by TypeError
             pass
         z, *operands = (Total(x) if type(x) is float else x for x in (z, *args))
-        return tuple(map(self._exact, self._run_rules(z, operands, wanted)))
+        try:
+            return tuple(map(self._exact, self._run_rules(z, operands, wanted)))
+        except ARITHMETIC_ERRORS:  # as of a value in `raw`: math.exp(1000.0)
+            return tuple([nan for _ in args])
 
     def _exact(self, partial: Any) -> Any:
         """A Value as it is, any other number as a float."""

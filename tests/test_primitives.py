@@ -1599,6 +1599,14 @@ def test_derivatives_of_whole_powers_end_in_0_near_0_too() -> None:
     assert grad(grad(autograd.pow), 1)(inf, 0.0) == 0.0
 
 
+def test_a_rule_that_overflows_gives_nan_as_such_a_value_does() -> None:
+    row = Primitive("steep", lambda x: x, lambda z, x: math.exp(800 * x))
+    assert math.isnan(Value(1.0)._apply(row, (Value(1.0),)).partials[0])
+    assert math.isnan(grad(row)(1.0)) and grad(row)(0.0) == 1.0
+    both = Primitive("both", lambda *xs: sum(xs), lambda z, *xs: [math.exp(z)] * 2)
+    assert all(map(math.isnan, grad(both, (0, 1))(500.0, 300.0)))
+
+
 def test_isnan_and_isfinite_are_comparisons() -> None:
     assert autograd.isnan(nan) is True and autograd.isnan(Value(1.0)) is False
     assert autograd.isfinite(Value(1.0)) is True and autograd.isfinite(-inf) is False
