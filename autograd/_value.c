@@ -2,7 +2,8 @@
 
    Read those first: they are the reference, and whatever is rare (text, labels, copies,
    errors, odd operands) is left to them, by way of `connect`. Here are the node, the rows
-   whose value and partials C computes itself, how operators record, and the sweep.
+   whose value and partials C computes itself, how operators record, and the sweep of
+   `backward`; those of transforms are in `_sweep.h`.
 
    node      a Value: its number, its adjoint, its row, and an edge for each operand
    edge      an operand and the partial with respect to it, or LEFT_OUT
@@ -355,7 +356,7 @@ struct Row {
     PyObject_HEAD
     Vectorcall call;
     const Kernel *kernel; /* NULL: Python computes it */
-    PyObject *dict, *name, *raw, *rules, *float_rules, *defaults;
+    PyObject *dict, *name, *raw, *rules, *float_rules, *defaults, *fixed;
     int arity;
     char select, variadic;
     char is_dot;
@@ -411,6 +412,7 @@ static struct Lent {
     PyObject *watching;  /* () -> who watches this thread, or None */
     PyObject *unreached; /* the zero of a Value that no sweep has touched */
     PyObject *leftover;  /* in place of a number: raises when used as one */
+    PyObject *current;   /* (node, operation) -> None: raises if an operand was assigned */
     PyObject *hashed;    /* (Value, file) -> None: who hashes it while a thread is watched */
     PyObject *packages;  /* a tuple: what the names of the engine's own files begin with */
 } python;
@@ -1372,12 +1374,23 @@ static int made_before(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* From the time of the first node to that of the last. */
+static uint64_t span_of(const Search *search)
+{
+    return search->count ? (uint64_t)(search->last - search->first) + 1 : 0;
+}
+
+static int is_dense(const Search *search)
+{
+    return span_of(search) <= 4 * (uint64_t)search->count + 64;
+}
+
 /* Nodes of one graph were mostly made in a row, so each has its place by its time. Where
    there were many others in between, or memory is short, they are sorted. */
 static void put_in_order(Search *search, Order *order)
 {
-    uint64_t span = search->count ? (uint64_t)(search->last - search->first) + 1 : 0;
-    int dense = span <= 4 * (uint64_t)search->count + 64;
+    uint64_t span = span_of(search);
+    int dense = is_dense(search);
     order->nodes = order->buffer;
     order->count = (size_t)span;
     if (dense && span > sizeof order->buffer / sizeof *order->buffer)
@@ -1497,192 +1510,6 @@ static PyObject *topological(PyObject *Py_UNUSED(module), PyObject *roots,
     return list;
 }
 
-/* ---- what transforms.py does at every node -------------------------------------------------- */
-
-static int is_one(PyObject *x) { return PyFloat_CheckExact(x) && PyFloat_AsDouble(x) == 1.0; }
-
-/* partial · bar: see `_share` in transforms.py. */
-static PyObject *share_of(Node *node, PyObject *partial, PyObject *bar)
-{
-    PyObject *same = partial;
-    if (bar == Py_None)
-        same = bar;
-    else if (partial != Py_None && !is_one(bar)) {
-        if (!is_one(partial))
-            return PyNumber_Multiply(partial, bar);
-        if (is_value(bar) && !is_leaf(node) && row_of(node)->select)
-            return method_identity(bar, NULL);
-        same = bar;
-    }
-    Py_INCREF(same);
-    return same;
-}
-
-/* The sum of two shares, of which None is that of an operand that was left out: see
-   `_accumulate` in transforms.py. */
-static PyObject *sum_of(PyObject *before, PyObject *share)
-{
-    PyObject *rest = share == Py_None ? before : share;
-    if (before != Py_None && share != Py_None)
-        return PyNumber_Add(before, share);
-    if (is_value(rest))
-        return method_identity(rest, NULL);
-    Py_INCREF(rest);
-    return rest;
-}
-
-/* sums[key] += share */
-static int accumulate(PyObject *sums, PyObject *key, PyObject *share)
-{
-    PyObject *sum, *before = PyDict_GetItemWithError(sums, key);
-    int failed;
-    if (!before)
-        return PyErr_Occurred() ? -1 : PyDict_SetItem(sums, key, share);
-    Py_INCREF(before);
-    sum = sum_of(before, share);
-    Py_DECREF(before);
-    if (!sum)
-        return -1;
-    failed = PyDict_SetItem(sums, key, sum);
-    Py_DECREF(sum);
-    return failed;
-}
-
-static PyObject *partial_of(const Edge *edge)
-{
-    if (!left_out(edge))
-        return PyFloat_FromDouble(edge->partial);
-    Py_INCREF(Py_None);
-    return Py_None;
-}
-
-/* The partial of an edge, from a sequence if there is one; None if it is left out. */
-static PyObject *partial_at(Node *node, PyObject *partials, uint32_t i)
-{
-    return partials ? PySequence_GetItem(partials, i) : partial_of(&node->edges[i]);
-}
-
-/* Whether no share ever goes to that operand: see `_never` in transforms.py. */
-static int never(Node *node, uint32_t i)
-{
-    PyObject *fixed;
-    int is_zero;
-    if (is_leaf(node) || !row_of(node)->select)
-        return 0;
-    if (!(fixed = PyObject_GetAttrString((PyObject *)row_of(node), "fixed")))
-        return -1;
-    is_zero = PyTuple_Check(fixed) && (Py_ssize_t)i < PyTuple_Size(fixed) &&
-              PyFloat_CheckExact(PyTuple_GetItem(fixed, i)) &&
-              PyFloat_AsDouble(PyTuple_GetItem(fixed, i)) == 0.0;
-    Py_DECREF(fixed);
-    return is_zero;
-}
-
-static int hand_down(Node *node, PyObject *bar, PyObject *partials, PyObject *bars,
-                     PyObject *depends)
-{
-    for (uint32_t i = 0; i < node->count; i++) {
-        PyObject *arg = node->edges[i].operand, *partial, *share;
-        int wanted = is_value(arg) ? PyDict_Contains(depends, arg) : 0, failed;
-        int unused = wanted > 0 ? never(node, i) : 0;
-        if (wanted < 0 || unused < 0)
-            return -1;
-        if (!wanted || unused)
-            continue;
-        partial = partial_at(node, partials, i);
-        if (!partial)
-            return -1;
-        share = share_of(node, partial, bar);
-        failed = !share || accumulate(bars, arg, share) < 0;
-        Py_DECREF(partial);
-        Py_XDECREF(share);
-        if (failed)
-            return -1;
-    }
-    return 0;
-}
-
-/* _reverse(order, bars, depends, live, partials_of) */
-static PyObject *reverse(PyObject *Py_UNUSED(module), PyObject *given)
-{
-    PyObject *order, *bars, *depends, *live, *partials_of;
-    if (!PyArg_ParseTuple(given, "O!O!O!O!O:_reverse", &PyList_Type, &order, &PyDict_Type,
-                          &bars, &PyDict_Type, &depends, &PyDict_Type, &live,
-                          &partials_of))
-        return NULL;
-    for (Py_ssize_t i = PyList_Size(order); i-- > 0;) {
-        PyObject *node = PyList_GetItem(order, i), *bar, *partials = NULL;
-        int failed = 0, is_live;
-        if (!node)
-            return NULL;
-        Py_INCREF(node); /* its hash may run Python */
-        bar = is_value(node) ? PyDict_GetItemWithError(bars, node) : NULL;
-        if (!bar) {
-            Py_DECREF(node);
-            if (PyErr_Occurred())
-                return NULL;
-            continue;
-        }
-        Py_INCREF(bar);
-        is_live = bar != Py_None ? PyDict_Contains(live, node) : 0;
-        if (is_live > 0)
-            partials = PyObject_CallFunctionObjArgs(partials_of, node, NULL);
-        failed = is_live < 0 || (is_live && !partials) ||
-                 hand_down((Node *)node, bar, partials, bars, depends) < 0;
-        Py_DECREF(node);
-        Py_DECREF(bar);
-        Py_XDECREF(partials);
-        if (failed)
-            return NULL;
-    }
-    Py_RETURN_NONE;
-}
-
-/* What `_mark` does at one node: see transforms.py. */
-static int mark_one(Node *node, PyObject *depends, PyObject *live, int64_t since,
-                    PyObject *met)
-{
-    int needed = 0, alive = 0, failed = 0;
-    for (uint32_t i = 0; i < node->count; i++) {
-        PyObject *arg = node->edges[i].operand;
-        int before, out = left_out(&node->edges[i]);
-        if (!is_value(arg))
-            continue;
-        before = ((Node *)arg)->made < since;
-        needed = needed || PyDict_Contains(depends, arg) > 0;
-        alive = alive || (!out && (before || PyDict_Contains(live, arg) > 0));
-        if (before || (out && !is_leaf((Node *)arg)))
-            failed |= PyList_Append(met, arg);
-    }
-    if (needed)
-        failed |= PyDict_SetItem(depends, (PyObject *)node, Py_True);
-    if (alive)
-        failed |= PyDict_SetItem(live, (PyObject *)node, Py_True);
-    return failed || PyErr_Occurred() ? -1 : 0;
-}
-
-/* _mark(order, depends, live, since) */
-static PyObject *mark(PyObject *Py_UNUSED(module), PyObject *given)
-{
-    PyObject *order, *depends, *live, *met;
-    long long since;
-    int failed = 0;
-    if (!PyArg_ParseTuple(given, "O!O!O!L:_mark", &PyList_Type, &order, &PyDict_Type,
-                          &depends, &PyDict_Type, &live, &since) ||
-        !(met = PyList_New(0)))
-        return NULL;
-    for (Py_ssize_t k = 0; !failed && k < PyList_Size(order); k++) {
-        PyObject *node = PyList_GetItem(order, k);
-        Py_INCREF(node); /* hashes may run Python */
-        if (is_value(node))
-            failed = mark_one((Node *)node, depends, live, since, met);
-        Py_DECREF(node);
-    }
-    if (failed)
-        Py_CLEAR(met);
-    return met;
-}
-
 /* ---- notes --------------------------------------------------------------------------- */
 
 /* By the address of its node: a label, or (label, line). Few nodes have one. */
@@ -1740,11 +1567,21 @@ static void free_traits(Node *node)
 
 /* ---- a Value's attributes -------------------------------------------------------------------- */
 
+static PyObject *new_leaf(double number)
+{
+    Node *node = new_node(LEAF, 0, 0);
+    if (node) {
+        node->data = number;
+        assigned(node)->operand = NULL;
+        assigned(node)->partial = 0.0;
+    }
+    return (PyObject *)node;
+}
+
 static PyObject *value_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
     static char *names[] = {"data", "label", NULL};
-    PyObject *data, *label = Py_None, *number;
-    Node *node;
+    PyObject *data, *label = Py_None, *number, *node;
     if (!connected())
         return NULL;
     if (type != ValueType) {
@@ -1763,17 +1600,11 @@ static PyObject *value_new(PyTypeObject *type, PyObject *args, PyObject *keyword
         if (!(number = exact_float(number)))
             return NULL;
     }
-    node = new_node(LEAF, 0, 0);
-    if (node) {
-        node->data = PyFloat_AsDouble(number);
-        assigned(node)->operand = NULL;
-        assigned(node)->partial = 0.0;
-        if (label != Py_None &&
-            PyObject_SetAttrString((PyObject *)node, "label", label) < 0)
-            Py_CLEAR(node);
-    }
+    node = new_leaf(PyFloat_AsDouble(number));
     Py_DECREF(number);
-    return (PyObject *)node;
+    if (node && label != Py_None && PyObject_SetAttrString(node, "label", label) < 0)
+        Py_CLEAR(node);
+    return node;
 }
 
 /* `value_new` does it all: a Value is not initialised twice. */
@@ -1974,6 +1805,14 @@ static PyObject *get_args(PyObject *self, void *Py_UNUSED(closure))
     return args;
 }
 
+static PyObject *partial_of(const Edge *edge)
+{
+    if (!left_out(edge))
+        return PyFloat_FromDouble(edge->partial);
+    Py_INCREF(Py_None);
+    return Py_None;
+}
+
 static PyObject *get_all_partials(PyObject *self, void *Py_UNUSED(closure))
 {
     Node *node = (Node *)self;
@@ -2056,6 +1895,8 @@ static PyObject *get_partials(PyObject *self, void *Py_UNUSED(closure))
         }
     return partials;
 }
+
+#include "_sweep.h"
 
 /* ---- the types --------------------------------------------------------------------------- */
 
@@ -2202,6 +2043,7 @@ static int row_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(row->rules);
     Py_VISIT(row->float_rules);
     Py_VISIT(row->defaults);
+    Py_VISIT(row->fixed);
     return 0;
 }
 
@@ -2214,6 +2056,7 @@ static int row_clear(PyObject *self)
     Py_CLEAR(row->rules);
     Py_CLEAR(row->float_rules);
     Py_CLEAR(row->defaults);
+    Py_CLEAR(row->fixed);
     return 0;
 }
 
@@ -2234,6 +2077,7 @@ static PyMemberDef row_members[] = {
     {"rules", T_OBJECT_EX, offsetof(Row, rules), 0, "The rule for each partial."},
     {"float_rules", T_OBJECT_EX, offsetof(Row, float_rules), 0, "The rules on floats."},
     {"defaults", T_OBJECT_EX, offsetof(Row, defaults), 0, "The operands that may be left out."},
+    {"fixed", T_OBJECT_EX, offsetof(Row, fixed), 0, "The partials that are the same everywhere."},
     {"arity", T_INT, offsetof(Row, arity), 0, "How many operands it has; 0 if any number."},
     {"select", T_BOOL, offsetof(Row, select), 0, "Whether a partial of zero leaves its operand out."},
     {"variadic", T_BOOL, offsetof(Row, variadic), 0, "Whether it has any number of operands."},
@@ -2323,14 +2167,15 @@ static PyObject *connect(PyObject *Py_UNUSED(module), PyObject *args, PyObject *
 {
     static char *names[] = {"value",    "primitive", "number",   "operand",
                             "record",   "shown",     "watchers", "watching",
-                            "unreached", "leftover", "hashed",   "packages", NULL};
+                            "unreached", "leftover",  "current",  "hashed",
+                            "packages",  NULL};
     struct Lent lent;
     PyObject **field = (PyObject **)&lent;
     if (!PyArg_ParseTupleAndKeywords(
-            args, keywords, "OOOOOOO!OOOOO:connect", names, &lent.value, &lent.primitive,
+            args, keywords, "OOOOOOO!OOOOOO:connect", names, &lent.value, &lent.primitive,
             &lent.number, &lent.operand, &lent.record, &lent.shown, &PyDict_Type,
             &lent.watchers, &lent.watching, &lent.unreached, &lent.leftover,
-            &lent.hashed, &lent.packages))
+            &lent.current, &lent.hashed, &lent.packages))
         return NULL;
     for (size_t i = 0; i < sizeof lent / sizeof *field; i++)
         Py_INCREF(field[i]);
@@ -2426,8 +2271,7 @@ static PyMethodDef functions[] = {
     {"topological", (PyCFunction)(void (*)(void))topological,
      METH_VARARGS | METH_KEYWORDS,
      "The computed Values that the roots depend on, in the order they were made."},
-    {"_reverse", reverse, METH_VARARGS, "The loop of a reverse sweep."},
-    {"_mark", mark, METH_VARARGS, "Mark what depends on the inputs, and what is live."},
+    {"copies", copies, METH_O, "Fresh inputs of these numbers and Values."},
     {"_node", module_node, METH_VARARGS, "A computed Value of what is known about it."},
     {NULL, NULL, 0, NULL}};
 
@@ -2443,10 +2287,12 @@ static int execute(PyObject *module)
     header = Py_Version >= 0x030E0000 ? 2 * sizeof(void *) : 0;
     ValueType = (PyTypeObject *)PyType_FromSpec(&value_spec);
     RowType = (PyTypeObject *)PyType_FromSpec(&row_spec);
+    GraphType = (PyTypeObject *)PyType_FromSpec(&graph_spec);
     notes = PyDict_New();
-    if (!ValueType || !RowType || !notes || make_small_floats() < 0 ||
+    if (!ValueType || !RowType || !GraphType || !notes || make_small_floats() < 0 ||
         PyModule_AddObjectRef(module, "Value", (PyObject *)ValueType) < 0 ||
-        PyModule_AddObjectRef(module, "Primitive", (PyObject *)RowType) < 0)
+        PyModule_AddObjectRef(module, "Primitive", (PyObject *)RowType) < 0 ||
+        PyModule_AddObjectRef(module, "Graph", (PyObject *)GraphType) < 0)
         return -1;
     loaded = 1;
     return 0;

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from .primitives import Primitive as Primitive
-from .transforms import _mark as _mark
-from .transforms import _reverse as _reverse
+from .transforms import Graph as Graph
+from .transforms import copies as copies
 from .value import Value as Value
 from .value import _node as _node
 from .value import tick as tick
@@ -28,6 +28,7 @@ def connect(
     watching: Callable[[], Any],
     unreached: float,
     leftover: Any,
+    current: Callable[[Value, str], None],
     hashed: Callable[[Value, str], None],
     packages: tuple[str, ...],
 ) -> None: ...

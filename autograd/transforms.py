@@ -109,7 +109,7 @@ def value_and_grad(
             y, aux = y
         y = _scalar("grad", y)
         x_bar = run.unravel(run.pull([y], [1.0]))
-        value = run.value(y)
+        (value,) = run.given([y])
         return ((value, run.values(aux)) if has_aux else value), x_bar
 
     return value_and_gradient
@@ -131,7 +131,7 @@ def vjp(f: Callable[..., Any], *primals: Tree) -> tuple[Tree, Callable[[Tree], A
         run.recall()
         return run.unravel(run.pull(ys, y_bars))
 
-    return fill(form, map(run.value, ys)), pullback
+    return fill(form, run.given(ys)), pullback
 
 
 @seen_as(signatures.Jvp)
@@ -157,7 +157,7 @@ def _jvp(
     x_dots = alike(f"{operation}: tangents", "the primals", form, tangents)
     ys, form = run.results(static)
     y_dots = run.push(ys, x_dots)
-    return fill(form, map(run.value, ys)), fill(form, y_dots)
+    return fill(form, run.given(ys)), fill(form, y_dots)
 
 
 @seen_as(signatures.Jacobian)
@@ -215,11 +215,11 @@ def hvp(
     return tuple(_jvp("hvp", gradient, primals, tangents, "named")[1])
 
 
-# ---- one run of f, and the two ways to walk what it recorded -------------------------
+# ---- one run of f --------------------------------------------------------------------
 
 
 class _Recording:
-    """The graph of one call of f: fresh inputs, what depends on them, what is live."""
+    """One call of f on fresh inputs, and how its derivatives are handed out."""
 
     def __init__(
         self,
@@ -234,10 +234,11 @@ class _Recording:
         chosen = _chosen(operation, argnums, len(args), kwargs)
         flat = [_flat(args[i], f"{operation}: an argument") for i in chosen]
         self.forms = [form for _, form in flat]
-        self.since, self.trace = tick(), tracing()
-        self.outside: Value | None = None  # the oldest Value from outside that f used
+        self.since = tick()
+        self.numbers: Any = tracing() or _EAGER
         self.used: dict[Value, None] = {}  # what was outside for transforms inside f
-        self.fresh = [self._copy(x) for numbers, _ in flat for x in numbers]
+        given = flat[0][0] if len(flat) == 1 else [x for xs, _ in flat for x in xs]
+        self.fresh: list[Value] = self.numbers.copies(given)
         inputs = dict(zip(chosen, self._trees(self.fresh)))
         received = [inputs.get(i, arg) for i, arg in enumerate(args)]
         thread = get_ident()
@@ -251,14 +252,8 @@ class _Recording:
         finally:
             _running[thread] = around
         self._one = not isinstance(argnums, (tuple, list))
-        self._depends = dict.fromkeys(self.fresh, True)
-        self._live = {x: True for x in self.fresh if x._args}
-        self._rerun: dict[Value, list[Any]] = {}
-        given = [arg for x in self._live for arg in x._args]
-        if kwargs or len(chosen) < len(args):
-            others = [arg for i, arg in enumerate(args) if i not in chosen]
-            given += _values([*others, kwargs])
-        self._follow(given)
+        others = [arg for i, arg in enumerate(args) if i not in inputs]
+        self._explore([*_values([*others, kwargs])] if others or kwargs else [])
 
     def results(self, static: Statics = "no truths") -> tuple[list[Any], Form]:
         """What f gave, taken apart: truths are numbers, as comparisons give them."""
@@ -275,72 +270,40 @@ class _Recording:
 
     def pull(self, ys: Sequence[Any], y_bars: Sequence[Any]) -> list[Any]:
         """Reverse sweep: the adjoint of each input, given those of the results."""
-        bars = self.adjoints(ys, y_bars)
-        return self.derivatives([bars.get(x, 0.0) for x in self.fresh], y_bars)
+        return self.derivatives(self.adjoints(ys, y_bars), y_bars)
 
-    def adjoints(self, ys: Sequence[Any], y_bars: Sequence[Any]) -> dict[Any, Any]:
-        """The adjoint of every node that the reverse sweep reaches."""
-        bars: dict[Any, Any] = {}
-        order = self._order(ys, whole=self._whole)
-        for y, y_bar in zip(ys, y_bars):
-            if type(y) is Value:
-                _accumulate(bars, y, y_bar)
-        live = self._live if self.trace is None else dict.fromkeys(order, True)
-        _reverse(order, bars, self._depends, live, self._partials)
-        bars = _present(bars)
+    def adjoints(
+        self, ys: Sequence[Any], y_bars: Sequence[Any], missing: Any = 0.0
+    ) -> list[Any]:
+        """Likewise, as the sweep leaves them, or `missing` where it gives none."""
         watcher = watching()
-        if watcher:
-            watcher.see_adjoints(bars, [node for node in order if node in bars])
-        return bars
+        seen = watcher.see_adjoints if watcher else None
+        return self._graph.pull(ys, y_bars, missing, self._partials_of, seen)
 
     def push(self, ys: Sequence[Any], x_dots: Sequence[Any]) -> list[Any]:
         """Forward sweep: the tangent of each result, given those of the inputs."""
-        dots: dict[Any, Any] = dict(zip(self.fresh, x_dots))
-        order = self._order(ys, whole=False)
-        for node in order:
-            for arg, partial in zip(node._args, self._partials(node)):
-                if type(arg) is Value and arg in self._depends:
-                    _accumulate(dots, node, _share(node, partial, dots.get(arg)))
-        dots = _present(dots)
         watcher = watching()
-        if watcher:
-            watcher.see_tangents(dots, order)
-        found = [dots.get(y, 0.0) if type(y) is Value else 0.0 for y in ys]
+        seen = watcher.see_tangents if watcher else None
+        found = self._graph.push(ys, x_dots, 0.0, self._partials_of, seen)
         return self.derivatives(found, x_dots)
 
-    def _order(self, ys: Sequence[Any], whole: bool) -> list[Value]:
-        """What these results are made of and depends on the inputs, operands first."""
-        if len(ys) == 1 and ys[0] is self.out and whole is self._whole:
-            return list(self._depends)  # `_follow` has met them in that order
-        roots = [y for y in ys if type(y) is Value]
-        order = topological(*roots, since=self.since, whole=whole)
-        return [node for node in order if node in self._depends]
-
-    def _follow(self, given: list[Any]) -> None:
-        """Mark what depends on the inputs, and what on Values from outside (live).
+    def _explore(self, given: list[Value]) -> None:
+        """Find what depends on the inputs, and which Values from outside have a say.
 
         Where there are such, a sweep leaves a graph, and visits what a select left out
         as well: then that graph has the same order whatever was selected.
         """
-        if type(self.out) is Value:
-            ys = [self.out]
-        else:
-            ys = [*values_in(self.out, f"{self.operation}: the result of f")]
-        since = self.since
-        met = _mark(topological(*ys, since=since), self._depends, self._live, since)
-        more = [*self.used, *given]
-        known = bool(self._live) or bool(self._outside(met))  # from outside, as it is
-        left_out = [x for x in (more if known else met + more) if x._row]
-        met += more
-        if left_out:
-            order = topological(*left_out, since=since, whole=True)
-            met += _mark(order, {}, {}, since)
-        self._whole = known or bool(self._outside(met))
-        if self._whole:
-            self._depends = dict.fromkeys(self.fresh, True)
-            order = topological(*ys, since=since, whole=True)
-            met += _mark(order, self._depends, self._live, since)
-        self.outside = self._oldest(met) if met else None
+        out = self.out
+        what = f"{self.operation}: the result of f"
+        roots = [out] if type(out) is Value else [*values_in(out, what)]
+        self._graph = Graph(roots, self.fresh, self.since, self.operation)
+        self._partials_of = self.numbers.partials_of(self._graph)
+        met = [*self._graph.older, *given, *self.used]
+        if self.used:
+            met += Graph([*self.used], [], self.since, self.operation).older
+        self.outside = self._oldest(met)  # the oldest Value from outside that f used
+        if self.outside is not None or self._graph.mark(False):
+            self._graph.mark(True)
 
     def recall(self) -> None:
         """Tell the run around of Values from outside, where f has run before it did."""
@@ -351,7 +314,9 @@ class _Recording:
 
         For what f does by transforms counts as done by f, whatever came of it.
         """
-        older = self._outside(xs)
+        since, is_number = self.since, self.numbers.is_number
+        older = [x for x in xs if type(x) is Value and x._made < since]
+        older = [x for x in older if not is_number(x)]
         if not older:
             return None
         around = _running.get(get_ident())
@@ -360,92 +325,34 @@ class _Recording:
             run.used.update(dict.fromkeys(older))
         return min(older, key=attrgetter("_made"))
 
-    def _outside(self, xs: Iterable[Any]) -> list[Value]:
-        """The Values from outside f among xs, less those that stand for numbers."""
-        since, trace = self.since, self.trace
-        older = [x for x in xs if type(x) is Value and x._made < since]
-        return older if trace is None else [x for x in older if not trace.is_number(x)]
-
-    def _is_live(self, x: Any) -> bool:
-        return type(x) is Value and (x._made < self.since or x in self._live)
-
-    def _partials(self, node: Value) -> Sequence[Any]:
-        """The recorded partials, or the rules again where outer Values have a say."""
-        traced = self.trace is not None and self.trace.follows(node)
-        if node._row is None or not traced and node not in self._live:
-            return node._partials
-        if node not in self._rerun:
-            require_current(node, self.operation)
-            found = node._row.derivatives(
-                *map(self.lower, (node, *node._args)),
-                wanted=[
-                    recorded is not None and arg in self._depends
-                    for recorded, arg in zip(node._partials, node._args)
-                ],
-            )
-            partials = [
-                None if recorded is None else self._settled(partial)
-                for recorded, partial in zip(node._partials, found)
-            ]
-            self._rerun[node] = (
-                self.trace.chosen(partials) if traced and node._row.select else partials
-            )
-        return self._rerun[node]
-
-    def lower(self, x: Any) -> Any:
-        """x itself where it depends on Values from outside, else its number."""
-        return x if type(x) is not Value or self._is_live(x) else self._number(x)
-
-    def _number(self, x: Value) -> Any:
-        return x._data if self.trace is None else self.trace.number(x)
-
-    def _copy(self, x: Any) -> Value:
-        """A fresh input: a leaf for a number, an identity node for an outer Value."""
-        if type(x) is not Value:
-            return Value(x)
-        if self.trace is not None and self.trace.is_number(x):
-            leaf: Value = self.trace.leaf(x)
-            return leaf
-        fresh: Value = identity(x)
-        fresh.label = x.label
-        return fresh
-
-    def derivatives(self, xs: Sequence[Any], given: Sequence[Any] = ()) -> list[Any]:
+    def derivatives(self, xs: list[Any], given: Sequence[Any] = ()) -> list[Any]:
         """What to hand out of adjoints or tangents, where those were given."""
         outside = self.outside
         if Value in map(type, given):
             outside = self._oldest([outside, *given])
+        if outside is None and _FLOAT.issuperset(map(type, xs)):
+            return xs
         return [self._derivative(x, outside) for x in xs]
 
     def _derivative(self, x: Any, outside: Value | None) -> Any:
         """A Value or a number; never a leaf of the caller's, nor the number -0.0."""
-        if self.trace is not None:
-            x = self.trace.result(x)
+        x = self.numbers.result(x)
         if type(x) is Value and x._row is None:
             x = identity(x)
-        if outside is None:
-            x = self._settled(x)
-        x = x + 0.0 if type(x) is float else x
-        return x if outside is None else self._as_value(x, outside)
+        if outside is not None:
+            return self.numbers.as_value(x, outside)
+        x = _settled(x, self.numbers.number)
+        return x + 0.0 if type(x) is float else x
 
-    def _as_value(self, x: Any, outside: Value) -> Any:
-        """x, or a constant Value where it is a number."""
-        if self.trace is not None:
-            return self.trace.as_value(x, outside)
-        return x if type(x) is Value else Value(x)
-
-    def value(self, y: Any) -> Any:
-        """A result of f to hand out: it stays a Value if derivatives are."""
-        lowered = self.lower(y)
-        if self.outside is None or type(y) is not Value:
+    def given(self, ys: Sequence[Any]) -> list[Any]:
+        """Results of f to hand out: they stay Values if derivatives are."""
+        lowered = self._graph.lower(ys, self.numbers.number)
+        if self.outside is None:
             return lowered
-        return self._as_value(lowered, self.outside)
-
-    def _settled(self, x: Any) -> Any:
-        """A plain number where x is a constant."""
-        if type(x) is not Value or x._row is None:
-            return x
-        return x if any(d is not None for d in x._partials) else self._number(x)
+        return [
+            self.numbers.as_value(x, self.outside) if type(y) is Value else x
+            for x, y in zip(lowered, ys)
+        ]
 
     def values(self, tree: Tree) -> Tree:
         """Such results in nested containers; anything else stays as it is."""
@@ -453,13 +360,14 @@ class _Recording:
         if found is not None:
             return rebuilt(tree, [self.values(item) for item in found[0]])
         if is_array(tree) and tree.dtype == object:
-            return array_of([*map(self.value, tree.ravel().tolist())], tree.shape)
-        return self.value(tree)
+            return array_of(self.given(tree.ravel().tolist()), tree.shape)
+        return self.given([tree])[0]
 
 
 # By thread: the latest run of which f has not returned yet.
 _running: dict[int, ref[_Recording] | None] = {}
 _PLAIN: Final = frozenset({float, int, bool, str, type(None)})
+_FLOAT: Final = frozenset({float})
 
 
 def _values(tree: Any) -> Iterator[Value]:
@@ -477,45 +385,197 @@ def _values(tree: Any) -> Iterator[Value]:
 
 
 @in_c
-def _mark(
-    order: list[Value], depends: dict[Any, bool], live: dict[Any, bool], since: int
-) -> list[Value]:
-    """Add what has an operand in depends to depends.
+def copies(xs: Sequence[Any]) -> list[Value]:
+    """Fresh inputs: a leaf for a number, an identity node for an outer Value."""
+    found = [identity(x) if type(x) is Value else Value(x) for x in xs]
+    for x, fresh in zip(xs, found):
+        if type(x) is Value:
+            fresh.label = x.label
+    return found
 
-    Likewise live, for what has a parent in live or made before. The operands that were
-    made before come back, and those results that a select left out.
-    """
-    met = []
-    for node in order:
-        for arg, partial in zip(node._args, node._partials):
-            if type(arg) is not Value:
-                continue
-            if arg in depends:
-                depends[node] = True
-            if arg._made < since or partial is None and arg._row is not None:
-                met.append(arg)
-            if partial is not None and (arg._made < since or arg in live):
-                live[node] = True
-    return met
+
+class _Eager:
+    """What the numbers of a run are: plain ones. A trace has other answers."""
+
+    number = None  # for that of a Value, as it is
+    copies = staticmethod(copies)
+
+    def is_number(self, x: Value) -> bool:
+        """Whether x stands for a number."""
+        return False
+
+    def result(self, x: Any) -> Any:
+        """A derivative as a sweep leaves it."""
+        return x
+
+    def as_value(self, x: Any, outside: Value) -> Any:
+        """x, or a constant Value where it is a number."""
+        return x if type(x) is Value else Value(x)
+
+    def partials_of(self, graph: Graph) -> None:
+        """How a sweep finds the partials of a node: by itself."""
+
+
+_EAGER: Final = _Eager()
+
+
+# ---- the two ways to walk what f recorded --------------------------------------------
+
+Values = Sequence[Value]
+PartialsOf = Callable[[Value], Sequence[Any]]  # those of a node, for a sweep
+Seen = Callable[[dict[Any, Any], list[Value]], None]  # all that a sweep found, in order
+Numbers = Callable[[Value], Any]  # the number that a Value is where none has a say
 
 
 @in_c
-def _reverse(
-    order: list[Value],
-    bars: dict[Any, Any],
-    depends: dict[Any, bool],
-    live: dict[Any, bool],
-    partials_of: Callable[[Value], Sequence[Any]],
-) -> None:
-    """Hand adjoints down, results before operands, to what depends on the inputs."""
-    for node in reversed(order):
-        if node in bars:
+class Graph:
+    """What the results of f are made of, since f received its inputs.
+
+    roots     the Values among the results
+    older     the operands from outside f, of nodes that a select left out as well
+    """
+
+    __slots__ = (
+        "_again", "_depends", "_inputs", "_live", "_roots", "_since", "_whole",
+        "older", "operation",
+    )  # fmt: skip
+
+    def __init__(
+        self, roots: Values, inputs: Values, since: int, operation: str
+    ) -> None:
+        self.operation = operation
+        self._roots, self._inputs, self._since = roots, inputs, since
+        order = [*inputs, *topological(*roots, since=since, whole=True)]
+        met = [x for node in order for x in _operands(node) if x._made < since]
+        self.older = list(dict.fromkeys(met))
+        self._again: dict[Value, Sequence[Any]] = {}
+
+    def mark(self, whole: bool) -> bool:
+        """Find what depends on the inputs, and on Values from outside (live), if any.
+
+        From now on sweeps visit what a select left out as well, if whole.
+        """
+        self._whole = whole
+        self._depends = dict.fromkeys(self._inputs)
+        self._live = {x for x in self._inputs if x._row}
+        for node in topological(*self._roots, since=self._since, whole=whole):
+            if any(map(self.depends, node._args)):
+                self._depends[node] = None
+            if any(map(self.live, node.parents)):
+                self._live.add(node)
+        return bool(self._live)
+
+    def depends(self, x: Any) -> bool:
+        """Whether x depends on the inputs."""
+        return type(x) is Value and x in self._depends
+
+    def live(self, x: Any) -> bool:
+        """Whether x depends on Values from outside."""
+        return type(x) is Value and (x._made < self._since or x in self._live)
+
+    def lower(self, xs: Sequence[Any], number: Numbers | None) -> list[Any]:
+        """Each itself where it depends on Values from outside, else its number."""
+        return [
+            x if type(x) is not Value or self.live(x) else _number(x, number)
+            for x in xs
+        ]
+
+    def pull(
+        self,
+        ys: Sequence[Any],
+        y_bars: Sequence[Any],
+        missing: Any,
+        partials_of: PartialsOf | None,
+        seen: Seen | None,
+    ) -> list[Any]:
+        """Hand adjoints down, results before operands, to what depends on the inputs.
+
+        Gives those of the inputs, `missing` where there is none; who sees the sweep is
+        shown them all. Partials are the recorded ones, or by the rules again.
+        """
+        bars: dict[Any, Any] = {}
+        order = self._order(ys, self._whole)
+        for y, y_bar in zip(ys, y_bars, strict=True):
+            if type(y) is Value:
+                _accumulate(bars, y, y_bar)
+        for node in filter(bars.__contains__, reversed(order)):
             bar = bars[node]
-            rerun = bar is not None and node in live
-            partials = partials_of(node) if rerun else node._partials
+            find = partials_of or self._partials
+            partials = node._partials if bar is None else find(node)
             for i, (arg, partial) in enumerate(zip(node._args, partials)):
-                if type(arg) is Value and arg in depends and not _never(node, i):
+                if self.depends(arg) and not _never(node, i):
                     _accumulate(bars, arg, _share(node, partial, bar))
+        bars = _present(bars)
+        if seen:
+            seen(bars, [node for node in order if node in bars])
+        return [_positive(bars.get(x, missing)) for x in self._inputs]
+
+    def push(
+        self,
+        ys: Sequence[Any],
+        x_dots: Sequence[Any],
+        missing: Any,
+        partials_of: PartialsOf | None,
+        seen: Seen | None,
+    ) -> list[Any]:
+        """Gather tangents, operands before results: those of the ys, likewise."""
+        dots: dict[Any, Any] = dict(zip(self._inputs, x_dots, strict=True))
+        order = self._order(ys, whole=False)
+        for node in order:
+            for arg, partial in zip(node._args, (partials_of or self._partials)(node)):
+                if self.depends(arg):
+                    _accumulate(dots, node, _share(node, partial, dots.get(arg)))
+        dots = _present(dots)
+        if seen:
+            seen(dots, order)
+        found = [dots.get(y) if type(y) is Value else None for y in ys]
+        return [missing if dot is None else _positive(dot) for dot in found]
+
+    def _order(self, ys: Sequence[Any], whole: bool) -> list[Value]:
+        """What these results are made of and depends on the inputs, operands first."""
+        roots = [y for y in ys if type(y) is Value]
+        order = topological(*roots, since=self._since, whole=whole)
+        return [node for node in order if node in self._depends]
+
+    def _partials(self, node: Value) -> Sequence[Any]:
+        """The recorded ones, or the rules again where outer Values have a say."""
+        if node not in self._live:
+            return node._partials
+        if node not in self._again:
+            self._again[node] = rerun(self, node, None)
+        return self._again[node]
+
+
+def _number(x: Value, number: Numbers | None) -> Any:
+    return x._data if number is None else number(x)
+
+
+def _operands(node: Value) -> list[Value]:
+    return [arg for arg in node._args if type(arg) is Value]
+
+
+def rerun(graph: Graph, node: Value, number: Numbers | None) -> list[Any]:
+    """The partials of a node by its rules, on Values where those from outside count."""
+    require_current(node, graph.operation)
+    row: Any = node._row
+    found = row.derivatives(
+        *graph.lower((node, *node._args), number),
+        wanted=[
+            recorded is not None and graph.depends(arg)
+            for recorded, arg in zip(node._partials, node._args)
+        ],
+    )
+    return [
+        None if recorded is None else _settled(partial, number)
+        for recorded, partial in zip(node._partials, found)
+    ]
+
+
+def _settled(x: Any, number: Numbers | None) -> Any:
+    """A plain number where x is a constant."""
+    if type(x) is not Value or x._row is None:
+        return x
+    return x if any(d is not None for d in x._partials) else _number(x, number)
 
 
 def _never(node: Value, i: int) -> bool:
@@ -542,6 +602,11 @@ def _accumulate(sums: dict[Any, Any], key: Any, share: Any) -> None:
 def _present(sums: dict[Any, Any]) -> dict[Any, Any]:
     """The sums, less those of which every share was left out."""
     return {key: total for key, total in sums.items() if total is not None}
+
+
+def _positive(x: Any) -> Any:
+    """x, or 0.0 where it is the number -0.0."""
+    return x + 0.0 if type(x) is float else x
 
 
 def _share(node: Value, partial: Any, bar: Any) -> Any:

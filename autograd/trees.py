@@ -394,8 +394,10 @@ def values_in(tree: Tree, what: str) -> Iterator[Value]:
     if type(tree) is Value:
         yield tree
         return
-    found = parts(tree, what)
-    if found is not None:
+    found = parts(tree, what) if type(tree) is not float else None
+    if found is not None and _PLAIN.issuperset(map(type, found[0])):
+        yield from [item for item in found[0] if type(item) is Value]
+    elif found is not None:
         for item in found[0]:
             yield from values_in(item, what)
     elif type(tree).__module__ == "numpy" and hasattr(tree, "ravel"):

@@ -692,6 +692,6 @@ _install_methods()
 connect(
     value=python_twins.get(Value), primitive=python_twins.get(Primitive),
     number=number, operand=_operand, record=_record, shown=_show, watchers=watchers,
-    watching=watching, unreached=UNREACHED, leftover=LEFTOVER,
+    watching=watching, unreached=UNREACHED, leftover=LEFTOVER, current=require_current,
     hashed=_refuse_hash, packages=PACKAGES,
 )  # fmt: skip

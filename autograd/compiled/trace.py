@@ -19,6 +19,7 @@ from math import nan
 from typing import Any, Final, NamedTuple
 
 from ..primitives import brief, equal, maximum, mul, where
+from ..transforms import Graph, copies, rerun
 from ..value import COMPARISONS, LEFTOVER, Value, tick
 from ..watch import caller, watched_by, watching
 from .tape import Guard, Instruction, Operand, Tape
@@ -178,6 +179,28 @@ class Trace:
         return self._slots[x]
 
     # ---- what transforms ask ---------------------------------------------------------
+
+    def copies(self, xs: Sequence[Any]) -> list[Value]:
+        """Fresh inputs: where one stands for a number, its copy does, too."""
+        return [
+            self.leaf(x) if type(x) is Value and x in self._numbers else copies([x])[0]
+            for x in xs
+        ]
+
+    def partials_of(self, graph: Graph) -> Callable[[Value], Sequence[Any]]:
+        """How a sweep finds the partials of a node: by its rules, if I follow it."""
+        again: dict[Value, list[Any]] = {}
+
+        def partials(node: Value) -> Sequence[Any]:
+            row, follows = node._row, self.follows(node)
+            if row is None or not (follows or graph.live(node)):
+                return node._partials
+            if node not in again:
+                found = rerun(graph, node, self.number)
+                again[node] = self.chosen(found) if follows and row.select else found
+            return again[node]
+
+        return partials
 
     def is_number(self, x: Value) -> bool:
         """Whether x stands for what is a float when f runs eagerly."""
