@@ -61,6 +61,7 @@ class Picture(Protocol):
 
 Features = Sequence[Value | float] | Row
 if TYPE_CHECKING:
+    from .pictures import Play
 
     class Outputs(Value):  # type: ignore[misc]  # whose subclasses are for checkers
         """A Value or, of several neurons, a list of them: only the widths say which."""
@@ -268,12 +269,18 @@ class MLP(Module):
         Raises ValueError for another number of features, y without x, another `by`, or
         by="grad" where no sweep has been.
         """
-        from .textbook import network_drawing
+        from .pictures import network_drawing
 
         return network_drawing(self, x, y, loss, by)
 
     def _draw_(self) -> Picture:
         return self.draw()
+
+    def _play_(self, x: Any, y: Any, *, loss: Callable[[Any, Any], Any] = mse) -> Play:
+        """What `player(model, x, y)` plays: one point, forward and backward."""
+        from .pictures import play
+
+        return play(self, x, y, loss)
 
     def __repr__(self) -> str:
         nin = len(self.layers[0].neurons[0].w)

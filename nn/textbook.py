@@ -16,7 +16,7 @@ from __future__ import annotations
 import html
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import dataclass, replace
 from math import inf
@@ -24,9 +24,9 @@ from numbers import Real
 from typing import Any, Final
 
 import autograd
-from autograd import Primitive, Value, brief, dot, grad, vjp
+from autograd import Primitive, Value, dot, grad, vjp
 
-from .layers import MLP, Layer, Neuron, Picture, _features, _name
+from .layers import MLP, Layer, Neuron, _features, _name
 from .losses import mse, require_loss
 
 Loss = Callable[[Any, Any], Any]
@@ -47,6 +47,7 @@ class NeuronRow:
     z: float
     a: float
     slope: float  # σ′(z)
+    arriving: float  # Wᵀδ of the layer after; at the output the loss's own slope, ∂L/∂a
     delta: float  # by the recursion; ∂L/∂b too
     weights: Floats  # δ aⱼ, which is ∂L/∂wⱼ
     engine_delta: float
@@ -210,8 +211,8 @@ def backprop_table(model: MLP, x: Any, y: Any, loss: Loss = mse) -> BackpropTabl
     Raises TypeError if model is not an MLP or loss does not give one number, ValueError
     for another number of features.
     """
-    features = _inputs("backprop_table", model, x)
-    points = _forward(model, features)
+    features = plain_inputs("backprop_table", model, x)
+    points = forward(model, features)
     outputs = [point.a for point in points[-1]]
     found, arriving, reached = _loss_and_slopes(loss, outputs, y)
     engine = _engine_adjoints(model, features, y, loss)
@@ -227,7 +228,7 @@ def backprop_table(model: MLP, x: Any, y: Any, loss: Loss = mse) -> BackpropTabl
             for point, bar in zip(here, arriving)
         ]
         scales = [scale * abs(point.slope) for point, scale in zip(here, scales)]
-        rows = map(_row, here, deltas, scales, engine[number - 1])
+        rows = map(_row, here, arriving, deltas, scales, engine[number - 1])
         layers.append(LayerRows(number, list(rows)))
         arriving = _transposed_product(here, deltas)
         scales = _transposed_product(here, scales, size=True)
@@ -251,7 +252,7 @@ class _Point:
     off: bool  # choices, such as relu's, left z out: nothing flows back, not even NaN
 
 
-def _forward(model: MLP, a: Floats) -> list[list[_Point]]:
+def forward(model: MLP, a: Floats) -> list[list[_Point]]:
     points = []
     for layer in model.layers:
         points.append([_point(neuron, a) for neuron in layer.neurons])
@@ -262,7 +263,7 @@ def _forward(model: MLP, a: Floats) -> list[list[_Point]]:
 def _point(neuron: Neuron, x: Floats) -> _Point:
     w = [weight.data for weight in neuron.w]
     z = dot(w, x) + neuron.b.data
-    name = _shown_name(neuron)
+    name = shown_name(neuron)
     if neuron.activation == "linear":
         return _Point(name, w, x, z, z, 1.0, False)
     row = neuron.activation
@@ -287,7 +288,11 @@ def _transposed_product(
 
 
 def _row(
-    point: _Point, delta: float, scale: float, engine: tuple[Floats, float]
+    point: _Point,
+    arriving: float,
+    delta: float,
+    scale: float,
+    engine: tuple[Floats, float],
 ) -> NeuronRow:
     engine_weights, engine_delta = engine
     weights = [0.0 if point.off else delta * x for x in point.x]
@@ -296,7 +301,7 @@ def _row(
         for w, engine_w, x in zip(weights, engine_weights, point.x)
     ]
     return NeuronRow(
-        point.activation, point.z, point.a, point.slope, delta, weights,
+        point.activation, point.z, point.a, point.slope, arriving, delta, weights,
         engine_delta, engine_weights, _apart(delta, engine_delta, scale), max(apart),
     )  # fmt: skip
 
@@ -329,7 +334,7 @@ def _engine_adjoints(
         for layer in model.layers
     ]
     return [
-        [([_float(w) for w in w_bar], _float(b_bar)) for w_bar, b_bar in layer]
+        [([plain(w) for w in w_bar], plain(b_bar)) for w_bar, b_bar in layer]
         for layer in grad(run)(parameters)
     ]
 
@@ -359,8 +364,8 @@ def _loss_and_slopes(
 
     found, pullback = vjp(of_outputs, outputs)
     (a_bar,), (flow,) = pullback(1.0), pullback(inf)
-    reached = [_float(bar) != 0.0 for bar in flow]
-    return _float(found), [_float(bar) for bar in a_bar], reached
+    reached = [plain(bar) != 0.0 for bar in flow]
+    return plain(found), [plain(bar) for bar in a_bar], reached
 
 
 def _loss_of(loss: Loss, predictions: Any, y: Any) -> Any:
@@ -374,12 +379,12 @@ def _loss_of(loss: Loss, predictions: Any, y: Any) -> Any:
     return found
 
 
-def _float(x: Any) -> float:
+def plain(x: Any) -> float:
     """A plain number, also where the loss depends on Values of its own."""
     return x.data if isinstance(x, Value) else float(x)
 
 
-def _inputs(operation: str, model: Any, x: Any) -> Floats:
+def plain_inputs(operation: str, model: Any, x: Any) -> Floats:
     if not isinstance(model, MLP) or not all(
         isinstance(layer, Layer) for layer in model.layers
     ):
@@ -388,13 +393,13 @@ def _inputs(operation: str, model: Any, x: Any) -> Floats:
             f"{type(model).__name__}; for other models see explain(loss)"
         )
     nin = len(model.layers[0].neurons[0].w)
-    return [_float(feature) for feature in _features(operation, x, nin)]
+    return [plain(feature) for feature in _features(operation, x, nin)]
 
 
 # ---- for people to read --------------------------------------------------------------
 
 
-def _shown_name(neuron: Neuron) -> str:
+def shown_name(neuron: Neuron) -> str:
     """The activation's name, without what would end a cell, a tag or a line."""
     return re.sub(r"[^\w. ]", "?", _name(neuron.activation))[:24]
 
@@ -452,67 +457,3 @@ def _html(table: Table) -> str:
         '<table style="text-align:right;border-spacing:1em 0">'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
     )
-
-
-# ---- the network as a picture --------------------------------------------------------
-
-
-def network_drawing(model: MLP, x: Any, y: Any, loss: Loss, by: str) -> Picture:
-    """What `MLP.draw` gives: a description in plain lists, drawn by autograd."""
-    from autograd import draw_network  # only who draws pays for importing it
-
-    if by not in ("weight", "grad"):
-        raise ValueError(
-            f"MLP.draw: by must be 'weight' or 'grad', but is {brief(by)}; it says "
-            "what the lines show"
-        )
-    if x is None and y is not None:
-        raise ValueError(
-            "MLP.draw: x must be given where y is, but is None; pass the point too"
-        )
-    table = None if y is None else backprop_table(model, x, y, loss)
-    points = None if x is None else _forward(model, _inputs("MLP.draw", model, x))
-    columns: list[Any] = [("inputs", _input_cards(model, x))]
-    for c, layer in enumerate(model.layers):
-        cards = [
-            (f"neuron {k}", _shown_name(n), {"b": n.b.data})
-            for k, n in enumerate(layer.neurons)
-        ]
-        for k, (_, _, rows) in enumerate(cards):
-            if points is not None:
-                rows |= {"z": points[c][k].z, "a": points[c][k].a}
-            if table is not None:
-                rows["δ"] = table.layers[-1 - c].neurons[k].delta
-        activations = dict.fromkeys(note for _, note, _ in cards)
-        columns.append((f"layers.{c} · {', '.join(activations)}", cards))
-    edges, weight = _edges(model, table, by)
-    return draw_network(columns, edges, weight=weight, title=repr(model))
-
-
-def _input_cards(model: MLP, x: Any) -> list[tuple[str, str, dict[str, float]]]:
-    nin = len(model.layers[0].neurons[0].w)
-    if x is None:
-        return [(f"x{i}", "", {}) for i in range(nin)]
-    cards = []
-    for i, feature in enumerate(_features("MLP.draw", x, nin)):
-        label = feature.label if isinstance(feature, Value) else None
-        cards.append((label or f"x{i}", "", {"x": _float(feature)}))
-    return cards
-
-
-def _edges(
-    model: MLP, table: BackpropTable | None, by: str
-) -> tuple[Sequence[Any], str]:
-    """The numbers between the columns, and what they are."""
-    neurons = [layer.neurons for layer in model.layers]
-    if by == "weight":
-        return [[[w.data for w in n.w] for n in layer] for layer in neurons], "w"
-    if table is not None:
-        layers = reversed(table.layers)
-        return [[n.weights for n in layer.neurons] for layer in layers], "∂L/∂w"
-    if not any(p.reached for p in model.parameters()):
-        raise ValueError(
-            "MLP.draw: by='grad' must have gradients to show, but no sweep has reached "
-            "the model; pass x and y, or call backward() on a loss first"
-        )
-    return [[[w.grad for w in n.w] for n in layer] for layer in neurons], "∂L/∂w"

@@ -6,9 +6,7 @@ import html
 import json
 import os
 import re
-import shutil
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +14,11 @@ import pytest
 
 from autograd import Value, dot, exp, relu, sin, sqrt, where
 from autograd.show import render
-from autograd.show.player import LIMIT, MOST_LINES, Player, player
+from autograd.show.player import Player, player
+from autograd.show.player_steps import LIMIT, MOST_LINES
 from nn import MLP
 
-ROOT = Path(__file__).resolve().parent.parent
-CHROMIUM = shutil.which("chromium")
+PHONE = {"width": 390, "height": 844}
 HOSTILE = {
     "script": "</script><script>document.title='owned'</script>",
     "markup": "<img src=x onerror=\"document.title='owned'\">&amp;",
@@ -133,7 +131,7 @@ def test_player_ends_with_the_adjoints_of_the_engine(build: Any) -> None:
     y = build()
     played = player(y)
     adjoints = last_adjoints(played)
-    values = [card.values[0] for card in played.picture.cards]
+    values = [card.values[0] for card in played.scene.picture.cards]
     found = [adjoints.get(i) for i in range(len(values))]
     assert pairs(values, found) == engine_pairs(y)
 
@@ -281,7 +279,7 @@ def test_page_keeps_hostile_labels_out_of_its_markup(name: str) -> None:
 def test_notebook_gets_a_sandboxed_frame() -> None:
     played = player(chain()[1])
     frame = played._repr_html_()
-    assert frame.count("<") == 2 and 'sandbox="allow-scripts"' in frame
+    assert frame.count("<") == 4 and 'sandbox="allow-scripts"' in frame
     assert html.unescape(re.search(r'srcdoc="([^"]*)"', frame)[1]) == played.html
 
 
@@ -320,55 +318,7 @@ def test_animated_svg_is_well_formed_for_hostile_labels() -> None:
         ET.fromstring(player(Value(1.5, label=label).sin()).animated_svg())
 
 
-def test_animated_svg_of_the_readme_is_up_to_date() -> None:
-    kept = (ROOT / "notebooks" / "chain_rule_animated.svg").read_text("utf-8")
-    fresh = player(chain()[1]).animated_svg()
-    words = re.compile(r"<text.*?</text>|@keyframes [^}]*}", re.S)
-    without_places = re.compile(r' [xy]="[^"]*"')
-    assert [without_places.sub("", word) for word in words.findall(kept)] == [
-        without_places.sub("", word) for word in words.findall(fresh)
-    ]
-
-
 # ---- the page in a browser -----------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api", reason="no playwright")
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine")
-    with api.sync_playwright() as running:
-        found = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield found
-        found.close()
-
-
-@pytest.fixture
-def open_page(browser: Any, tmp_path: Path) -> Iterator[Any]:
-    """Open a page from a file; fail on any request beyond it, and on any complaint."""
-    contexts, complaints = [], []
-
-    def check(request: Any) -> None:
-        if not request.url.startswith(("file:", "data:", "about:")):
-            complaints.append(f"request: {request.url}")
-
-    def open_it(page: str, address: str = "", **options: Any) -> Any:
-        path = tmp_path / "page.html"
-        path.write_text(page, encoding="utf-8")
-        context = browser.new_context(**{"reduced_motion": "reduce", **options})
-        contexts.append(context)
-        tab = context.new_page()
-        tab.on("request", check)
-        tab.on("console", lambda message: complaints.append(message.text))
-        tab.on("pageerror", lambda error: complaints.append(str(error)))
-        tab.goto(path.as_uri() + address)
-        return tab
-
-    yield open_it
-    for context in contexts:
-        context.close()
-    assert complaints == []
 
 
 def step_of(tab: Any) -> str:
@@ -501,6 +451,38 @@ def test_frame_in_a_notebook_steps_by_buttons_and_keys(open_page: Any) -> None:
     tab.wait_for_timeout(400)  # until the address would be changed
 
 
+@pytest.mark.parametrize(
+    "theme, dark",
+    [
+        ('data-jp-theme-light="false"', True),
+        ('data-jp-theme-light="true"', False),
+        ('style="color-scheme: dark"', True),
+        ('data-vscode-theme-kind="vscode-dark"', True),
+        ('theme="dark"', True),
+        ("", False),
+    ],
+)
+def test_frame_is_as_dark_as_the_notebook_around_it(
+    open_page: Any, theme: str, dark: bool
+) -> None:
+    page = f"<body {theme}>{player(chain()[1])._repr_html_()}</body>"
+    tab = open_page(page, color_scheme="null")  # as on a machine that is light
+    frame = tab.frame_locator("iframe").locator("body")
+    colour = frame.evaluate("body => getComputedStyle(body).backgroundColor")
+    assert colour == ("rgb(18, 22, 28)" if dark else "rgb(255, 255, 255)")
+
+
+def test_page_prints_its_whole_drawing(open_page: Any) -> None:
+    tab = open_page(player(network()).html, "#step=9", viewport=PHONE)
+    tab.emulate_media(media="print")
+    scene = tab.locator("#scene").bounding_box()
+    drawing = tab.locator("#scene svg").bounding_box()
+    assert drawing["width"] <= scene["width"] + 1
+    assert drawing["height"] <= scene["height"] + 1
+    assert not tab.locator("#play").is_visible()
+    assert tab.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
 @pytest.mark.parametrize("name", sorted(HOSTILE))
 def test_hostile_labels_are_shown_as_text(open_page: Any, name: str) -> None:
     tab = open_page(player(Value(1.5, label=HOSTILE[name]).sin()).html)
@@ -592,7 +574,7 @@ def test_animated_svg_rests_at_the_end_where_people_ask_for_less_motion(
 def test_animated_svg_shows_every_step_in_turn(open_page: Any, build: Any) -> None:
     played = player(build())
     tab = open_page(played.animated_svg(), reduced_motion="no-preference")
-    values, adjoints = set(), dict.fromkeys(range(len(played.picture.cards)), "–")
+    values, adjoints = set(), dict.fromkeys(range(len(played.scene.picture.cards)), "–")
     for i, step in enumerate(played.steps):
         tab.evaluate(
             "time => document.getAnimations().forEach(animation => {"

@@ -476,7 +476,8 @@ def test_loss_of_the_picture_is_the_one_given():
 
 def test_inputs_bear_their_labels():
     shown = words(MLP(2, [1], seed=0).draw([Value(1.0, "height"), 2.0]))
-    assert "height" in shown and "x1" in shown
+    assert "height" in shown and "x[1]" in shown
+    assert {"x[0]", "x[1]"} <= {*words(MLP(2, [1], seed=0).draw())}
 
 
 def test_large_model_is_drawn_in_part_and_says_so():

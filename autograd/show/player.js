@@ -7,10 +7,11 @@ const scene = find("scene"), drawing = scene.querySelector("svg");
 const cards = [...drawing.querySelectorAll(".card")];
 const arrows = [...drawing.querySelectorAll(".arrow")];
 const [width, height] = drawing.getAttribute("viewBox").split(" ").slice(2).map(Number);
+const letter = Number(drawing.dataset.letter || 13); // its height at scale 1
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const pace = Math.max(400, Math.min(1600, 60000 / last)); // milliseconds a step
 // A smaller drawing is scrolled, not shrunk.
-const legible = () => innerWidth < 600 ? 0.75 : 0.6;
+const legible = () => (innerWidth < 600 ? 9.75 : 7.8) / letter;
 let now = -1, timer = 0, linking = 0;
 
 function go(step) {
@@ -58,7 +59,8 @@ function paint() {
     if (step.back) step.arrows.forEach(arrow => walked.add(arrow));
     for (const [card, ...adjoint] of step.adjoints) adjoints.set(card, adjoint);
   }
-  const { card: lit, arrows: taken, fed } = steps[now];
+  const { card: lit, arrows: taken, fed, back } = steps[now];
+  drawing.classList.toggle("back", back);
   cards.forEach((card, i) => {
     card.classList.toggle("waiting", !known.has(i));
     card.classList.toggle("lit", i === lit);
@@ -86,7 +88,7 @@ function fill(card, [exact, shown, sign, share]) {
 
 function fit() {
   const room = Math.min(
-    scene.offsetWidth / width, (scene.offsetHeight - 2) / height, 1.6);
+    scene.offsetWidth / width, (scene.offsetHeight - 2) / height, 20.8 / letter);
   const scale = Math.max(room, legible());
   drawing.setAttribute("width", Math.floor(width * scale));
   drawing.setAttribute("height", Math.floor(height * scale));
