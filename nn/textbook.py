@@ -68,6 +68,7 @@ class LayerRows:
 class Table:
     """Rows for people to read, before they are text, Markdown or HTML."""
 
+    title: str
     header: list[str]
     rows: list[list[str]]
     notes: list[str]
@@ -112,7 +113,7 @@ class BackpropTable:
                 parts.append(layer)
                 continue
             parts.append(f"{self._title(layer)}: {self._formula(layer)}")
-            parts += ["\n".join(_aligned(table)) for table in _tables(layer)]
+            parts += ["\n".join(_aligned(table)) for table in self._tables(layer)]
         return "\n\n".join([*parts, self._foot()])
 
     @property
@@ -124,7 +125,8 @@ class BackpropTable:
                 parts.append(layer)
                 continue
             parts.append(f"**{self._title(layer)}:** ${self._latex(layer)}$")
-            for table in _tables(layer):
+            for table in self._tables(layer):
+                parts += [table.title] if table.title else []
                 lines = [table.header, ["---:"] * len(table.header), *table.rows]
                 parts.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
                 parts += table.notes
@@ -140,7 +142,7 @@ class BackpropTable:
                 continue
             title = f"{self._title(layer)}: {self._formula(layer)}"
             parts.append(f"<h4>{html.escape(title)}</h4>")
-            parts += [_html(table) for table in _tables(layer)]
+            parts += [_html(table) for table in self._tables(layer)]
         parts.append(f"<p>{html.escape(self._foot())}</p>")
         return f'<section class="backprop">{"".join(parts)}</section>'
 
@@ -161,24 +163,52 @@ class BackpropTable:
         return f"L = {self.loss:.6g}. From the output back to the input:"
 
     def _foot(self) -> str:
+        """How near the engine is, and where it is furthest."""
+        if self.max_difference == 0.0:
+            return (
+                "The engine's own adjoints, by backward(), are the same in every bit."
+            )
+        name, textbook, engine = self._furthest()
         return (
-            "Largest difference between the recursion and the engine: "
-            f"{self.max_difference:.6g}, relative to the terms added up"
+            "The engine's own adjoints, by backward(), differ by at most "
+            f"{self.max_difference:.6g}, relative to the terms added up: "
+            f"{name} is {textbook!r} here and {engine!r} there."
         )
+
+    def _furthest(self) -> tuple[str, float, float]:
+        """The name of what differs most, the recursion's number and the engine's."""
+        layer, k, row = max(
+            (
+                (layer, k, row)
+                for layer in self.layers
+                for k, row in enumerate(layer.neurons)
+            ),
+            key=lambda item: max(item[2].difference, item[2].weights_difference),
+        )
+        if row.difference >= row.weights_difference:
+            place = f"[{k}]" if len(layer.neurons) > 1 else ""
+            name = _sub("δ", layer.number) + place
+            return name, row.delta, row.engine_delta
+        pairs = [*zip(row.weights, row.engine_weights)]
+        i = max(range(len(pairs)), key=lambda i: _apart(*pairs[i], 1.0))
+        return f"∂L/∂{_sub('W', layer.number)}[{k},{i}]", *pairs[i]
 
     def _title(self, layer: LayerRows) -> str:
         activations = ", ".join(
             dict.fromkeys(neuron.activation for neuron in layer.neurons)
         )
-        count = len(self.layers)
-        name = f"layers.{layer.number - 1}"
-        return f"Layer {layer.number} of {count} ({name}, {activations})"
+        return f"Layer {layer.number} of {len(self.layers)} ({activations})"
 
     def _formula(self, layer: LayerRows) -> str:
-        here, after = (str(layer.number + i).translate(_SUBSCRIPTS) for i in (0, 1))
+        delta, z = (_sub(letter, layer.number) for letter in "δz")
+        return f"{delta} = {self._arriving(layer)} ⊙ σ′({z})"
+
+    def _arriving(self, layer: LayerRows) -> str:
+        """What travels: the error that comes back through the next layer's weights."""
         if layer.number == len(self.layers):
-            return f"δ{here} = ∂L/∂a{here} ⊙ σ′(z{here})"
-        return f"δ{here} = (W{after}ᵀ δ{after}) ⊙ σ′(z{here})"
+            return f"∂L/∂{_sub('a', layer.number)}"
+        weights, delta = (_sub(letter, layer.number + 1) for letter in "Wδ")
+        return f"({weights}ᵀ{delta})"
 
     def _latex(self, layer: LayerRows) -> str:
         here, after = layer.number, layer.number + 1
@@ -186,6 +216,31 @@ class BackpropTable:
         if here == len(self.layers):
             first = rf"\frac{{\partial L}}{{\partial a_{{{here}}}}}"
         return rf"\delta_{{{here}}} = {first} \odot \sigma'(z_{{{here}}})"
+
+    def _tables(self, layer: LayerRows) -> Iterator[Table]:
+        """Two for a layer: its neurons' way to δ, and ∂L/∂W."""
+        shown, number = layer.neurons[:MOST_NEURONS], layer.number
+        notes = _hidden(len(layer.neurons), MOST_NEURONS, "neuron")
+        z, a, delta = (_sub(letter, number) for letter in "zaδ")
+        header = ["neuron", z, a, f"σ′({z})", self._arriving(layer).strip("()"), delta]
+        cells = [
+            [str(k), *map(_number, (n.z, n.a, n.slope, n.arriving, n.delta))]
+            for k, n in enumerate(shown)
+        ]
+        yield Table("", header, cells, notes)
+        count = len(shown[0].weights)
+        weights = _sub("W", number)
+        shown_weights = range(min(count, MOST_WEIGHTS))
+        header = ["neuron", *(f"{weights}[·,{i}]" for i in shown_weights)]
+        below = _sub("a", number - 1) if number > 1 else "x"
+        bias = f"∂L/∂{_sub('b', number)} = {delta}"
+        title = f"∂L/∂{weights} = {delta} {below}ᵀ and {bias}:"
+        cells = [
+            [str(k), *map(_number, n.weights[:MOST_WEIGHTS])]
+            for k, n in enumerate(shown)
+        ]
+        notes = notes + _hidden(count, MOST_WEIGHTS, "weight", " of each neuron")
+        yield Table(title, header, cells, notes)
 
 
 def backprop_table(model: MLP, x: Any, y: Any, loss: Loss = mse) -> BackpropTable:
@@ -404,27 +459,9 @@ def shown_name(neuron: Neuron) -> str:
     return re.sub(r"[^\w. ]", "?", _name(neuron.activation))[:24]
 
 
-def _tables(layer: LayerRows) -> Iterator[Table]:
-    """Two for a layer: its neurons' δ, and ∂L/∂W."""
-    shown = layer.neurons[:MOST_NEURONS]
-    notes = _hidden(len(layer.neurons), MOST_NEURONS, "neuron")
-    header = ["neuron", "z", "a", "σ′(z)", "δ = ∂L/∂b", "engine's", "difference"]
-    numbers = [
-        [n.z, n.a, n.slope, n.delta, n.engine_delta, n.difference] for n in shown
-    ]
-    cells = [[str(k), *map(_number, row)] for k, row in enumerate(numbers)]
-    yield Table(header, cells, notes)
-    count = len(shown[0].weights)
-    names = [f"w{i}" for i in range(min(count, MOST_WEIGHTS))]
-    cells = []
-    for k, n in enumerate(shown):
-        apart = _number(n.weights_difference)
-        cells.append([str(k), "δ aᵀ", *map(_number, n.weights[:MOST_WEIGHTS]), ""])
-        own = map(_number, n.engine_weights[:MOST_WEIGHTS])
-        cells.append(["", "engine's", *own, apart])
-    header = ["neuron", "∂L/∂W", *names, "difference"]
-    notes = notes + _hidden(count, MOST_WEIGHTS, "weight", " of each neuron")
-    yield Table(header, cells, notes)
+def _sub(letter: str, layer: int) -> str:
+    """δ₁: a letter with its layer's number."""
+    return letter + str(layer).translate(_SUBSCRIPTS)
 
 
 def _hidden(count: int, most: int, what: str, whose: str = "") -> list[str]:
@@ -443,7 +480,8 @@ def _aligned(table: Table) -> list[str]:
         "  ".join(cell.rjust(width) for cell, width in zip(line, widths)).rstrip()
         for line in lines
     ]
-    return [f"  {line}" for line in [*rows, *table.notes]]
+    title = [table.title] if table.title else []
+    return [f"  {line}" for line in [*title, *rows, *table.notes]]
 
 
 def _html(table: Table) -> str:
@@ -453,7 +491,10 @@ def _html(table: Table) -> str:
         for row in table.rows
     )
     notes = "".join(f"<p>{html.escape(note)}</p>" for note in table.notes)
+    title = f"<p>{html.escape(table.title)}</p>" if table.title else ""
     return (
+        f"{title}"
+        '<div style="overflow-x:auto">'
         '<table style="text-align:right;border-spacing:1em 0">'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{notes}"
     )
