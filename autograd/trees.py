@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from enum import Enum
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import islice
 from math import prod
 from numbers import Number
@@ -29,6 +30,7 @@ Tree = Any  # a number, an array, or nested lists, tuples, dicts … of them
 Form = Any  # NUMBER, or one of the following
 NUMBER: Final = "number"
 Statics = Literal["all", "named", "no truths"]  # what belongs to a form: see `flatten`
+MOST_DEEP: Final = 250  # containers in one another
 HEAP_TYPE: Final = 1 << 9  # the flag of a class made by a `class` statement
 
 
@@ -293,46 +295,84 @@ def flatten(
     static   "all": whatever is no number is static; "named": None is, and the others
              under a name of their own (a key, a field), as settings are: elsewhere a
              bool is a number, and a str none; "no truths": likewise, but bools never
-    Raises TypeError for what is neither a number nor a container nor static.
+    Raises TypeError for what is neither a number nor a container nor static, and
+    ValueError for containers nested more than 250 deep.
     """
     numbers: list[Any] = []
-    return numbers, _form(tree, numbers, what, static, False)
+    return numbers, _form(tree, numbers, what, static, False, 0)
 
 
 def _form(
-    tree: Tree, numbers: list[Any], what: str, static: Statics, named: bool
+    tree: Tree, numbers: list[Any], what: str, static: Statics, named: bool, depth: int
 ) -> Form:
     kind = type(tree)
     if kind is float or kind is Value:
         numbers.append(tree)
         return NUMBER
     if kind is list or kind is tuple:
-        return Container(kind, None, None, _forms(tree, numbers, what, static, False))
+        forms = _forms(tree, numbers, what, static, False, depth)
+        return Container(kind, None, None, forms)
     found = parts(tree, what) if kind not in _LEAVES else None
     if found is not None:
         items, names, rest = found
         named = has_names(kind, names) or kind in _registered
-        forms = _forms(items, numbers, what, static, named)
+        forms = _forms(items, numbers, what, static, named, depth)
         return Container(kind, names, rest, forms)
     if kind is Static:
         return tree
     if is_static(tree) and _stays(tree, static, named):
         return Static(kind, tree)
     if is_array(tree):
-        return _array_form(tree, numbers, what, static)
+        return _array_form(tree, numbers, what, static, depth)
     if kind.__module__ == "numpy" and kind.__name__ == "ndarray":  # it has no axes
-        return _form(tree[()], numbers, what, static, named)
+        return _form(tree[()], numbers, what, static, named, depth)
     numbers.append(_number(tree, what))
     return NUMBER
 
 
 def _forms(
-    items: Sequence[Any], numbers: list[Any], what: str, static: Statics, named: bool
+    items: Sequence[Any],
+    numbers: list[Any],
+    what: str,
+    static: Statics,
+    named: bool,
+    depth: int,
 ) -> tuple[Form, ...]:
-    if _PLAIN.issuperset(map(type, items)):
+    kinds = set(map(type, items))
+    if kinds <= _PLAIN:
         numbers += items
         return (NUMBER,) * len(items)
-    return tuple([_form(item, numbers, what, static, named) for item in items])
+    if all(map(_is_number, kinds)):
+        numbers += _as_numbers(items, kinds, what)
+        return (NUMBER,) * len(items)
+    if depth >= MOST_DEEP:
+        raise ValueError(
+            f"{what} must be nested at most {MOST_DEEP} deep, but is deeper, or holds "
+            "itself; put its numbers side by side, in one list or array"
+        )
+    deeper = depth + 1
+    return tuple([_form(x, numbers, what, static, named, deeper) for x in items])
+
+
+def _as_numbers(items: Sequence[Any], kinds: set[type], what: str) -> Iterable[Any]:
+    if Value not in kinds:
+        with suppress(OverflowError):
+            return list(map(float, items))
+    return [x if type(x) in _PLAIN else _number(x, what) for x in items]
+
+
+def _is_number(kind: type) -> bool:
+    """Whether all of a type are numbers, of Python or of NumPy."""
+    if kind in _PLAIN or kind is int:
+        return True
+    return kind.__module__ == "numpy" and _is_number_of_numpy(kind)
+
+
+@cache
+def _is_number_of_numpy(kind: type) -> bool:
+    import numpy as np
+
+    return issubclass(kind, np.number) and np.dtype(kind).kind in "fiu"
 
 
 def _stays(x: Any, static: Statics, named: bool) -> bool:
@@ -352,7 +392,9 @@ def _is_truth(x: Any) -> bool:
     return kind is bool or kind.__module__ == "numpy" and kind.__name__ == "bool"
 
 
-def _array_form(array: Any, numbers: list[Any], what: str, static: Statics) -> Form:
+def _array_form(
+    array: Any, numbers: list[Any], what: str, static: Statics, depth: int
+) -> Form:
     """The form of an array; truths in it are the numbers 0.0 and 1.0."""
     import numpy as np
 
@@ -365,7 +407,8 @@ def _array_form(array: Any, numbers: list[Any], what: str, static: Statics) -> F
     if kind != "O":
         numbers += array.astype(np.float64).ravel().tolist()
         return Array(array.shape)
-    forms = _forms(array.ravel().tolist(), numbers, what, static, False)
+    items = array.ravel().tolist()
+    forms = _forms(items, numbers, what, static, False, depth)
     whole = forms.count(NUMBER) == len(forms)
     return Array(array.shape) if whole else Objects(array.shape, forms)
 

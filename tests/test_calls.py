@@ -15,9 +15,12 @@ import random
 import sys
 import threading
 import weakref
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable
+from dataclasses import dataclass, is_dataclass
+from enum import Enum
 from fractions import Fraction
+from types import MappingProxyType, SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
@@ -25,7 +28,17 @@ from hypothesis import given, settings
 from test_jit import BINARY, CHOICES, UNARY, points, program, steps
 
 import autograd as ag
-from autograd import Primitive, Value, grad, hessian, jit, value_and_grad, vmap, where
+from autograd import (
+    Primitive,
+    Value,
+    grad,
+    hessian,
+    jit,
+    register_tree,
+    value_and_grad,
+    vmap,
+    where,
+)
 from autograd.accelerator import python_twins
 from autograd.compiled import calls
 from autograd.compiled.batch import Batched
@@ -61,8 +74,10 @@ def told(x: Any) -> Any:
         return "Value", told(x.data), x.op, [told(d) for d in x.partials]
     if isinstance(x, dict):
         return type(x), [(key, told(item)) for key, item in x.items()]
-    if isinstance(x, (list, tuple)):
+    if isinstance(x, (list, tuple, deque)):
         return type(x), [told(item) for item in x]
+    if is_dataclass(x) or isinstance(x, SimpleNamespace):
+        return type(x), told(vars(x))
     if isinstance(x, np.ndarray):
         return x.dtype, x.shape, told(x.ravel().tolist())
     return type(x), x
@@ -99,23 +114,51 @@ class Pair(NamedTuple):
     b: Any
 
 
+@dataclass
+class Layer:
+    """Two items and a setting."""
+
+    w: Any
+    b: Any
+    how: str = "relu"
+
+
+class Mode(Enum):
+    """What is no number."""
+
+    FAST = 1
+
+
 FORMS: list[Any] = [
     (1.5,), (-2.0, 3.0), (7, 2.0), ([1.0, -2.0, 3],), ((1.0, [2.0, (3.0,)]),),
     ({"w": [1.0, 2.0], "b": 3.0},), ([[1.0], [2.0, 3.0]], 4.0), (Pair(1.0, [2.0]),),
     ({1: 2.0, (3, 4): 5.0},), ([], 1.0), ("fast", 2.0), (None, 1.0, True), ({}, 1.0),
     (np.float64(2.5),), (np.arange(3.0),), (np.arange(6.0).reshape(2, 3), 1.0),
     ([np.arange(2.0), 3.0],), (np.zeros((0, 3)), 1.0), ([1.0, "a", 2.0],),
+    (Layer([1.0, 2.0], 3.0), 4.0), (Layer(Layer(1.0, 2.0), {"a": 3.0}, "tanh"),),
+    (OrderedDict(a=[1.0, 2.0], b=3.0), 1.0), (defaultdict(list, a=[1.0]), 2.0),
+    (SimpleNamespace(x=1.0, y=[2.0, 3.0]),), (MappingProxyType({"x": 1.0}), 2.0),
+    (deque([1.0, 2.0]), 3.0), ([1.0] * 700, 2.0), ([[[x / 7] for x in range(40)]] * 9,),
+    ({"w": [[1.0] * 16] * 16, "b": [2.0] * 16},), (((1.0,) * 300, [2, 3] * 50),),
+    (np.arange(3.0, dtype="f4"), 1.0), (np.arange(6).reshape(2, 3), 1.0),
+    (np.array([True, False]), 1.0), (np.array([2**63 + 1025], "u8"), 1.0),
+    (np.arange(5, dtype="i1")[::-2], 1.0), (np.array(2.5), np.array(3)),
+    (np.float32(0.1), [np.int64(7), np.uint8(3), np.float16(0.1)]),
+    (Mode.FAST, 1.0), (np.True_, 2.0), (Layer(Mode.FAST, [1.0, None, "a"]),),
 ]  # fmt: skip
 
 
 def numbers_in(tree: Any) -> list[Any]:
-    if isinstance(tree, dict):
+    if isinstance(tree, (Layer, SimpleNamespace)):
+        tree = vars(tree)
+    if isinstance(tree, (dict, MappingProxyType)):
         tree = list(tree.values())
     if isinstance(tree, np.ndarray):
         return list(tree.ravel())
-    if isinstance(tree, (list, tuple)):
+    if isinstance(tree, (list, tuple, deque)):
         return [x for item in tree for x in numbers_in(item)]
-    return [] if tree is None or isinstance(tree, (str, bool)) else [tree]
+    static = (str, bool, np.bool_, Mode)
+    return [] if tree is None or isinstance(tree, static) else [tree]
 
 
 def summed(*args: Any) -> Any:
@@ -137,6 +180,10 @@ RESULTS: list[Callable[[Any], Any]] = [
     lambda x: [], lambda x: ({}, x), lambda x: [[x] * 3, [x, x + 1.0]],
     lambda x: np.array([[x, x * x], [1.0, -x]], dtype=object),
     lambda x: (np.array([x], dtype=object), x),
+    lambda x: Layer([x, 2.0 * x], (x, 1.0), "tanh"), lambda x: [Layer(x, None)] * 3,
+    lambda x: OrderedDict(a=x, b=[x * x]), lambda x: SimpleNamespace(x=x, y=[x, x]),
+    lambda x: defaultdict(list, a=[x]), lambda x: deque([x, -x], maxlen=3),
+    lambda x: [[x * i for i in range(70)] for _ in range(6)],
 ]  # fmt: skip
 
 
@@ -247,7 +294,135 @@ def test_container_that_is_another_is_left_to_python(tree: Any) -> None:
     agree(f, known)
 
 
-def test_keywords_go_through_python() -> None:
+def test_forms_that_take_turns_stay_in_c() -> None:
+    f = jit(summed)
+    rows = [[0.5 * i] * 9 for i in range(9)]
+    forms = [(rows, [1.0] * n) for n in range(1, 5)] + [(rows, 2.0), ({"w": rows}, 2.0)]
+    for args in forms:
+        f(*args), f(*args)
+    for args in [*forms, *forms[::2], *forms[::-1]]:
+        agree(f, *args)
+        before = taken(f)
+        f(*args)
+        assert taken(f) == before + 1
+
+
+def taken(f: Any) -> int:
+    """Calls that C has done, of all forms."""
+    return sum(path.taken - path._taken for path in f.paths)
+
+
+def test_more_forms_than_are_known_give_what_python_gives() -> None:
+    f = jit(summed)
+    for n in [*range(1, 15), *range(14, 0, -1), 3, 14, 3]:
+        x = [0.1 * i for i in range(n)]
+        assert told(f(x)) == told(by_python(f, x)) == told(summed(x))
+
+
+def test_values_and_numbers_take_turns_in_c() -> None:
+    f = jit(lambda x, y: x * y)
+    v = Value(3.0)
+    for _ in range(2):
+        f(2.0, 3.0), f(v, 3.0)
+    for _ in range(3):
+        agree(f, 2.0, 5.0)
+        agree(f, v, 5.0)
+
+
+class Model:
+    """Values for a function to close over."""
+
+    def __init__(self, *numbers: float) -> None:
+        self.p = [Value(x) for x in numbers]
+
+
+def test_forms_are_forgotten_with_what_they_rested_on() -> None:
+    model = Model(2.0)
+    old = weakref.ref(model)
+    f = jit(lambda x, *more: x * sum(model.p) + len(more))
+    for args in ((1.0,), (1.0, 2.0)):
+        f(*args), f(*args), f(*args)
+    assert taken(f) == 4
+    for n in (2, 3):  # of the one before, paths are kept, which may come again
+        model = Model(*[1.0] * n)
+        assert [f(1.0).data, f(1.0, 2.0).data, f(1.0).data] == [n, n + 1, n]
+    gc.collect()
+    assert old() is None
+
+
+class Greedy:
+    """A container that takes the others apart while it is read."""
+
+    def __init__(self, others: list[Any], x: Any = 2.0) -> None:
+        self.others, self.x = others, x
+
+
+def flatten_greedy(x: Greedy) -> Any:
+    x.others[1:] = []
+    gc.collect()
+    return [x.x], None
+
+
+register_tree(Greedy, flatten_greedy, lambda rest, items: Greedy([], *items))
+
+
+def test_arguments_may_change_while_they_are_read() -> None:
+    def f(x: Any) -> Any:
+        return sum([sum(row) for row in x if type(row) is list]) + 1.0
+
+    compiled = jit(f)
+    whole = [[1.0, 2.0], Greedy([]), [3.0], [4.0]]
+    compiled(whole), compiled(whole)
+    shrinking: list[Any] = [[1.0, 2.0], None, [3.0], [4.0]]
+    shrinking[1] = Greedy(shrinking)
+    assert outcome(lambda: compiled(shrinking)) == told(f([[1.0, 2.0]]))
+    inner: list[Any] = [None, [5.0]]
+    inner[0] = Greedy(inner)
+    rows = [inner, [1.0]]
+    deeper = jit(lambda x: x[0][1][0] if len(x[0]) > 1 else x[1][0])
+    known = [[Greedy([]), [5.0]], [1.0]]
+    deeper(known), deeper(known)
+    assert deeper(known) == 5.0 and deeper(rows) == 1.0
+
+
+def test_interrupt_while_a_container_is_taken_apart_reaches_the_caller() -> None:
+    class Odd:
+        alarm = False
+
+        def __init__(self, x: Any = 1.0) -> None:
+            self.x = x
+
+    def taken_apart(x: Odd) -> Any:
+        if Odd.alarm:
+            raise KeyboardInterrupt
+        return [x.x], None
+
+    register_tree(Odd, taken_apart, lambda rest, items: Odd(*items))
+    f = jit(lambda x, y: y * 2.0)
+    f(Odd(), 1.0), f(Odd(), 1.0)
+    agree(f, Odd(), 2.0)
+    Odd.alarm = True
+    with pytest.raises(KeyboardInterrupt):
+        f(Odd(), 1.0)
+
+
+def test_keywords_are_read_in_c() -> None:
+    f = jit(lambda x, y=2.0, *, scale=1.0: (x[0] - y) * scale)
+    x = [3.0, 4.0]
+    calls = [{}, {"y": 1.5}, {"scale": 2.0}, {"y": 1.0, "scale": 3.0}]
+    for names in calls:
+        f(x, **names), f(x, **names)
+    for names in [*calls, *calls]:
+        before = taken(f)
+        assert f(x, **names) == by_python(f, x, **names)
+        assert f(**{"x": x, **names}) == f(x, **names)
+        assert taken(f) >= before + 2 - (before == 0)
+    assert f(x, scale=3.0, y=1.0) == 6.0 == f(x, y=1.0, scale=3.0)
+    with pytest.raises(TypeError, match="unexpected keyword"):
+        f(x, z=2.0)
+
+
+def test_keywords_are_told_apart() -> None:
     f = jit(lambda x, y=2.0: x - y)
     assert [f(1.0, 2.0), f(1.0, y=4.0), f(y=5.0, x=1.0), f(1.0)] == [
         -1.0,
@@ -549,8 +724,13 @@ def test_nothing_leaks() -> None:
     lanes = vmap(lambda x: (x, [x, x * x]))
     lists, v, p = [1.0, 2.0, 3.0], Value(2.0), Value(3.0)
     node = jit(lambda x, y: [where(x > 0, x * y * p, y)])
+    other = jit(lambda x, y: Layer(x.w[0] * y, [OrderedDict(a=x.w[1])], x.how))
+    small, layer = np.arange(300.0, dtype="f4"), Layer([1.0, 2.0], np.float32(3.0))
 
     def step() -> None:
+        total(w, small), other(layer, 2.0), other(layer, y=2.0)
+        other(layer, np.int8(3))
+        other(Layer(small, 2.0), 1.0), other(layer, y=np.array(2.0))
         f(x, 2.0), g(1.0), g(-0.5), g(-3.0), total(w, xs), total(w, lists)
         (
             lanes(xs),
@@ -603,7 +783,9 @@ def test_failed_allocations_are_errors_or_go_unnoticed() -> None:
     x, xs = np.ones(600), np.arange(300.0)
     lanes, v = vmap(lambda x: (x, [x, x * x])), Value(2.0)
     node = jit(lambda x: [x[0] * x[1] + x[2]])
+    other = jit(lambda x, y: Layer(x.w[0] * y, [x.b] * 2))
     jobs = [
+        lambda: other(Layer([1.0, 2.0], 3.0), y=2.0),
         lambda: f(x),
         lambda: total(2.0, xs),
         lambda: total(2.0, [1.0, 2.0]),
@@ -635,11 +817,13 @@ def test_c_refuses_what_no_function_can_be_called_by() -> None:
     with pytest.raises(TypeError, match="must be a Ready, a Mapped or None"):
         f.ready = 1.0
     for sizes, takes in (
-        ((2, 1, 0, 0), [(0, 1, None)]),
-        ((1, 1, 0, 0), [(77, 1, None)]),
+        ((2, 1, 0, 0), [(0, 1, None, False)]),
+        ((1, 1, 0, 0), [(77, 1, None, False)]),
+        ((3, 1, 0, 0), [(2, 2, None, True)]),
     ):
+        gives = [(0, 1, None, False)]
         with pytest.raises(ValueError, match="Ready"):
-            extension.Ready(None, 0, sizes, takes, [(0, 1, None)], False, Places())
+            extension.Ready(None, 0, sizes, takes, (), gives, False, Places())
     with pytest.raises(IndexError):
         f.ready.leads(10, f.ready)
 
@@ -675,9 +859,13 @@ def test_sums_of_other_batches_follow_one_another() -> None:
             agree(f, w, xs, ys)
     fortran = np.asfortranarray(DATA)[:, :2]
     assert told(f(w, fortran, DATA[:, 2])) == told(f(w, DATA[:, :2], DATA[:, 2]))
-    for kind in ("f4", "i4", ">f8", "?"):
+    for kind in ("f4", "i4", ">f8", "?", "f2"):
         xs = DATA[:, :2].astype(kind)
         assert told(f(w, xs, DATA[:, 2])) == told(by_python(f, w, xs, DATA[:, 2]))
+    for kind in ("f4", "i4", "?", "u1", "i8"):
+        agree(f, w.astype("f4"), np.abs(DATA[:, :2]).astype(kind), DATA[:, 2])
+    for kind in ("f4", "i4", "u1", "i8"):
+        agree(f, w, DATA[:, :2], np.abs(DATA[:, 2]).astype(kind))
 
 
 def test_batches_in_containers_are_summed() -> None:

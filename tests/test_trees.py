@@ -38,7 +38,16 @@ from autograd import (
     vmap,
 )
 from autograd.compiled import calls
-from autograd.trees import NUMBER, described, flatten, outline, parts, static
+from autograd.trees import (
+    MOST_DEEP,
+    NUMBER,
+    described,
+    fill,
+    flatten,
+    outline,
+    parts,
+    static,
+)
 
 np = pytest.importorskip("numpy")
 
@@ -729,3 +738,43 @@ def test_random_trees_come_back_alike_from_eager_and_compiled_code(seed: int) ->
 def test_many_random_trees_come_back_alike() -> None:
     for seed in range(10_000, 10_150):
         compared(seed)
+
+
+def nested(depth: int) -> Any:
+    tree: Any = 1.0
+    for _ in range(depth):
+        tree = [tree]
+    return tree
+
+
+@pytest.mark.parametrize("depth", [MOST_DEEP + 3, 100_000])
+def test_containers_that_are_nested_too_deep_are_refused(depth: int) -> None:
+    assert fill(*reversed(flatten(nested(MOST_DEEP)))) == nested(MOST_DEEP)
+    with pytest.raises(ValueError, match="must be nested at most 250 deep"):
+        flatten(nested(depth))
+    itself: list[Any] = []
+    itself += [itself, {"a": itself}]
+    for f in (grad, jit):
+        with pytest.raises(ValueError, match="or holds itself"):
+            f(lambda x: 1.0)(itself)
+
+
+@pytest.mark.parametrize("kind", ["f2", "f4", "f8", "i1", "i8", "u8", "longdouble"])
+def test_numbers_of_numpy_are_those_that_float_gives(kind: str) -> None:
+    for xs in ([3, 0, 1], [100, 7.0, Value(2.0)]):
+        items = [x if type(x) is Value else np.dtype(kind).type(x) for x in xs]
+        numbers, form = flatten([*items, 2])
+        assert [float(x) if type(x) is not Value else x for x in items] == numbers[:-1]
+        assert {type(x) for x in numbers} <= {float, Value}
+        assert form == flatten([1.0] * len(numbers))[1]
+
+
+def test_whole_number_that_fits_no_float64_is_refused_in_a_list() -> None:
+    with pytest.raises(ValueError, match="must fit a float64"):
+        flatten([1, 10**400, 2])
+
+
+def test_dates_and_complex_numbers_of_numpy_are_no_numbers() -> None:
+    for item in (np.datetime64("2020-01-01"), np.complex128(1)):
+        with pytest.raises(TypeError):
+            flatten([item, item])

@@ -1,11 +1,11 @@
 /* Calls of ready functions: from Python objects to machine code and back, in C.
 
    jit.py says what a compiled function does; this is the short way through it, for calls
-   that look like the last one. The numbers of the arguments are read by a list of steps
+   that look like one of the last. The numbers of the arguments are read by a list of steps
    made once for their form, the code of a path runs on them, and other steps build the
-   result. Whatever does not fit in every detail (another form, a Value, a keyword, a
-   thread that is watched, a branch no one has taken) goes to Python's `__call__`, which
-   can do it all and sees it untouched: nothing has happened yet.
+   result. Whatever does not fit in every detail (another form, a thread that is watched,
+   a branch no one has taken) goes to Python's `__call__`, which can do it all and sees it
+   untouched: nothing has happened yet.
 
    step    one part of a form: a number, a container and how many items it has, …
    ready   a path that can be called from here: its steps, its code, its branches
@@ -35,6 +35,7 @@
 
 #define MOST_AXES 32 /* of an array that is read here */
 #define ON_STACK 512 /* doubles that a call keeps on the stack */
+#define MOST_KNOWN 8 /* forms of the last calls, which C can repeat */
 
 typedef PyObject *(*Vectorcall)(PyObject *, PyObject *const *, size_t, PyObject *);
 typedef int32_t (*Code)(const double *in, double *out, double *workspace);
@@ -45,7 +46,9 @@ static struct {
     PyObject *value, *node;    /* the type Value, and what makes one of its parts */
     PyObject *data, *contents; /* the names of its number, and of what a cell holds */
     PyObject *array, *float64; /* types of NumPy */
+    PyObject *scalars;         /* a set of its other types of numbers */
     PyObject *empty;           /* numpy.empty */
+    PyObject *items, *build;   /* what takes other containers apart, and makes them */
 } python;
 
 static int (*read_value)(PyObject *, double *); /* of the engine in C: as `number_of` */
@@ -54,16 +57,18 @@ static PyTypeObject *CompiledType, *BatchedType, *ReadyType, *MappedType, *Place
 
 /* ---- steps -------------------------------------------------------------------------- */
 
-enum { NUMBER, NUMBERS, STATIC, LIST, TUPLE, NAMED, DICT, ARRAY, ROWS, LANES, TRUTH, KINDS };
+enum { NUMBER, STATIC, LIST, TUPLE, NAMED, DICT, OTHER, ARRAY, ROWS, LANES, TRUTH, KINDS };
 
-/* NUMBERS is a list of them. ROWS is an array, LANES a list, with an item for each lane of
-   a batch. With an array, and with both in a result, comes the shape of an item; with a
-   list among the arguments, the steps of a lane follow. */
+/* A form is a list of steps in the order of its numbers: behind a container come those of
+   its items, unless all of these are numbers (plain). ROWS is an array, LANES a list, with
+   an item for each lane of a batch. With an array, and with both in a result, comes the
+   shape of an item; with a list among the arguments, the steps of a lane follow. OTHER
+   containers are taken apart, and put together, by Python. */
 
 typedef struct {
-    int kind;
+    int kind, plain;
     Py_ssize_t count;  /* of items, axes or keys */
-    PyObject *object;  /* what is static, the type of a named tuple, keys, a shape */
+    PyObject *object;  /* what is static, the type of a named tuple, keys, a shape, a form */
     Py_ssize_t *shape; /* of an array */
 } Step;
 
@@ -115,7 +120,8 @@ static int make_shape(Step *step)
 
 static int make_step(Step *step, PyObject *given)
 {
-    if (!PyArg_ParseTuple(given, "inO:Ready", &step->kind, &step->count, &step->object)) {
+    if (!PyArg_ParseTuple(given, "inOp:Ready", &step->kind, &step->count, &step->object,
+                          &step->plain)) {
         step->object = NULL;
         return -1;
     }
@@ -123,7 +129,8 @@ static int make_step(Step *step, PyObject *given)
     if (step->kind < 0 || step->kind >= KINDS || step->count < 0 ||
         (step->kind == DICT && PyTuple_Size(step->object) != step->count)) {
         if (!PyErr_Occurred())
-            PyErr_SetString(PyExc_ValueError, "Ready: a step must be (kind, count, object)");
+            PyErr_SetString(PyExc_ValueError,
+                            "Ready: a step must be (kind, count, object, plain)");
         return -1;
     }
     if (step->kind == ARRAY || step->kind == ROWS ||
@@ -132,7 +139,7 @@ static int make_step(Step *step, PyObject *given)
     return 0;
 }
 
-/* Read a list of (kind, count, object), in the order of the numbers. */
+/* Read a list of such tuples, in the order of the numbers. */
 static int make_steps(Steps *steps, PyObject *given)
 {
     Py_ssize_t count = PyList_Size(given);
@@ -151,9 +158,130 @@ static int make_steps(Steps *steps, PyObject *given)
     return 0;
 }
 
+static Py_ssize_t product(const Step *step)
+{
+    Py_ssize_t total = 1;
+    for (Py_ssize_t axis = 0; axis < step->count; axis++)
+        total *= step->shape[axis];
+    return total;
+}
+
+/* Numbers that the steps hold, so that no result reads or writes beyond them. */
+static Py_ssize_t numbers_in(const Steps *steps)
+{
+    Py_ssize_t total = 0;
+    for (Py_ssize_t i = 0; i < steps->count; i++) {
+        const Step *step = &steps->steps[i];
+        if (step->plain)
+            total += step->count;
+        else
+            total += step->shape ? product(step) : step->kind == NUMBER || step->kind == TRUTH;
+    }
+    return total;
+}
+
+/* Errors say that nothing is there, but Ctrl-C is for the caller. */
+static void forget_error(void)
+{
+    if (PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_Exception))
+        PyErr_Clear();
+}
+
 typedef struct {
     int64_t slot, columns, address, stride;
 } Group; /* columns of a batch that lie side by side */
+
+/* ---- numbers in arrays ------------------------------------------------------------------ */
+
+typedef double (*Read)(const char *);
+
+#define READ(name, type)                                                                   \
+    static double name(const char *from)                                                   \
+    {                                                                                      \
+        type number;                                                                       \
+        memcpy(&number, from, sizeof number);                                              \
+        return (double)number;                                                             \
+    }
+
+READ(read_double, double)
+READ(read_float, float)
+READ(read_int8, int8_t)
+READ(read_int16, int16_t)
+READ(read_int32, int32_t)
+READ(read_int64, int64_t)
+READ(read_uint8, uint8_t)
+READ(read_uint16, uint16_t)
+READ(read_uint32, uint32_t)
+READ(read_uint64, uint64_t)
+
+/* What reads the numbers of a buffer, if they are of this machine: whole ones by their
+   size, since what "l" stands for differs. Truths are numbers within an array only. */
+static Read reader_of(const Py_buffer *view, Py_ssize_t axes)
+{
+    static const Read whole[] = {read_int8,  read_int16,  read_int32,  read_int64,
+                                 read_uint8, read_uint16, read_uint32, read_uint64};
+    const char *format = view->format;
+    int size = 0;
+    if (!format || !format[0] || format[1])
+        return NULL;
+    if (format[0] == 'd')
+        return read_double;
+    if (format[0] == 'f')
+        return read_float;
+    if (format[0] == '?')
+        return axes ? read_uint8 : NULL;
+    while (size < 4 && view->itemsize != (Py_ssize_t)1 << size)
+        size++;
+    if (size < 4 && strchr("bhilq", format[0]))
+        return whole[size];
+    return size < 4 && strchr("BHILQ", format[0]) ? whole[4 + size] : NULL;
+}
+
+static double *copy_axis(double *to, const Py_buffer *view, Read read, int axis,
+                         const char *from)
+{
+    Py_ssize_t stride = view->strides[axis];
+    for (Py_ssize_t i = 0; i < view->shape[axis]; i++, from += stride) {
+        if (axis + 1 < view->ndim)
+            to = copy_axis(to, view, read, axis + 1, from);
+        else
+            *to++ = read(from);
+    }
+    return to;
+}
+
+/* Write all numbers of a buffer down, in the order of C. */
+static void copy_numbers(double *to, const Py_buffer *view, Read read)
+{
+    if (read == read_double && PyBuffer_IsContiguous(view, 'C'))
+        memcpy(to, view->buf, (size_t)view->len);
+    else if (view->ndim)
+        copy_axis(to, view, read, 0, view->buf);
+    else
+        *to = read(view->buf);
+}
+
+/* Look into an array of NumPy; whether it is one. */
+static int look_into(PyObject *x, Py_buffer *view)
+{
+    if ((PyObject *)Py_TYPE(x) != python.array)
+        return 0;
+    if (PyObject_GetBuffer(x, view, PyBUF_RECORDS_RO) == 0)
+        return 1;
+    PyErr_Clear();
+    return 0;
+}
+
+/* Whether an array has the shape of the step behind its first `lanes` axes. */
+static int has_shape(const Py_buffer *view, const Step *step, int lanes)
+{
+    if (view->ndim != step->count + lanes)
+        return 0;
+    for (Py_ssize_t i = 0; i < step->count; i++)
+        if (view->shape[i + lanes] != step->shape[i])
+            return 0;
+    return 1;
+}
 
 /* ---- numbers out of arguments --------------------------------------------------------- */
 
@@ -162,6 +290,7 @@ typedef struct {
     double *to, *full;
     double *first;      /* where slot 0 is */
     PyObject **operands; /* to be kept for a node; NULL where Values do not fit */
+    int skims;          /* looks at containers alone, not at their numbers */
     Py_ssize_t lanes;   /* of a batch; -1 until there is one */
     Group *group;       /* where the next one is to be written */
     void **buffer;      /* where to keep the next buffer, which the caller frees */
@@ -185,30 +314,65 @@ static int number_of(PyObject *value, double *number)
     return fits;
 }
 
-static int take_number(Reader *reader, PyObject *x)
+static int take_value(Reader *reader, PyObject *x)
 {
-    double number;
+    if (!reader->operands || !number_of(x, reader->to))
+        return 0;
+    Py_INCREF(x);
+    reader->operands[reader->to - reader->first] = x;
+    return 1;
+}
+
+static int take_array(Reader *reader, const Step *step, PyObject *x)
+{
+    Py_buffer view;
+    Read read;
+    int fits;
+    if (!look_into(x, &view))
+        return 0;
+    read = reader_of(&view, step->count);
+    fits = read && has_shape(&view, step, 0);
+    if (fits && !reader->skims) {
+        Py_ssize_t total = product(step);
+        fits = total <= reader->full - reader->to;
+        if (fits && total)
+            copy_numbers(reader->to, &view, read);
+        if (fits)
+            reader->to += total;
+    }
+    PyBuffer_Release(&view);
+    return fits;
+}
+
+/* What is a number, but no float: one of Python's or of NumPy's, of which float() runs no
+   other Python. */
+static int take_other_number(Reader *reader, PyObject *x)
+{
+    static const Step none = {.kind = ARRAY};
+    PyObject *kind = (PyObject *)Py_TYPE(x);
+    int known = PyLong_CheckExact(x);
+    if (kind == python.value)
+        known = take_value(reader, x);
+    else if (kind == python.array)
+        return take_array(reader, &none, x);
+    else if (known || PySet_Contains(python.scalars, kind) == 1) {
+        *reader->to = PyFloat_AsDouble(x);
+        known = !PyErr_Occurred();
+        PyErr_Clear();
+    }
+    reader->to += known;
+    return known;
+}
+
+INLINE int take_number(Reader *reader, PyObject *x)
+{
+    if (reader->skims)
+        return 1;
     if (reader->to == reader->full)
         return 0;
-    if (reader->operands && (PyObject *)Py_TYPE(x) == python.value) {
-        if (!number_of(x, &number))
-            return 0;
-        Py_INCREF(x);
-        reader->operands[reader->to - reader->first] = x;
-        *reader->to++ = number;
-        return 1;
-    }
-    if (PyFloat_CheckExact(x) || (PyObject *)Py_TYPE(x) == python.float64)
-        number = PyFloat_AsDouble(x);
-    else if (PyLong_CheckExact(x)) {
-        number = PyLong_AsDouble(x);
-        if (number == -1.0 && PyErr_Occurred()) {
-            PyErr_Clear();
-            return 0;
-        }
-    } else
-        return 0;
-    *reader->to++ = number;
+    if (!PyFloat_CheckExact(x) && (PyObject *)Py_TYPE(x) != python.float64)
+        return take_other_number(reader, x);
+    *reader->to++ = PyFloat_AsDouble(x);
     return 1;
 }
 
@@ -219,66 +383,61 @@ static int is_same(PyObject *x, PyObject *known)
                           PyUnicode_Compare(x, known) == 0);
 }
 
-static int take_keys(Reader *reader, const Step *step, PyObject *x)
+INLINE int take_item(Reader *reader, const Step *step, PyObject *item)
+{
+    if (!item)
+        PyErr_Clear(); /* the list has become shorter */
+    return item && (step->plain ? take_number(reader, item) : take(reader, item));
+}
+
+static int take_list(Reader *reader, const Step *step, PyObject *x)
+{
+    if (PyList_Size(x) != step->count)
+        return 0;
+    if (step->plain && reader->skims)
+        return 1;
+    for (Py_ssize_t i = 0; i < step->count; i++)
+        if (!take_item(reader, step, PyList_GetItem(x, i)))
+            return 0;
+    return 1;
+}
+
+static int take_tuple(Reader *reader, const Step *step, PyObject *x)
+{
+    if (PyTuple_Size(x) != step->count)
+        return 0;
+    if (step->plain && reader->skims)
+        return 1;
+    for (Py_ssize_t i = 0; i < step->count; i++)
+        if (!take_item(reader, step, PyTuple_GetItem(x, i)))
+            return 0;
+    return 1;
+}
+
+static int take_dict(Reader *reader, const Step *step, PyObject *x)
 {
     PyObject *key, *item;
-    Py_ssize_t place = 0;
-    if (!PyDict_CheckExact(x) || PyDict_Size(x) != step->count)
+    Py_ssize_t place = 0, i = 0;
+    if (PyDict_Size(x) != step->count)
         return 0;
-    for (Py_ssize_t i = 0; PyDict_Next(x, &place, &key, &item); i++)
-        if (!is_same(key, PyTuple_GetItem(step->object, i)) || !take(reader, item))
+    while (i < step->count && PyDict_Next(x, &place, &key, &item))
+        if (!is_same(key, PyTuple_GetItem(step->object, i++)) ||
+            !take_item(reader, step, item))
             return 0;
-    return 1;
+    return i == step->count;
 }
 
-static void take_axis(Reader *reader, const Py_buffer *view, int axis, const char *from)
+/* Python says whether it is a container like the one known, and takes it apart. */
+static int take_other(Reader *reader, const Step *step, PyObject *x)
 {
-    Py_ssize_t stride = view->strides[axis];
-    if (axis + 1 < view->ndim)
-        for (Py_ssize_t i = 0; i < view->shape[axis]; i++)
-            take_axis(reader, view, axis + 1, from + i * stride);
-    else
-        for (Py_ssize_t i = 0; i < view->shape[axis]; i++, reader->to++)
-            memcpy(reader->to, from + i * stride, sizeof(double));
-}
-
-static int is_of_doubles(const Py_buffer *view)
-{
-    return view->itemsize == sizeof(double) && view->format &&
-           strcmp(view->format, "d") == 0;
-}
-
-static int take_array(Reader *reader, const Step *step, PyObject *x)
-{
-    Py_buffer view;
-    Py_ssize_t total = 1;
+    PyObject *items = NULL;
     int fits;
-    if ((PyObject *)Py_TYPE(x) != python.array)
-        return 0;
-    if (PyObject_GetBuffer(x, &view, PyBUF_RECORDS_RO) < 0) {
-        PyErr_Clear();
-        return 0;
-    }
-    fits = view.ndim == step->count && is_of_doubles(&view);
-    for (int i = 0; fits && i < view.ndim; i++) {
-        fits = view.shape[i] == step->shape[i];
-        total *= view.shape[i];
-    }
-    fits = fits && total <= reader->full - reader->to;
-    if (fits && total)
-        take_axis(reader, &view, 0, view.buf);
-    PyBuffer_Release(&view);
+    if ((PyObject *)Py_TYPE(x) == PyTuple_GetItem(step->object, 0))
+        items = PyObject_CallFunctionObjArgs(python.items, step->object, x, NULL);
+    fits = items && PyList_CheckExact(items) && take_list(reader, step, items);
+    Py_XDECREF(items);
+    forget_error();
     return fits;
-}
-
-static int take_numbers(Reader *reader, Py_ssize_t count, PyObject *x)
-{
-    if (!PyList_CheckExact(x) || PyList_Size(x) != count)
-        return 0;
-    for (Py_ssize_t i = 0; i < count; i++)
-        if (!take_number(reader, PyList_GetItem(x, i)))
-            return 0;
-    return 1;
 }
 
 static int is_of_length(Reader *reader, Py_ssize_t lanes)
@@ -299,15 +458,26 @@ static int add_group(Reader *reader, Py_ssize_t columns, const void *from, Py_ss
     return 1;
 }
 
-/* Whether the rows have the shape, and each its numbers side by side. */
-static int is_of_rows(const Py_buffer *view, const Step *step)
+/* Room for rows of numbers, which is freed with the others; NULL if there is none. */
+static double *new_rows(Reader *reader, Py_ssize_t row)
+{
+    Py_ssize_t most = PY_SSIZE_T_MAX / (Py_ssize_t)sizeof(double);
+    double *rows = NULL;
+    if (row && reader->lanes <= most / row)
+        rows = PyMem_Malloc((size_t)(reader->lanes * row) * sizeof(double));
+    if (rows)
+        *reader->buffer++ = rows;
+    return rows;
+}
+
+/* Whether each row has its doubles side by side, where the code can read them. */
+static int is_in_place(const Py_buffer *view)
 {
     Py_ssize_t stride = sizeof(double);
-    if (view->ndim != step->count + 1 || !is_of_doubles(view) ||
-        (uintptr_t)view->buf % sizeof(double) || view->strides[0] % (Py_ssize_t)sizeof(double))
+    if ((uintptr_t)view->buf % sizeof(double) || view->strides[0] % (Py_ssize_t)sizeof(double))
         return 0;
     for (int i = view->ndim - 1; i > 0; i--) {
-        if (view->shape[i] != step->shape[i - 1] || view->strides[i] != stride)
+        if (view->strides[i] != stride)
             return 0;
         stride *= view->shape[i];
     }
@@ -317,87 +487,90 @@ static int is_of_rows(const Py_buffer *view, const Step *step)
 static int take_rows(Reader *reader, const Step *step, PyObject *x)
 {
     Py_buffer *view = reader->view;
-    Py_ssize_t columns = 1;
-    if ((PyObject *)Py_TYPE(x) != python.array)
+    Py_ssize_t columns = product(step);
+    double *rows;
+    Read read;
+    if (!look_into(x, view))
         return 0;
-    if (PyObject_GetBuffer(x, view, PyBUF_RECORDS_RO) < 0) {
-        PyErr_Clear();
-        return 0;
-    }
     reader->view++;
-    for (Py_ssize_t i = 0; i < step->count; i++)
-        columns *= step->shape[i];
-    return is_of_rows(view, step) && is_of_length(reader, view->shape[0]) &&
-           add_group(reader, columns, view->buf, view->strides[0]);
+    read = reader_of(view, step->count);
+    if (!read || !has_shape(view, step, 1) || !is_of_length(reader, view->shape[0]))
+        return 0;
+    if (read == read_double)
+        return is_in_place(view) && add_group(reader, columns, view->buf, view->strides[0]);
+    if (!columns)
+        return 1;
+    rows = new_rows(reader, columns);
+    if (rows)
+        copy_numbers(rows, view, read);
+    return rows && add_group(reader, columns, rows, columns * (Py_ssize_t)sizeof(double));
 }
 
 /* Read each lane into a row. */
 static int take_lanes(Reader *reader, const Step *step, PyObject *x)
 {
     const Step *first = reader->at;
-    size_t lanes, row = (size_t)step->count;
     double *rows, *to = reader->to, *full = reader->full;
     int fits = 1;
-    if (!PyList_CheckExact(x) || !is_of_length(reader, PyList_Size(x)) || !row)
+    if (!PyList_CheckExact(x) || !is_of_length(reader, PyList_Size(x)))
         return 0;
-    lanes = (size_t)reader->lanes;
-    if (lanes > (size_t)PY_SSIZE_T_MAX / sizeof(double) / row)
-        return 0;
-    rows = PyMem_Malloc(lanes * row * sizeof(double));
+    rows = new_rows(reader, step->count);
     if (!rows)
         return 0;
-    *reader->buffer++ = rows;
     reader->to = rows;
-    for (size_t i = 0; fits && i < lanes; i++) {
+    for (Py_ssize_t i = 0; fits && i < reader->lanes; i++) {
+        PyObject *lane = PyList_GetItem(x, i);
         reader->at = first;
-        reader->full = rows + (i + 1) * row;
-        fits = take(reader, PyList_GetItem(x, (Py_ssize_t)i)) && reader->to == reader->full;
+        reader->full = rows + (i + 1) * step->count;
+        fits = lane && take(reader, lane) && reader->to == reader->full;
     }
+    forget_error();
     reader->to = to;
     reader->full = full;
-    return fits &&
-           add_group(reader, step->count, rows, (Py_ssize_t)(row * sizeof(double)));
+    return fits && add_group(reader, step->count, rows,
+                             step->count * (Py_ssize_t)sizeof(double));
 }
 
-/* Whether x fits the next steps; writes its numbers down. Runs no Python. */
+static int take_container(Reader *reader, const Step *step, PyObject *x)
+{
+    switch (step->kind) {
+    case LIST:
+        return PyList_CheckExact(x) && take_list(reader, step, x);
+    case TUPLE:
+        return PyTuple_CheckExact(x) && take_tuple(reader, step, x);
+    case NAMED:
+        return (PyObject *)Py_TYPE(x) == step->object && take_tuple(reader, step, x);
+    case DICT:
+        return PyDict_CheckExact(x) && take_dict(reader, step, x);
+    case LANES:
+        return take_lanes(reader, step, x);
+    default:
+        return take_other(reader, step, x);
+    }
+}
+
+/* Whether x fits the next steps; writes its numbers down. Other containers may run Python,
+   which may take x out of where it was found. */
 static int take(Reader *reader, PyObject *x)
 {
     const Step *step = reader->at++;
+    int fits;
     if (step >= reader->end)
         return 0;
     switch (step->kind) {
     case NUMBER:
         return take_number(reader, x);
-    case NUMBERS:
-        return take_numbers(reader, step->count, x);
-    case ROWS:
-        return take_rows(reader, step, x);
-    case LANES:
-        return take_lanes(reader, step, x);
     case STATIC:
         return is_same(x, step->object);
-    case LIST:
-        if (!PyList_CheckExact(x) || PyList_Size(x) != step->count)
-            return 0;
-        for (Py_ssize_t i = 0; i < step->count; i++)
-            if (!take(reader, PyList_GetItem(x, i)))
-                return 0;
-        return 1;
-    case TUPLE:
-    case NAMED:
-        if (step->kind == TUPLE ? !PyTuple_CheckExact(x)
-                                : (PyObject *)Py_TYPE(x) != step->object)
-            return 0;
-        if (PyTuple_Size(x) != step->count)
-            return 0;
-        for (Py_ssize_t i = 0; i < step->count; i++)
-            if (!take(reader, PyTuple_GetItem(x, i)))
-                return 0;
-        return 1;
-    case DICT:
-        return take_keys(reader, step, x);
-    default:
+    case ARRAY:
         return take_array(reader, step, x);
+    case ROWS:
+        return take_rows(reader, step, x);
+    default:
+        Py_INCREF(x);
+        fits = take_container(reader, step, x);
+        Py_DECREF(x);
+        return fits;
     }
 }
 
@@ -415,7 +588,7 @@ typedef struct {
 
 static PyObject *give(Builder *builder);
 
-static PyObject *give_number(Builder *builder)
+INLINE PyObject *give_number(Builder *builder)
 {
     if (!builder->node)
         return PyFloat_FromDouble(*builder->from++);
@@ -423,44 +596,43 @@ static PyObject *give_number(Builder *builder)
     return builder->node;
 }
 
-static PyObject *give_list(Builder *builder, Py_ssize_t count, int numbers)
+INLINE PyObject *give_item(Builder *builder, const Step *step)
 {
-    PyObject *list = PyList_New(count);
-    for (Py_ssize_t i = 0; list && i < count; i++) {
-        PyObject *item = numbers ? give_number(builder) : give(builder);
+    return step->plain ? give_number(builder) : give(builder);
+}
+
+static PyObject *give_list(Builder *builder, const Step *step)
+{
+    PyObject *list = PyList_New(step->count);
+    for (Py_ssize_t i = 0; list && i < step->count; i++) {
+        PyObject *item = give_item(builder, step);
         if (!item || PyList_SetItem(list, i, item) < 0)
             Py_CLEAR(list);
     }
     return list;
 }
 
-/* A tuple of the kind by tuple's own __new__: that of the kind would run a second time on
-   what it has made. */
-static PyObject *as_kind(PyObject *kind, PyObject *tuple)
+static PyObject *give_tuple(Builder *builder, const Step *step)
 {
-    newfunc new = (newfunc)PyType_GetSlot(&PyTuple_Type, Py_tp_new);
-    PyObject *named, *args = PyTuple_New(1);
-    if (!args)
-        return NULL;
-    Py_INCREF(tuple);
-    PyTuple_SetItem(args, 0, tuple);
-    named = new((PyTypeObject *)kind, args, NULL);
-    Py_DECREF(args);
-    return named;
-}
-
-static PyObject *give_tuple(Builder *builder, Py_ssize_t count, PyObject *kind)
-{
-    PyObject *named, *tuple = PyTuple_New(count);
-    for (Py_ssize_t i = 0; tuple && i < count; i++) {
-        PyObject *item = give(builder);
+    PyObject *tuple = PyTuple_New(step->count);
+    for (Py_ssize_t i = 0; tuple && i < step->count; i++) {
+        PyObject *item = give_item(builder, step);
         if (!item || PyTuple_SetItem(tuple, i, item) < 0)
             Py_CLEAR(tuple);
     }
-    if (!kind || !tuple)
-        return tuple;
-    named = as_kind(kind, tuple);
-    Py_DECREF(tuple);
+    return tuple;
+}
+
+/* A named tuple by tuple's own __new__: that of the kind would run a second time on what
+   it has made. */
+static PyObject *give_named(Builder *builder, const Step *step)
+{
+    newfunc new = (newfunc)PyType_GetSlot(&PyTuple_Type, Py_tp_new);
+    PyObject *named = NULL, *args = NULL, *tuple = give_tuple(builder, step);
+    if (tuple && (args = PyTuple_Pack(1, tuple)))
+        named = new((PyTypeObject *)step->object, args, NULL);
+    Py_XDECREF(args);
+    Py_XDECREF(tuple);
     return named;
 }
 
@@ -468,7 +640,7 @@ static PyObject *give_dict(Builder *builder, const Step *step)
 {
     PyObject *dict = PyDict_New();
     for (Py_ssize_t i = 0; dict && i < step->count; i++) {
-        PyObject *item = give(builder);
+        PyObject *item = give_item(builder, step);
         if (!item || PyDict_SetItem(dict, PyTuple_GetItem(step->object, i), item) < 0)
             Py_CLEAR(dict);
         Py_XDECREF(item);
@@ -476,52 +648,70 @@ static PyObject *give_dict(Builder *builder, const Step *step)
     return dict;
 }
 
-static PyObject *give_array(Builder *builder, const Step *step)
+static PyObject *give_other(Builder *builder, const Step *step)
 {
-    PyObject *array = PyObject_CallFunctionObjArgs(python.empty, step->object, NULL);
+    PyObject *made = NULL, *items = give_list(builder, step);
+    if (items)
+        made = PyObject_CallFunctionObjArgs(python.build, step->object, items, NULL);
+    Py_XDECREF(items);
+    return made;
+}
+
+/* A new array of that shape, and where its numbers are: no one else has it, so it stays
+   where it is. */
+static PyObject *new_array(PyObject *shape, char **memory, Py_ssize_t *bytes)
+{
+    PyObject *array = PyObject_CallFunctionObjArgs(python.empty, shape, NULL);
     Py_buffer view;
     if (!array || PyObject_GetBuffer(array, &view, PyBUF_CONTIG) < 0) {
         Py_XDECREF(array);
         return NULL;
     }
-    memcpy(view.buf, builder->from, (size_t)view.len);
-    builder->from += view.len / (Py_ssize_t)sizeof(double);
+    *memory = view.buf;
+    *bytes = view.len;
     PyBuffer_Release(&view);
     return array;
 }
 
-static PyObject *lengths(Py_ssize_t lanes, const Step *step)
+static PyObject *give_array(Builder *builder, const Step *step)
 {
-    PyObject *shape = PyTuple_New(step->count + 1);
-    for (Py_ssize_t i = 0; shape && i <= step->count; i++) {
-        PyObject *length = PyLong_FromSsize_t(i ? step->shape[i - 1] : lanes);
-        if (!length || PyTuple_SetItem(shape, i, length) < 0)
-            Py_CLEAR(shape);
-    }
+    char *memory;
+    Py_ssize_t bytes;
+    PyObject *array = new_array(step->object, &memory, &bytes);
+    if (!array)
+        return NULL;
+    memcpy(memory, builder->from, (size_t)bytes);
+    builder->from += bytes / (Py_ssize_t)sizeof(double);
+    return array;
+}
+
+/* The shape of so many lanes of a shape. */
+static PyObject *shape_of(Py_ssize_t lanes, PyObject *lane)
+{
+    PyObject *length = PyLong_FromSsize_t(lanes);
+    PyObject *first = length ? PyTuple_Pack(1, length) : NULL;
+    PyObject *shape = first ? PySequence_Concat(first, lane) : NULL;
+    Py_XDECREF(length);
+    Py_XDECREF(first);
     return shape;
 }
 
 /* An array with a row for each lane, to be filled afterwards. */
 static PyObject *make_rows(Builder *builder, const Step *step)
 {
-    PyObject *shape = lengths(builder->lanes, step), *array = NULL;
-    Py_buffer view;
-    Group group = {builder->slot, 1, 0, 0};
+    PyObject *shape = shape_of(builder->lanes, step->object), *array = NULL;
+    Group group = {builder->slot, product(step), 0, 0};
+    char *memory;
+    Py_ssize_t bytes;
     if (shape)
-        array = PyObject_CallFunctionObjArgs(python.empty, shape, NULL);
+        array = new_array(shape, &memory, &bytes);
     Py_XDECREF(shape);
-    if (!array || PyObject_GetBuffer(array, &view, PyBUF_CONTIG) < 0) {
-        Py_XDECREF(array);
-        return NULL;
-    }
-    for (Py_ssize_t i = 0; i < step->count; i++)
-        group.columns *= step->shape[i];
-    group.address = (int64_t)(intptr_t)view.buf;
+    if (!array || !group.columns)
+        return array;
+    group.address = (int64_t)(intptr_t)memory;
     group.stride = group.columns * (int64_t)sizeof(double);
-    PyBuffer_Release(&view); /* no one else has the array: it stays where it is */
     builder->slot += group.columns;
-    if (group.columns)
-        *builder->group++ = group;
+    *builder->group++ = group;
     return array;
 }
 
@@ -550,20 +740,20 @@ static PyObject *give(Builder *builder)
         Py_INCREF(step->object);
         return step->object;
     case LIST:
-        return give_list(builder, step->count, 0);
-    case NUMBERS:
-        return give_list(builder, step->count, 1);
+        return give_list(builder, step);
     case TUPLE:
-        return give_tuple(builder, step->count, NULL);
+        return give_tuple(builder, step);
     case NAMED:
-        return give_tuple(builder, step->count, step->object);
+        return give_named(builder, step);
     case DICT:
         return give_dict(builder, step);
     case ROWS:
     case LANES:
         return give_rows(builder, step);
-    default:
+    case ARRAY:
         return give_array(builder, step);
+    default:
+        return give_other(builder, step);
     }
 }
 
@@ -620,13 +810,6 @@ static PyObject *places_set(PyObject *self, PyObject *all)
     PyMem_Free(before);
     Py_XDECREF(all);
     Py_RETURN_NONE;
-}
-
-/* Errors say that nothing is there, but Ctrl-C is for the caller. */
-static void forget_error(void)
-{
-    if (PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_Exception))
-        PyErr_Clear();
 }
 
 /* What a place that is no item holds by now, a new reference; NULL for nothing. This may
@@ -758,6 +941,33 @@ static PyType_Spec places_spec = {
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
     .slots = places_slots};
 
+/* ---- a call -------------------------------------------------------------------------- */
+
+typedef struct {
+    PyObject *const *args;
+    Py_ssize_t n, total; /* those without a name come first */
+    PyObject *names;     /* a tuple of the others' names, or NULL for none */
+} Call;
+
+static void replace(PyObject **place, PyObject *new)
+{
+    PyObject *before = *place;
+    Py_XINCREF(new);
+    *place = new;
+    Py_XDECREF(before);
+}
+
+static int has_names(const Call *call, PyObject *names)
+{
+    Py_ssize_t count = PyTuple_Size(names);
+    if (call->total - call->n != count)
+        return 0;
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (!is_same(PyTuple_GetItem(call->names, i), PyTuple_GetItem(names, i)))
+            return 0;
+    return 1;
+}
+
 /* ---- a path that is ready ----------------------------------------------------------------- */
 
 typedef struct Ready Ready;
@@ -772,6 +982,7 @@ struct Ready {
     long long taken;
     int slow; /* it takes so long that other threads should run meanwhile */
     PyObject *places; /* Places: where f found what it rests on */
+    PyObject *names;  /* a tuple: of the last arguments */
 
     /* Where Values take part, the code gives the value, the partial for each input, and
        for each 0.0 if it is there; the result is a node. Otherwise `row` is NULL. */
@@ -780,25 +991,6 @@ struct Ready {
     PyObject *sources; /* bytes: for each input, whether the value depends on it */
     Py_ssize_t own;    /* inputs that are arguments */
 };
-
-/* Numbers that the steps hold, so that no result reads or writes beyond them. */
-static Py_ssize_t numbers_in(const Steps *steps)
-{
-    Py_ssize_t total = 0;
-    for (Py_ssize_t i = 0; i < steps->count; i++) {
-        const Step *step = &steps->steps[i];
-        Py_ssize_t numbers = step->kind == NUMBER || step->kind == TRUTH;
-        if (step->kind == NUMBERS)
-            numbers = step->count;
-        else if (step->shape) {
-            numbers = 1;
-            for (Py_ssize_t axis = 0; axis < step->count; axis++)
-                numbers *= step->shape[axis];
-        }
-        total += numbers;
-    }
-    return total;
-}
 
 /* Whether the steps have as many numbers as the code. */
 static int is_whole(const Ready *ready)
@@ -824,11 +1016,12 @@ static void keep_node(Ready *ready, PyObject *row, PyObject *closed, PyObject *s
     ready->sources = sources;
 }
 
-/* Ready(path, address, (inputs, outputs, workspace, guards), takes, gives, slow,
+/* Ready(path, address, (inputs, outputs, workspace, guards), takes, names, gives, slow,
    places), and for nodes row, closed, sources and own */
 static PyObject *ready_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-    PyObject *path, *takes, *gives, *places, *row = NULL, *closed = NULL, *sources = NULL;
+    PyObject *path, *takes, *names, *gives, *places;
+    PyObject *row = NULL, *closed = NULL, *sources = NULL;
     unsigned long long address;
     Py_ssize_t inputs, outputs, workspace, guards, own = 0;
     int slow;
@@ -837,9 +1030,9 @@ static PyObject *ready_new(PyTypeObject *type, PyObject *args, PyObject *keyword
         PyErr_SetString(PyExc_TypeError, "Ready: no argument must be named");
         return NULL;
     }
-    if (!PyArg_ParseTuple(args, "OK(nnnn)OOpO!|OO!Sn:Ready", &path, &address, &inputs,
-                          &outputs, &workspace, &guards, &takes, &gives, &slow,
-                          PlacesType, &places, &row, &PyList_Type, &closed, &sources,
+    if (!PyArg_ParseTuple(args, "OK(nnnn)OO!OpO!|OO!Sn:Ready", &path, &address,
+                          &inputs, &outputs, &workspace, &guards, &takes, &PyTuple_Type,
+                          &names, &gives, &slow, PlacesType, &places, &row, &PyList_Type, &closed, &sources,
                           &own))
         return NULL;
     self = (Ready *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
@@ -855,6 +1048,8 @@ static PyObject *ready_new(PyTypeObject *type, PyObject *args, PyObject *keyword
     self->slow = slow;
     Py_INCREF(places);
     self->places = places;
+    Py_INCREF(names);
+    self->names = names;
     self->own = own;
     if (sources)
         keep_node(self, row, closed, sources);
@@ -907,19 +1102,12 @@ static void ready_dealloc(PyObject *self)
     PyObject_GC_UnTrack(self);
     ready_clear(self);
     Py_CLEAR(ready->sources);
+    Py_CLEAR(ready->names);
     free_steps(&ready->takes);
     free_steps(&ready->gives);
     PyMem_Free(ready->branches);
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
     Py_DECREF(type);
-}
-
-static void replace(PyObject **place, PyObject *new)
-{
-    PyObject *before = *place;
-    Py_XINCREF(new);
-    *place = new;
-    Py_XDECREF(before);
 }
 
 static void keep(Ready **place, Ready *ready) { replace((PyObject **)place, (PyObject *)ready); }
@@ -1114,7 +1302,7 @@ static void end_work(Work *work, const Mapped *mapped)
 }
 
 /* Whether the arguments fit: their numbers are in the room then, or in the groups. */
-static int read_batch(Mapped *mapped, Work *work, PyObject *const *args, Py_ssize_t n)
+static int read_batch(Mapped *mapped, Work *work, const Call *call)
 {
     Reader reader = {.at = mapped->takes.steps,
                      .end = mapped->takes.steps + mapped->takes.count,
@@ -1127,8 +1315,8 @@ static int read_batch(Mapped *mapped, Work *work, PyObject *const *args, Py_ssiz
                      .view = work->views};
     const char *dense = PyBytes_AsString(mapped->dense);
     Py_ssize_t groups;
-    for (Py_ssize_t i = 0; i < n; i++)
-        if (!take(&reader, args[i]))
+    for (Py_ssize_t i = 0; i < call->total; i++)
+        if (!take(&reader, call->args[i]))
             return 0;
     groups = reader.group - work->ins;
     if (reader.at != reader.end || groups != PyBytes_Size(mapped->dense))
@@ -1286,14 +1474,17 @@ static PyObject *lanes(Mapped *mapped, Work *work)
     return run_batch(mapped, work) ? give(&builder) : NULL;
 }
 
-static PyObject *call_mapped(Mapped *mapped, PyObject *const *args, Py_ssize_t n)
+/* The result of a batch; NULL without an error if Python has to see to it. */
+static PyObject *call_mapped(Mapped *mapped, const Call *call, int *fits)
 {
     Work work;
     PyObject *result = NULL;
-    if (begin_work(&work, mapped) < 0)
+    if (call->names || begin_work(&work, mapped) < 0)
         return NULL;
     work.room = enter_room(mapped);
-    if (work.room && read_batch(mapped, &work, args, n))
+    *fits = work.room && read_batch(mapped, &work, call) && !PyList_Size(mapped->closed) &&
+            first_changed(mapped->places) < 0;
+    if (*fits)
         result = mapped->block ? totals(mapped, &work) : lanes(mapped, &work);
     if (result)
         mapped->taken += work.lanes;
@@ -1433,6 +1624,7 @@ typedef struct {
     Vectorcall call;
     PyObject *dict, *weak;
     PyObject *ready; /* a Ready or a Mapped: how the last call went, if C can repeat it */
+    PyObject *known[MOST_KNOWN]; /* for the last forms, the latest first */
 } Compiled; /* or a Batched, which is one of Python's too */
 
 static int32_t run(const Ready *ready, double *numbers)
@@ -1464,22 +1656,36 @@ static int take_closed(const Ready *ready, Reader *reader)
     return any;
 }
 
-/* Run a path on the arguments; gives the guard that failed, -1, or ELSEWHERE. */
-static int32_t attempt(const Ready *ready, PyObject *const *args, Py_ssize_t n,
-                       double *numbers, PyObject **operands)
+/* Read the arguments; whether they fit. */
+static int take_arguments(const Ready *ready, Reader *reader, const Call *call)
 {
-    Reader reader = {.at = ready->takes.steps,
-                     .end = ready->takes.steps + ready->takes.count,
-                     .to = numbers,
+    reader->at = ready->takes.steps;
+    reader->end = ready->takes.steps + ready->takes.count;
+    if (!has_names(call, ready->names))
+        return 0;
+    for (Py_ssize_t i = 0; i < call->total; i++)
+        if (!take(reader, call->args[i]))
+            return 0;
+    return reader->at == reader->end;
+}
+
+/* Whether they may fit, as far as their containers tell. */
+static int may_take(const Ready *ready, const Call *call)
+{
+    Reader reader = {.skims = 1};
+    return take_arguments(ready, &reader, call);
+}
+
+/* Run a path on the arguments; gives the guard that failed, -1, or ELSEWHERE. */
+static int32_t attempt(const Ready *ready, const Call *call, double *numbers,
+                       PyObject **operands)
+{
+    Reader reader = {.to = numbers,
                      .full = numbers + ready->inputs,
                      .first = numbers,
                      .operands = operands};
-    if (first_changed(ready->places) >= 0)
-        return ELSEWHERE;
-    for (Py_ssize_t i = 0; i < n; i++)
-        if (!take(&reader, args[i]))
-            return ELSEWHERE;
-    if (reader.at != reader.end || (operands && !take_closed(ready, &reader)))
+    if (!take_arguments(ready, &reader, call) || first_changed(ready->places) >= 0 ||
+        (operands && !take_closed(ready, &reader)))
         return ELSEWHERE;
     return run(ready, numbers);
 }
@@ -1553,8 +1759,7 @@ static void drop(const Ready *ready, PyObject **operands)
 }
 
 /* The result of one path, whose number of doubles is known; other if its guard fails. */
-static PyObject *call_path(Ready *ready, PyObject *const *args, Py_ssize_t n,
-                           Ready **other)
+static PyObject *call_path(Ready *ready, const Call *call, Ready **other, int *fits)
 {
     double room[ON_STACK], *numbers = room;
     Py_ssize_t size = ready->inputs + ready->outputs + ready->workspace;
@@ -1572,7 +1777,8 @@ static PyObject *call_path(Ready *ready, PyObject *const *args, Py_ssize_t n,
             return PyErr_NoMemory();
         }
     }
-    failed = attempt(ready, args, n, numbers, operands);
+    failed = attempt(ready, call, numbers, operands);
+    *fits = failed != ELSEWHERE;
     if (failed == -1)
         result = build(ready, numbers, operands);
     else if (failed >= 0 && failed < ready->guards)
@@ -1583,15 +1789,49 @@ static PyObject *call_path(Ready *ready, PyObject *const *args, Py_ssize_t n,
     return result;
 }
 
-/* The result by ready paths alone; NULL without an error if Python has to see to it. */
-static PyObject *call_ready(Compiled *self, PyObject *const *args, Py_ssize_t n)
+/* Whether two are for calls of one form: on paths of one tree. */
+static int are_alike(PyObject *x, PyObject *y)
+{
+    return x == y || (Py_TYPE(x) == ReadyType && Py_TYPE(y) == ReadyType &&
+                      ((Ready *)x)->places == ((Ready *)y)->places &&
+                      !((Ready *)x)->row == !((Ready *)y)->row);
+}
+
+/* Try this one first from now on, in the place of one that is like it. */
+static void prefer(Compiled *self, PyObject *ready)
+{
+    PyObject *moved = ready;
+    if (self->ready != ready)
+        replace(&self->ready, ready);
+    if (self->known[0] == ready)
+        return;
+    Py_INCREF(ready);
+    for (int i = 0; moved && i < MOST_KNOWN; i++) {
+        PyObject *here = self->known[i];
+        self->known[i] = moved;
+        moved = here;
+        if (here && are_alike(here, ready))
+            break;
+    }
+    Py_XDECREF(moved);
+}
+
+static void forget(Compiled *self)
+{
+    for (int i = 0; i < MOST_KNOWN; i++)
+        replace(&self->known[i], NULL);
+    replace(&self->ready, NULL);
+}
+
+/* The result by ready paths alone, of which this is the first to try. */
+static PyObject *call_ready(Compiled *self, Ready *first, const Call *call, int *fits)
 {
     Ready *ready = NULL;
     PyObject *result = NULL;
-    keep(&ready, (Ready *)self->ready);
+    keep(&ready, first);
     while (ready) {
         Ready *other = NULL;
-        result = call_path(ready, args, n, &other);
+        result = call_path(ready, call, &other, fits);
         if (!other)
             break;
         Py_DECREF((PyObject *)ready);
@@ -1599,46 +1839,38 @@ static PyObject *call_ready(Compiled *self, PyObject *const *args, Py_ssize_t n)
     }
     if (result) {
         ready->taken++;
-        if (self->ready != (PyObject *)ready) /* the branch is likely to be taken again */
-            replace(&self->ready, (PyObject *)ready);
+        prefer(self, (PyObject *)ready); /* the branch is likely to be taken again */
     }
     Py_XDECREF((PyObject *)ready);
     return result;
 }
 
-/* The result by a batch's way alone; NULL without an error if Python has to see to it. */
-static PyObject *call_ready_batch(Compiled *self, PyObject *const *args, Py_ssize_t n)
+/* The result by a batch's way alone. */
+static PyObject *call_ready_batch(Compiled *self, Mapped *mapped, const Call *call,
+                                  int *fits)
 {
-    Mapped *mapped = (Mapped *)self->ready;
-    PyObject *result = NULL;
-    Py_INCREF((PyObject *)mapped); /* where places are looked at, Python may run */
-    if (!PyList_Size(mapped->closed) && first_changed(mapped->places) < 0)
-        result = call_mapped(mapped, args, n);
-    Py_DECREF((PyObject *)mapped);
+    PyObject *result = call_mapped(mapped, call, fits);
+    if (result)
+        prefer(self, (PyObject *)mapped);
     return result;
 }
 
-/* Python's function on (self, *args). */
-static PyObject *call_python(PyObject *self, PyObject *const *args, Py_ssize_t n,
-                             PyObject *keywords)
+/* The result by what is known; NULL without an error if Python has to see to it. */
+static PyObject *call_known(Compiled *self, const Call *call)
 {
-    PyObject *result, *positional;
-    PyObject *call = Py_TYPE(self) == BatchedType ? python.map : python.call;
-    if (!call) {
-        PyErr_SetString(PyExc_RuntimeError, "autograd.compiled._call: not connected");
-        return NULL;
+    PyObject *result = NULL;
+    int fits = 0;
+    for (int i = 0; i < MOST_KNOWN && self->known[i] && !fits; i++) {
+        PyObject *ready = self->known[i];
+        Py_INCREF(ready); /* Python may run, and forget it */
+        if (Py_TYPE(ready) == MappedType)
+            result = call_ready_batch(self, (Mapped *)ready, call, &fits);
+        else if (i == 0 || may_take((Ready *)ready, call))
+            result = call_ready(self, (Ready *)ready, call, &fits);
+        Py_DECREF(ready);
+        if (PyErr_Occurred())
+            break;
     }
-    positional = PyTuple_New(n + 1);
-    if (!positional)
-        return NULL;
-    Py_INCREF(self);
-    PyTuple_SetItem(positional, 0, self);
-    for (Py_ssize_t i = 0; i < n; i++) {
-        Py_INCREF(args[i]);
-        PyTuple_SetItem(positional, i + 1, args[i]);
-    }
-    result = PyObject_Call(call, positional, keywords);
-    Py_DECREF(positional);
     return result;
 }
 
@@ -1651,45 +1883,70 @@ static PyObject *named(PyObject *const *items, PyObject *names)
     return keywords;
 }
 
+/* Python's function on (self, *args, **keywords). */
+static PyObject *call_python(PyObject *self, const Call *call)
+{
+    PyObject *result = NULL, *positional, *keywords = NULL;
+    PyObject *python_call = Py_TYPE(self) == BatchedType ? python.map : python.call;
+    if (!python_call) {
+        PyErr_SetString(PyExc_RuntimeError, "autograd.compiled._call: not connected");
+        return NULL;
+    }
+    positional = PyTuple_New(call->n + 1);
+    if (!positional)
+        return NULL;
+    Py_INCREF(self);
+    PyTuple_SetItem(positional, 0, self);
+    for (Py_ssize_t i = 0; i < call->n; i++) {
+        Py_INCREF(call->args[i]);
+        PyTuple_SetItem(positional, i + 1, call->args[i]);
+    }
+    if (!call->names || (keywords = named(call->args + call->n, call->names)))
+        result = PyObject_Call(python_call, positional, keywords);
+    Py_DECREF(positional);
+    Py_XDECREF(keywords);
+    return result;
+}
+
 static PyObject *compiled_vectorcall(PyObject *self, PyObject *const *args, size_t flagged,
                                      PyObject *names)
 {
     Compiled *compiled = (Compiled *)self;
     Py_ssize_t n = (Py_ssize_t)(flagged & (SIZE_MAX >> 1)); /* the top bit is a flag */
-    PyObject *result, *keywords = NULL;
-    if (compiled->ready && python.array && python.watchers && !PyDict_Size(python.watchers) &&
-        (!names || !PyTuple_Size(names))) {
-        result = Py_TYPE(compiled->ready) == ReadyType
-                     ? call_ready(compiled, args, n)
-                     : call_ready_batch(compiled, args, n);
+    Py_ssize_t count = names ? PyTuple_Size(names) : 0;
+    Call call = {args, n, n + count, count ? names : NULL};
+    if (compiled->known[0] && python.array && python.watchers &&
+        !PyDict_Size(python.watchers)) {
+        PyObject *result = call_known(compiled, &call);
         if (result || PyErr_Occurred())
             return result;
     }
-    if (names && !(keywords = named(args + n, names)))
-        return NULL;
-    result = call_python(self, args, n, keywords);
-    Py_XDECREF(keywords);
-    return result;
+    return call_python(self, &call);
 }
 
 static PyObject *compiled_tp_call(PyObject *self, PyObject *args, PyObject *keywords)
 {
-    PyObject *result, *slice = PyTuple_GetSlice(args, 0, PyTuple_Size(args));
-    Py_ssize_t n = PyTuple_Size(args);
-    PyObject **items = PyMem_Malloc(((size_t)n + 1) * sizeof(PyObject *));
-    if (!slice || !items) {
-        Py_XDECREF(slice);
-        PyMem_Free(items);
-        return slice ? PyErr_NoMemory() : NULL;
+    PyObject *result = NULL, *names = NULL, *all = PySequence_List(args);
+    Py_ssize_t n = PyTuple_Size(args), total = n;
+    PyObject **items = NULL;
+    if (all && keywords && PyDict_Size(keywords)) {
+        PyObject *values = PyDict_Values(keywords);
+        names = PySequence_Tuple(keywords);
+        if (!values || !names || PyList_SetSlice(all, n, n, values) < 0)
+            Py_CLEAR(all);
+        Py_XDECREF(values);
     }
-    for (Py_ssize_t i = 0; i < n; i++)
-        items[i] = PyTuple_GetItem(slice, i);
-    if (keywords && PyDict_Size(keywords))
-        result = call_python(self, items, n, keywords);
-    else
-        result = compiled_vectorcall(self, items, (size_t)n, NULL);
-    Py_DECREF(slice);
+    if (all) {
+        total = PyList_Size(all);
+        items = PyMem_Malloc(((size_t)total + 1) * sizeof(PyObject *));
+        for (Py_ssize_t i = 0; items && i < total; i++)
+            items[i] = PyList_GetItem(all, i);
+        result = items ? compiled_vectorcall(self, items, (size_t)n, names)
+                       : PyErr_NoMemory();
+    }
     PyMem_Free(items);
+    Py_XDECREF(names);
+    Py_XDECREF(all);
     return result;
 }
 
@@ -1707,13 +1964,15 @@ static int compiled_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(((Compiled *)self)->dict);
     Py_VISIT(((Compiled *)self)->ready);
+    for (int i = 0; i < MOST_KNOWN; i++)
+        Py_VISIT(((Compiled *)self)->known[i]);
     return 0;
 }
 
 static int compiled_clear(PyObject *self)
 {
     Py_CLEAR(((Compiled *)self)->dict);
-    Py_CLEAR(((Compiled *)self)->ready);
+    forget((Compiled *)self);
     return 0;
 }
 
@@ -1735,6 +1994,7 @@ static PyObject *get_ready(PyObject *self, void *Py_UNUSED(closure))
     return found;
 }
 
+/* To delete it is to forget the other forms as well. */
 static int set_ready(PyObject *self, PyObject *given, void *Py_UNUSED(closure))
 {
     if (given && given != Py_None && Py_TYPE(given) != ReadyType &&
@@ -1742,7 +2002,12 @@ static int set_ready(PyObject *self, PyObject *given, void *Py_UNUSED(closure))
         PyErr_SetString(PyExc_TypeError, "ready: it must be a Ready, a Mapped or None");
         return -1;
     }
-    replace(&((Compiled *)self)->ready, given == Py_None ? NULL : given);
+    if (!given)
+        forget((Compiled *)self);
+    else if (given == Py_None)
+        replace(&((Compiled *)self)->ready, NULL);
+    else
+        prefer((Compiled *)self, given);
     return 0;
 }
 
@@ -1783,13 +2048,13 @@ static PyType_Spec batched_spec = {
 
 /* ---- the module ----------------------------------------------------------------------------- */
 
-/* connect(type, call, watchers, Value, _node): its function of Python, who watches which
-   thread, and how nodes are made. */
+/* connect(type, call, watchers, Value, _node, reader, items, build): its function of
+   Python, who watches which thread, how nodes are made, and containers taken apart. */
 static PyObject *connect(PyObject *Py_UNUSED(module), PyObject *args)
 {
-    PyObject *type, *call, *watchers, *value, *node, *reader;
-    if (!PyArg_ParseTuple(args, "OOO!OOO:connect", &type, &call, &PyDict_Type, &watchers,
-                          &value, &node, &reader))
+    PyObject *type, *call, *watchers, *value, *node, *reader, *items, *build;
+    if (!PyArg_ParseTuple(args, "OOO!OOOOO:connect", &type, &call, &PyDict_Type, &watchers,
+                          &value, &node, &reader, &items, &build))
         return NULL;
     if (reader != Py_None) {
         void *found = PyCapsule_GetPointer(reader, "autograd._value.reader");
@@ -1801,17 +2066,21 @@ static PyObject *connect(PyObject *Py_UNUSED(module), PyObject *args)
     replace(&python.node, node);
     replace(type == (PyObject *)BatchedType ? &python.map : &python.call, call);
     replace(&python.watchers, watchers);
+    replace(&python.items, items);
+    replace(&python.build, build);
     Py_RETURN_NONE;
 }
 
-/* know_numpy(ndarray, float64, empty) */
+/* know_numpy(ndarray, float64, scalars, empty) */
 static PyObject *know_numpy(PyObject *Py_UNUSED(module), PyObject *args)
 {
-    PyObject *array, *float64, *empty;
-    if (!PyArg_ParseTuple(args, "OOO:know_numpy", &array, &float64, &empty))
+    PyObject *array, *float64, *scalars, *empty;
+    if (!PyArg_ParseTuple(args, "OOO!O:know_numpy", &array, &float64, &PyFrozenSet_Type,
+                          &scalars, &empty))
         return NULL;
     replace(&python.array, array);
     replace(&python.float64, float64);
+    replace(&python.scalars, scalars);
     replace(&python.empty, empty);
     Py_RETURN_NONE;
 }

@@ -19,6 +19,7 @@ class Ready:
         address: int,
         sizes: tuple[int, int, int, int],
         takes: list[Step],
+        names: tuple[str, ...],
         gives: list[Step],
         slow: bool,
         places: Places,
@@ -57,6 +58,10 @@ def connect(
     value: type,
     node: Callable[..., Any],
     reader: Any,
+    items: Callable[..., Any],
+    build: Callable[..., Any],
     /,
 ) -> None: ...
-def know_numpy(array: type, float64: type, empty: Callable[..., Any], /) -> None: ...
+def know_numpy(
+    array: type, float64: type, scalars: frozenset[type], empty: Callable[..., Any], /
+) -> None: ...

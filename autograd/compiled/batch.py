@@ -274,6 +274,7 @@ class Batched(Generic[F]):
             self._trees[form] = Branches(self.lane, form)
         elif not self._trees[form].is_current():
             self._trees[form] = self._trees[form].renewed()
+            calls.forget(self)
         return self._trees[form]
 
     def _stacked(self, group: Group, arrays: bool) -> Any:

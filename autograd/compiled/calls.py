@@ -1,10 +1,10 @@
 """What `_call.c` is told, so that it can call what is ready.
 
 A path that has been taken often is compiled to machine code, and called from C from
-then on, by any call that looks like the last one: a form is written down as steps, one
-for each number and each container in it, which C goes through. So are the sums over a
-batch. Python's `Compiled.__call__` and `Batched.__call__` do everything else, and all
-of it where C was not built.
+then on, by any call that looks like one of the last: a form is written down as steps,
+one for each container in it and each number that is not in a container of numbers
+alone, which C goes through. So are the sums over a batch. Python's `Compiled.__call__`
+and `Batched.__call__` do everything else, and all of it where C was not built.
 """
 
 from __future__ import annotations
@@ -16,14 +16,25 @@ from types import BuiltinFunctionType, FunctionType, NoneType
 from typing import Any, Final, NamedTuple, TypeVar
 
 from ..accelerator import in_c, load, python_twins, reader
-from ..trees import NUMBER, Array, Container, Form, Static, replaced, size
+from ..trees import (
+    NUMBER,
+    Array,
+    Container,
+    Form,
+    Static,
+    build,
+    is_static,
+    parts,
+    replaced,
+    size,
+)
 from ..value import Value, _node
 from ..watch import watchers
 from .source import Source
 from .tape import Executable
 
 T = TypeVar("T", bound=Any)
-Step = tuple[int, int, Any]  # a kind, how many items, and what else C has to know
+Step = tuple[int, int, Any, bool]  # kind, items, what else C has to know, plain or not
 Group = tuple[int, int, bool]  # a slot, how many columns, whether it is one, and dense
 
 OFTEN: Final = 100  # calls after which machine code is worth its compilation
@@ -34,7 +45,7 @@ TRUTH: Final = "truth"  # in place of a number: 1.0 stands for True
 ALL_LANES: Final = 2**62
 BLOCK: Final = 1024  # lanes that are summed together; batches are cut between blocks
 KINDS: Final = (
-    "number", "numbers", "static", "list", "tuple", "named", "dict", "array", "rows",
+    "number", "static", "list", "tuple", "named", "dict", "other", "array", "rows",
     "lanes", "truth",
 )  # fmt: skip
 CONSTANT: Final = frozenset(  # what is the same as long as it is the same object
@@ -64,7 +75,14 @@ def connect(kind: Any) -> None:
     """Lend C what it calls where a call is not as the last one was."""
     if extension is not None:
         call = python_twins[kind].__call__
-        extension.connect(kind, call, watchers, Value, _node, reader)
+        lent = watchers, Value, _node, reader, _items, _built
+        extension.connect(kind, call, *lent)
+
+
+def forget(compiled: Any) -> None:
+    """Have C forget how to make calls like the last ones."""
+    if extension is not None:
+        del compiled.ready
 
 
 def ready(
@@ -77,9 +95,10 @@ def ready(
            inputs its value depends on, and how many are arguments
     """
     arguments, keywords = form.forms
-    takes = [step for argument in arguments.forms for step in steps(argument)]
+    given = *arguments.forms, *keywords.forms
+    takes = [step for argument in given for step in steps(argument)]
     gives = list(steps(_with_truths(path), taken=False))
-    if keywords.forms or None in takes or None in gives:
+    if None in takes or None in gives:
         return None
     if (node or path.truths) and not _holds_objects(gives):
         return None
@@ -91,7 +110,7 @@ def ready(
     sizes = tape.inputs, len(tape.outputs), entry.workspace, len(tape.guards)
     slow = len(tape.code) > SLOW
     return extension.Ready(
-        path, entry.address, sizes, takes, gives, slow, places, *node
+        path, entry.address, sizes, takes, keywords.names, gives, slow, places, *node
     )
 
 
@@ -102,7 +121,7 @@ def _with_truths(path: Any) -> Form:
 
 
 def _holds_objects(gives: Sequence[Any]) -> bool:
-    return "array" not in [KINDS[kind] for kind, _, _ in gives]
+    return "array" not in [KINDS[kind] for kind, *_ in gives]
 
 
 class Batch(NamedTuple):
@@ -177,13 +196,13 @@ def _processors() -> int:
 def _rows(form: Form, arrays: bool) -> Iterator[Step | None]:
     """The steps that make arrays or lists of results, with an item for each lane."""
     if isinstance(form, Container) and not issubclass(form.kind, list):
-        yield container(form)
+        yield container(form, plain=False)
         for item in form.forms:
             yield from _rows(item, arrays)
     else:
         shape = shape_of(form)
-        kind = KINDS.index("rows" if arrays or isinstance(form, Array) else "lanes")
-        yield None if shape is None else (kind, len(shape), shape)
+        kind = "rows" if arrays or isinstance(form, Array) else "lanes"
+        yield None if shape is None else _step(kind, len(shape), shape)
 
 
 def shape_of(form: Form) -> tuple[int, ...] | None:
@@ -204,7 +223,7 @@ def _groups(gives: Sequence[Any]) -> list[Group]:
     """The groups of columns in arrays of results."""
     groups: list[Group] = []
     slot = 0
-    for kind, _, shape in gives:
+    for kind, _, shape, _ in gives:
         if KINDS[kind] in ("rows", "lanes") and prod(shape):
             groups.append((slot, prod(shape), prod(shape) == 1))
             slot += prod(shape)
@@ -234,48 +253,71 @@ def _takes(arguments: Sequence[Any]) -> tuple[list[Step | None], list[Group]]:
 
 def _leaf(batch: Batch, count: int) -> list[Step | None]:
     if not batch.is_array:
-        return [(KINDS.index("lanes"), count, None), *steps(batch.form)]
+        return [_step("lanes", count), *steps(batch.form)]
     if batch.form != NUMBER and not isinstance(batch.form, Array):
         return [None]
     shape = batch.form.shape if isinstance(batch.form, Array) else ()
-    return [(KINDS.index("rows"), len(shape), shape)]
+    return [_step("rows", len(shape), shape)]
 
 
 def _know_numpy() -> None:
     """Machine code comes with NumPy, so it is there."""
     import numpy as np
 
-    extension.know_numpy(np.ndarray, np.float64, np.empty)
+    scalars = frozenset(map(np.dtype, "efbhilqBHILQ"))
+    types = frozenset([each.type for each in scalars])
+    extension.know_numpy(np.ndarray, np.float64, types, np.empty)
 
 
 def steps(form: Form, taken: bool = True) -> Iterator[Step | None]:
     """The steps that take a form apart, or put it together; None is one too many."""
     if isinstance(form, Container):
-        if form.kind is list and set(form.forms) == {NUMBER}:
-            yield KINDS.index("numbers"), len(form.forms), None
-            return
-        yield container(form)
-        for item in form.forms:
+        plain = bool(form.forms) and form.forms.count(NUMBER) == len(form.forms)
+        yield container(form, plain)
+        for item in () if plain else form.forms:
             yield from steps(item, taken)
     elif form == NUMBER:
-        yield KINDS.index("number"), 1, None
+        yield _step("number", 1)
     elif form == TRUTH:
-        yield KINDS.index("truth"), 1, None
+        yield _step("truth", 1)
     elif isinstance(form, Array):
-        yield KINDS.index("array"), len(form.shape), form.shape
-    elif isinstance(form, Static) and (not taken or type(form.item) in CONSTANT):
-        yield KINDS.index("static"), 0, form.item
+        yield _step("array", len(form.shape), form.shape)
+    elif isinstance(form, Static) and (not taken or _is_constant(form.item)):
+        yield _step("static", 0, form.item)
     else:
         yield None
 
 
-def container(form: Container) -> Step | None:
-    """The step into a container, if C knows its kind."""
+def _step(kind: str, count: int, what: Any = None, plain: bool = False) -> Step:
+    return KINDS.index(kind), count, what, plain
+
+
+def _is_constant(item: Any) -> bool:
+    return type(item) in CONSTANT or is_static(item)
+
+
+def container(form: Container, plain: bool) -> Step:
+    """The step into a container; plain if its items are numbers, without steps."""
     kind: Any
     kind, count = form.kind, len(form.forms)
     if kind is dict:
-        return KINDS.index("dict"), count, form.names
+        return _step("dict", count, form.names, plain)
     if kind is list or kind is tuple:
-        return KINDS.index(kind.__name__), count, kind
+        return _step(kind.__name__, count, kind, plain)
     bare = issubclass(kind, tuple) and not kind.__dictoffset__  # but its items
-    return (KINDS.index("named"), count, kind) if bare and not form.rest else None
+    if bare and not form.rest:
+        return _step("named", count, kind, plain)
+    return _step("other", count, form, plain)
+
+
+def _items(form: Container, tree: Any) -> list[Any] | None:
+    """The items of a container like that one, for C; None if this is another."""
+    found = parts(tree, "jit: an argument")
+    if found is None or found[1:] != form[1:3]:
+        return None
+    return [*found[0]]
+
+
+def _built(form: Container, items: list[Any]) -> Any:
+    """A container like that one, for C."""
+    return build(*form[:3], items)

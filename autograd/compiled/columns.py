@@ -235,11 +235,13 @@ def _for_c(tree: Any, form: Form) -> Iterator[Any]:
     if isinstance(tree, list):
         yield Batch(False, form == NUMBER, form)
     elif is_array(tree):
-        yield Batch(True, form == NUMBER and tree.strides[0] == 8, form)
+        in_place = tree.dtype == np.float64  # numbers of other types are copied
+        dense = form == NUMBER and (tree.strides[0] == 8 or not in_place)
+        yield Batch(True, dense, form)
     elif isinstance(form, Static):
         yield from steps(form)
     else:
-        yield container(form)
+        yield container(form, plain=False)
         for item, inside in zip(items_of(tree), form.forms):
             yield from _for_c(item, inside)
 

@@ -201,6 +201,7 @@ class Compiled(Generic[F]):
             self.trees[form] = Tree(self, form)
         elif not self.trees[form].is_current():
             self.trees[form] = self.trees[form].renewed()
+            calls.forget(self)
         return self.trees[form], numbers
 
     def _flat(self, args: Sequence[Any], kwargs: Any) -> tuple[list[Any], Form]:
