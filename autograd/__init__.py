@@ -117,6 +117,7 @@ from .transforms import (
 )
 from .trees import register_tree
 from .value import Value
+from .vector import VectorPrimitive
 from .watch import detect_anomaly, record_lines
 
 __version__ = "0.1.0"
@@ -136,11 +137,10 @@ _LAZY = {  # for people who look, for speed, and for what stands beside the engi
 }
 
 __all__ = [
-    "Primitive", "Value", "accelerated", "brief", "check_grads", "detect_anomaly",
-    "draw",
-    "draw_network", "explain", "grad", "hessian", "hvp", "jacobian", "jit", "jvp",
-    "player", "ravel", "record_lines", "register_tree", "rounding_error",
-    "value_and_grad", "vjp", "vmap", "why", "write_file",
+    "Primitive", "Value", "VectorPrimitive", "accelerated", "brief", "check_grads",
+    "detect_anomaly", "draw", "draw_network", "explain", "grad", "hessian", "hvp",
+    "jacobian", "jit", "jvp", "player", "ravel", "record_lines", "register_tree",
+    "rounding_error", "value_and_grad", "vjp", "vmap", "why", "write_file",
     "abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh", "beta",
     "cbrt", "ceil", "clip", "copysign", "cos", "cosh", "degrees", "digamma", "div",
     "dot", "equal", "erf", "erfc", "erfcx", "erfinv", "exp", "exp2", "expm1", "floor",

@@ -9,6 +9,9 @@
    edge      an operand and the partial with respect to it, or LEFT_OUT
    kernel    a row's value and partials in C; a row without one is computed by Python
    foreign   a row that is not of the table, or a node that has such a row below it
+   call      a node that no user sees, with an operand for each of its edges, the number
+             of that operand in place of a partial, and several results
+   component one result of a call, its only operand; the place is where partials are
 
    A sweep runs no Python and keeps the GIL, so no other thread sees it half-way. */
 
@@ -54,7 +57,7 @@ typedef struct {
 struct Node {
     PyObject_HEAD
     uint32_t count; /* of edges; 0 on a leaf, which has room for one all the same */
-    uint16_t row;   /* LEAF, the number of a row of the table, or OWN */
+    uint16_t row;   /* LEAF, the number of a row of the table, COMPONENT, or OWN */
     uint8_t state;  /* REACHED, MARKED */
     uint8_t traits; /* FOREIGN, LEFTOVER, NOTED, IN_SLAB */
     double data, grad;
@@ -62,10 +65,10 @@ struct Node {
         int64_t made; /* when: each node has a time of its own */
         Node *next; /* of those that are freed */
     };
-    Edge edges[]; /* behind them, the row if it is the node's OWN */
+    Edge edges[]; /* behind them, the row if it is the node's OWN, and a call's results */
 };
 
-enum { LEAF = 0, OWN = UINT16_MAX };
+enum { LEAF = 0, COMPONENT = UINT16_MAX - 1, OWN = UINT16_MAX };
 enum {
     REACHED = 1, /* a sweep has given it an adjoint */
     MARKED = 2,  /* the search under way has seen it, and no share has come since */
@@ -107,12 +110,6 @@ INLINE int is_leaf(const Node *node) { return node->row == LEAF; }
 INLINE int is_foreign(PyObject *value) { return ((Node *)value)->traits & FOREIGN; }
 
 INLINE Row *own_row(Node *node) { return (Row *)node->edges[node->count].operand; }
-
-/* How many edges there is room for. */
-INLINE size_t room_of(const Node *node)
-{
-    return is_leaf(node) ? 1 : node->count + (node->row == OWN);
-}
 
 /* Nodes live in slabs, each for one size; only large ones do not. A slab gives its slots
    in the order of their addresses, so that a graph lies in memory as it was recorded, and
@@ -304,10 +301,10 @@ static Node *allocate(size_t edges, int foreign)
     return (Node *)PyObject_Init((PyObject *)(memory + header), ValueType);
 }
 
-/* A node with its edges to be set, and behind them, if it is OWN, its row. */
-INLINE Node *new_node(unsigned row, size_t count, int foreign)
+/* A node with its edges to be set, and behind them, if it is OWN, its row, and more. */
+INLINE Node *new_large_node(unsigned row, size_t count, size_t more, int foreign)
 {
-    size_t room = row == LEAF ? 1 : count + (row == OWN);
+    size_t room = row == LEAF ? 1 : count + (row == OWN) + more;
     int in_slab = USE_SLABS && !foreign && room <= MANY;
     Node *node = in_slab ? take_slot(size_for(room)) : allocate(room, foreign);
     if (!node)
@@ -319,6 +316,11 @@ INLINE Node *new_node(unsigned row, size_t count, int foreign)
     node->grad = 0.0;
     node->made = ++now;
     return node;
+}
+
+INLINE Node *new_node(unsigned row, size_t count, int foreign)
+{
+    return new_large_node(row, count, 0, foreign);
 }
 
 /* Set an edge; takes over the reference to the operand. */
@@ -359,6 +361,7 @@ struct Row {
     PyObject *dict, *name, *raw, *rules, *float_rules, *defaults, *fixed;
     int arity;
     char select, variadic;
+    char joins; /* whether it is of calls with several results */
     char is_dot;
     uint16_t number; /* in the table; OWN if it is not there: its nodes refer to it */
 };
@@ -396,8 +399,37 @@ enum { SHORT = 64 };        /* operands that fit into a buffer on the stack */
 static Row *table[MOST_ROWS]; /* once `bind` has seen them */
 static unsigned bound = AFTER_KERNELS; /* the number of the next row without a kernel */
 
-/* The row of a computed Value. */
-INLINE Row *row_of(Node *node) { return node->row == OWN ? own_row(node) : table[node->row]; }
+INLINE int is_component(const Node *node) { return node->row == COMPONENT; }
+
+INLINE Node *call_of(Node *component) { return (Node *)component->edges->operand; }
+
+INLINE size_t component_place(Node *component) { return (size_t)component->edges->partial; }
+
+INLINE int is_call(Node *node) { return node->row == OWN && own_row(node)->joins; }
+
+/* The results of a call lie behind its row, where other nodes end. */
+INLINE double *results(Node *call) { return (double *)&call->edges[call->count + 1]; }
+
+INLINE size_t count_results(Node *call) { return (size_t)call->edges[call->count].partial; }
+
+INLINE size_t edges_for(size_t results) { return (results + 1) / 2; }
+
+/* How many edges there is room for. */
+INLINE size_t room_of(Node *node)
+{
+    if (is_leaf(node))
+        return 1;
+    return node->count + (node->row == OWN) +
+           (is_call(node) ? edges_for(count_results(node)) : 0);
+}
+
+/* The row of a computed Value; of a component that of the call, which selects nothing. */
+INLINE Row *row_of(Node *node)
+{
+    if (is_component(node))
+        node = call_of(node);
+    return node->row == OWN ? own_row(node) : table[node->row];
+}
 
 /* ---- what Python lends: see `connect` ------------------------------------------------ */
 
@@ -415,6 +447,8 @@ static struct Lent {
     PyObject *current;   /* (node, operation) -> None: raises if an operand was assigned */
     PyObject *hashed;    /* (Value, file) -> None: who hashes it while a thread is watched */
     PyObject *packages;  /* a tuple: what the names of the engine's own files begin with */
+    PyObject *slopes;    /* (call, place) -> the partials of a component */
+    PyObject *topological; /* `topological` by what components show, without their calls */
 } python;
 
 static int watched;      /* whether `watchers` holds a block: see `watch` */
@@ -828,6 +862,120 @@ static PyObject *record_tuple(Row *row, PyObject *args)
         return record_dot(row, buffer, n, foreign);
     }
     return record_general(row, args);
+}
+
+/* ---- several results of one call -------------------------------------------------------- */
+
+/* A call of that row on these operands; without a point, at the numbers they have. */
+static Node *new_call(Row *row, PyObject *ys, PyObject *args, PyObject *point)
+{
+    size_t n = (size_t)PyTuple_Size(args), k = (size_t)PyTuple_Size(ys);
+    Node *call = new_large_node(OWN, n, edges_for(k), 1);
+    if (!call)
+        return NULL;
+    call->data = NAN;
+    Py_INCREF((PyObject *)row);
+    call->edges[n].operand = (PyObject *)row;
+    call->edges[n].partial = (double)k;
+    for (size_t i = 0; i < n; i++) {
+        PyObject *arg = PyTuple_GetItem(args, (Py_ssize_t)i);
+        PyObject *x = point ? PyTuple_GetItem(point, (Py_ssize_t)i) : arg;
+        Py_INCREF(arg);
+        set_operand(call, i, arg, x == Py_None ? 0.0 : number_of(x),
+                    is_value(arg) && x != Py_None);
+    }
+    for (size_t i = 0; i < k; i++)
+        results(call)[i] = PyFloat_AsDouble(PyTuple_GetItem(ys, (Py_ssize_t)i));
+    PyObject_GC_Track((PyObject *)call);
+    return call;
+}
+
+static PyObject *new_component(Node *call, size_t place)
+{
+    Node *node = new_node(COMPONENT, 1, is_foreign((PyObject *)call));
+    if (!node)
+        return NULL;
+    node->data = results(call)[place];
+    Py_INCREF((PyObject *)call);
+    set_operand(node, 0, (PyObject *)call, (double)place, 1);
+    return made(node);
+}
+
+static int are_plain(PyObject *tuple, int values)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_Size(tuple); i++) {
+        PyObject *x = PyTuple_GetItem(tuple, i);
+        if (is_leftover(x)) {
+            refuse_leftover();
+            return 0;
+        }
+        if (!PyFloat_CheckExact(x) && !(values && is_value(x))) {
+            PyErr_SetString(PyExc_TypeError,
+                            "_components: results must be floats, and operands Values "
+                            "and floats");
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* _components(row, ys, args): the results of a call, which holds the operands. */
+static PyObject *components(PyObject *Py_UNUSED(module), PyObject *given)
+{
+    PyObject *row, *ys, *args, *found;
+    Node *call;
+    if (!connected() ||
+        !PyArg_ParseTuple(given, "O!O!O!:_components", RowType, &row, &PyTuple_Type, &ys,
+                          &PyTuple_Type, &args) ||
+        !are_plain(ys, 0) || !are_plain(args, 1) ||
+        !(call = new_call((Row *)row, ys, args, NULL)))
+        return NULL;
+    found = PyTuple_New(PyTuple_Size(ys));
+    for (Py_ssize_t i = 0; found && i < PyTuple_Size(ys); i++) {
+        PyObject *component = new_component(call, (size_t)i);
+        if (!component || PyTuple_SetItem(found, i, component) < 0)
+            Py_CLEAR(found);
+    }
+    Py_DECREF((PyObject *)call);
+    return found;
+}
+
+/* _call_node(row, ys, args, point) */
+static PyObject *call_node(PyObject *Py_UNUSED(module), PyObject *given)
+{
+    PyObject *row, *ys, *args, *point;
+    if (!connected() ||
+        !PyArg_ParseTuple(given, "O!O!O!O!:_call_node", RowType, &row, &PyTuple_Type, &ys,
+                          &PyTuple_Type, &args, &PyTuple_Type, &point) ||
+        !are_plain(ys, 0) || !are_plain(args, 1))
+        return NULL;
+    for (Py_ssize_t i = 0; i < PyTuple_Size(args); i++) {
+        PyObject *x = PyTuple_GetItem(point, i);
+        if (!x || !(x == Py_None || PyFloat_CheckExact(x))) {
+            PyErr_SetString(PyExc_TypeError, "_call_node: it needs a number or None for "
+                                             "each operand");
+            return NULL;
+        }
+    }
+    return (PyObject *)new_call((Row *)row, ys, args, point);
+}
+
+/* _component(call, place) */
+static PyObject *component(PyObject *Py_UNUSED(module), PyObject *given)
+{
+    PyObject *call;
+    Py_ssize_t place;
+    if (!connected() ||
+        !PyArg_ParseTuple(given, "O!n:_component", ValueType, &call, &place))
+        return NULL;
+    if (is_leftover(call))
+        return refuse_leftover();
+    if (!is_call((Node *)call) || place < 0 ||
+        (size_t)place >= count_results((Node *)call)) {
+        PyErr_SetString(PyExc_IndexError, "_component: it must be a result of a call");
+        return NULL;
+    }
+    return new_component((Node *)call, (size_t)place);
 }
 
 /* ---- operators ------------------------------------------------------------------------- */
@@ -1267,6 +1415,7 @@ typedef struct {
     Node **nodes, **end;
     size_t count;
     int64_t first, last; /* when the oldest and the newest of them were made */
+    int calls;           /* whether there are some among them */
     Node *buffer[128];
 } Search;
 
@@ -1277,6 +1426,7 @@ static void init_search(Search *search)
     search->count = 0;
     search->first = INT64_MAX;
     search->last = INT64_MIN;
+    search->calls = 0;
 }
 
 static void free_search(Search *search)
@@ -1336,6 +1486,7 @@ INLINE int search_from(Search *search, Node *root, int64_t since, int whole)
             first = node->made;
         if (node->made > search->last)
             search->last = node->made;
+        search->calls |= is_component(node);
         for (; edge < end; edge++) {
             Node *operand = (Node *)edge->operand;
             if (left_out(edge) && !(whole && is_value(edge->operand)))
@@ -1440,6 +1591,228 @@ static void sweep(Node *root, Node **order, size_t count)
     }
 }
 
+/* ---- a sweep through calls --------------------------------------------------------------- */
+
+/* Their pullbacks are Python, which may raise, or sweep meanwhile: so the adjoints have a
+   table of their own until the sweep is done. */
+
+typedef struct {
+    double adjoint;
+    char there;
+} Gathered; /* what has come to one result of a call */
+
+typedef struct {
+    Node *node; /* NULL where the table is free */
+    double adjoint;
+    Gathered *gathered; /* of a call */
+} Entry;
+
+typedef struct {
+    Entry *entries;
+    size_t room, used; /* the room is a power of two, and at most half is used */
+} Adjoints;
+
+static Entry *place_in(const Adjoints *table, const Node *node)
+{
+    uint64_t hash = (uint64_t)(uintptr_t)node * UINT64_C(0x9e3779b97f4a7c15);
+    size_t at = (size_t)(hash >> 32) & (table->room - 1);
+    while (table->entries[at].node && table->entries[at].node != node)
+        at = (at + 1) & (table->room - 1);
+    return &table->entries[at];
+}
+
+static int enlarge(Adjoints *table, size_t room)
+{
+    Adjoints larger = {PyMem_Calloc(room, sizeof(Entry)), room, table->used};
+    if (!larger.entries) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (size_t i = 0; i < table->room; i++)
+        if (table->entries[i].node)
+            *place_in(&larger, table->entries[i].node) = table->entries[i];
+    PyMem_Free(table->entries);
+    *table = larger;
+    return 0;
+}
+
+static void free_adjoints(Adjoints *table)
+{
+    for (size_t i = 0; i < table->room; i++)
+        PyMem_Free(table->entries[i].gathered);
+    PyMem_Free(table->entries);
+}
+
+/* The entry of a node, new or not; NULL if there is no memory. */
+static Entry *entry_of(Adjoints *table, Node *node)
+{
+    Entry *entry = place_in(table, node);
+    if (entry->node)
+        return entry;
+    if (2 * table->used >= table->room) {
+        if (enlarge(table, 2 * table->room) < 0)
+            return NULL;
+        entry = place_in(table, node);
+    }
+    table->used++;
+    entry->node = node;
+    entry->adjoint = is_leaf(node) ? node->grad : 0.0;
+    return entry;
+}
+
+INLINE int add_share(Adjoints *table, PyObject *operand, double share)
+{
+    Entry *entry = entry_of(table, (Node *)operand);
+    if (!entry)
+        return -1;
+    entry->adjoint += share;
+    return 0;
+}
+
+static int gather(Adjoints *table, Node *component, double adjoint)
+{
+    Node *call = call_of(component);
+    Entry *entry = entry_of(table, call);
+    Gathered *to;
+    if (entry && !entry->gathered &&
+        !(entry->gathered = PyMem_Calloc(count_results(call) + 1, sizeof(Gathered)))) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    if (!entry)
+        return -1;
+    to = &entry->gathered[component_place(component)];
+    to->adjoint = to->there ? to->adjoint + adjoint : adjoint;
+    to->there = 1;
+    return 0;
+}
+
+static PyObject *floats_of(const double *numbers, size_t n)
+{
+    PyObject *tuple = PyTuple_New((Py_ssize_t)n);
+    for (size_t i = 0; tuple && i < n; i++) {
+        PyObject *x = PyFloat_FromDouble(numbers[i]);
+        if (!x || PyTuple_SetItem(tuple, (Py_ssize_t)i, x) < 0)
+            Py_CLEAR(tuple);
+    }
+    return tuple;
+}
+
+/* The operands of a call as they were. */
+static PyObject *point_of(Node *call)
+{
+    PyObject *tuple = PyTuple_New(call->count);
+    for (uint32_t i = 0; tuple && i < call->count; i++) {
+        const Edge *edge = &call->edges[i];
+        double number = left_out(edge) ? number_of(edge->operand) : edge->partial;
+        PyObject *x = PyFloat_FromDouble(number);
+        if (!x || PyTuple_SetItem(tuple, i, x) < 0)
+            Py_CLEAR(tuple);
+    }
+    return tuple;
+}
+
+static PyObject *bars_of(const Gathered *gathered, size_t n)
+{
+    PyObject *list = PyList_New((Py_ssize_t)n);
+    for (size_t i = 0; list && i < n; i++) {
+        PyObject *x = gathered[i].there ? PyFloat_FromDouble(gathered[i].adjoint) : Py_None;
+        if (x == Py_None)
+            Py_INCREF(x);
+        if (!x || PyList_SetItem(list, (Py_ssize_t)i, x) < 0)
+            Py_CLEAR(list);
+    }
+    return list;
+}
+
+/* What the row's pullback gives for the adjoints of the results: a list. */
+static PyObject *pull(Node *call, const Gathered *gathered)
+{
+    size_t k = count_results(call);
+    PyObject *ys = floats_of(results(call), k), *xs = point_of(call);
+    PyObject *bars = bars_of(gathered, k), *found = NULL, *list = NULL;
+    if (ys && xs && bars)
+        found = PyObject_CallMethod((PyObject *)own_row(call), "pull", "OOO", ys, xs, bars);
+    if (found && PyList_CheckExact(found)) {
+        list = found;
+        Py_INCREF(list);
+    } else if (found)
+        list = PySequence_List(found);
+    if (list && PyList_Size(list) != (Py_ssize_t)call->count) {
+        PyErr_SetString(PyExc_ValueError, "pull: it must give a share for each operand");
+        Py_CLEAR(list);
+    }
+    Py_XDECREF(ys);
+    Py_XDECREF(xs);
+    Py_XDECREF(bars);
+    Py_XDECREF(found);
+    return list;
+}
+
+static int sweep_call(Adjoints *table, Node *call, const Gathered *gathered)
+{
+    PyObject *shares = pull(call, gathered);
+    int failed = !shares;
+    for (uint32_t i = 0; !failed && i < call->count; i++) {
+        const Edge *edge = &call->edges[i];
+        PyObject *x = PyList_GetItem(shares, i);
+        double share;
+        if (left_out(edge) || x == Py_None)
+            continue;
+        share = PyFloat_AsDouble(x);
+        failed = (share == -1.0 && PyErr_Occurred()) ||
+                 add_share(table, edge->operand, share) < 0;
+    }
+    Py_XDECREF(shares);
+    return failed ? -1 : 0;
+}
+
+static int sweep_node(Adjoints *table, Node *node, double adjoint)
+{
+    for (uint32_t i = 0; i < node->count; i++) {
+        const Edge *edge = &node->edges[i];
+        if (!left_out(edge) && add_share(table, edge->operand, edge->partial * adjoint) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int sweep_all(Adjoints *table, Node *root, const Order *order)
+{
+    Entry *first = entry_of(table, root);
+    int failed = !first;
+    if (first)
+        first->adjoint += 1.0;
+    for (size_t k = order->count; !failed && k-- > 0;) {
+        Node *node = order->nodes[k];
+        Entry *entry = node ? place_in(table, node) : NULL;
+        if (!entry || !entry->node)
+            continue; /* a pullback has left it out */
+        if (is_component(node))
+            failed = gather(table, node, entry->adjoint);
+        else if (is_call(node))
+            failed = sweep_call(table, node, entry->gathered);
+        else
+            failed = sweep_node(table, node, entry->adjoint);
+    }
+    return failed;
+}
+
+static int sweep_through_calls(Node *root, const Order *order)
+{
+    Adjoints table = {NULL, 0, 0};
+    int failed = enlarge(&table, 1024) < 0 || sweep_all(&table, root, order) < 0;
+    for (size_t i = 0; !failed && i < table.room; i++) {
+        Entry *entry = &table.entries[i];
+        if (entry->node && !entry->gathered) {
+            entry->node->grad = entry->adjoint;
+            entry->node->state = REACHED;
+        }
+    }
+    free_adjoints(&table);
+    return failed;
+}
+
 static PyObject *value_backward(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     Search search;
@@ -1451,7 +1824,11 @@ static PyObject *value_backward(PyObject *self, PyObject *Py_UNUSED(ignored))
     failed = search_from(&search, (Node *)self, INT64_MIN, 0);
     if (!failed) {
         put_in_order(&search, &order);
-        sweep((Node *)self, order.nodes, order.count);
+        if (search.calls) {
+            unmark(&search);
+            failed = sweep_through_calls((Node *)self, &order);
+        } else
+            sweep((Node *)self, order.nodes, order.count);
         free_order(&order, &search);
     }
     free_search(&search);
@@ -1472,21 +1849,21 @@ static PyObject *list_of(const Order *order, size_t count)
     return list;
 }
 
-/* topological(*roots, since=0, whole=False) */
+/* topological(*roots, since=0, whole=False, calls=False) */
 static PyObject *topological(PyObject *Py_UNUSED(module), PyObject *roots,
                              PyObject *keywords)
 {
-    static char *names[] = {"since", "whole", NULL};
+    static char *names[] = {"since", "whole", "calls", NULL};
     long long since = 0;
-    int whole = 0, failed = 0;
+    int whole = 0, calls = 0, failed = 0;
     Search search;
     Order order;
     PyObject *none = PyTuple_New(0), *list = NULL;
     Py_ssize_t n = PyTuple_Size(roots);
     if (!none)
         return NULL;
-    failed = !PyArg_ParseTupleAndKeywords(none, keywords, "|$Lp:topological", names,
-                                          &since, &whole);
+    failed = !PyArg_ParseTupleAndKeywords(none, keywords, "|$Lpp:topological", names,
+                                          &since, &whole, &calls);
     Py_DECREF(none);
     if (failed)
         return NULL;
@@ -1507,6 +1884,10 @@ static PyObject *topological(PyObject *Py_UNUSED(module), PyObject *roots,
         free_order(&order, &search);
     }
     free_search(&search);
+    if (list && search.calls && !calls) {
+        Py_DECREF(list);
+        list = PyObject_Call(python.topological, roots, keywords);
+    }
     return list;
 }
 
@@ -1679,6 +2060,8 @@ static PyObject *get_data(PyObject *self, void *Py_UNUSED(closure))
 {
     if (is_leftover(self))
         return refuse_leftover();
+    if (is_call((Node *)self))
+        return floats_of(results((Node *)self), count_results((Node *)self));
     return PyFloat_FromDouble(((Node *)self)->data);
 }
 
@@ -1776,10 +2159,20 @@ static int set_public_grad(PyObject *self, PyObject *new, void *closure)
     return set_grad(self, new, closure);
 }
 
+/* The row of a component, which that of the call knows. */
+static PyObject *row_of_component(Node *node)
+{
+    return PyObject_CallMethod((PyObject *)row_of(node), "component", "n",
+                               (Py_ssize_t)component_place(node));
+}
+
 static PyObject *get_row(PyObject *self, void *Py_UNUSED(closure))
 {
     Node *node = (Node *)self;
-    PyObject *row = is_leaf(node) ? Py_None : (PyObject *)row_of(node);
+    PyObject *row;
+    if (is_component(node))
+        return row_of_component(node);
+    row = is_leaf(node) ? Py_None : (PyObject *)row_of(node);
     Py_INCREF(row);
     return row;
 }
@@ -1789,13 +2182,19 @@ static PyObject *get_op(PyObject *self, void *Py_UNUSED(closure))
     Node *node = (Node *)self;
     if (is_leaf(node))
         return PyUnicode_FromString("");
+    if (is_component(node)) {
+        PyObject *row = row_of_component(node);
+        PyObject *name = row ? PyObject_GetAttrString(row, "name") : NULL;
+        Py_XDECREF(row);
+        return name;
+    }
     Py_INCREF(row_of(node)->name);
     return row_of(node)->name;
 }
 
 static PyObject *get_args(PyObject *self, void *Py_UNUSED(closure))
 {
-    Node *node = (Node *)self;
+    Node *node = is_component((Node *)self) ? call_of((Node *)self) : (Node *)self;
     PyObject *args = PyTuple_New(node->count);
     for (uint32_t i = 0; args && i < node->count; i++) {
         PyObject *x = node->edges[i].operand;
@@ -1819,6 +2218,9 @@ static PyObject *get_all_partials(PyObject *self, void *Py_UNUSED(closure))
     PyObject *partials;
     if (is_leaf(node) && assigned(node)->partial != 0.0)
         return Py_BuildValue("(L)", (long long)assigned(node)->partial);
+    if (is_component(node))
+        return PyObject_CallFunction(python.slopes, "On", (PyObject *)call_of(node),
+                                     (Py_ssize_t)component_place(node));
     partials = PyTuple_New(node->count);
     for (uint32_t i = 0; partials && i < node->count; i++) {
         PyObject *partial = partial_of(&node->edges[i]);
@@ -1855,6 +2257,20 @@ static int set_all_partials(PyObject *self, PyObject *new, void *Py_UNUSED(closu
     return 0;
 }
 
+static PyObject *get_call(PyObject *self, void *Py_UNUSED(closure))
+{
+    Node *node = (Node *)self;
+    PyObject *call = is_component(node) ? (PyObject *)call_of(node) : Py_None;
+    Py_INCREF(call);
+    return call;
+}
+
+static PyObject *get_place(PyObject *self, void *Py_UNUSED(closure))
+{
+    Node *node = (Node *)self;
+    return PyLong_FromSize_t(is_component(node) ? component_place(node) : 0);
+}
+
 static uint32_t count_parents(const Node *node)
 {
     uint32_t n = 0;
@@ -1867,7 +2283,10 @@ static PyObject *get_parents(PyObject *self, void *Py_UNUSED(closure))
 {
     Node *node = (Node *)self;
     Py_ssize_t n = 0;
-    PyObject *parents = PyTuple_New(count_parents(node));
+    PyObject *parents;
+    if (is_component(node))
+        return get_by_reference("parents", self);
+    parents = PyTuple_New(count_parents(node));
     for (uint32_t i = 0; parents && i < node->count; i++)
         if (!left_out(&node->edges[i])) {
             PyObject *x = node->edges[i].operand;
@@ -1882,7 +2301,7 @@ static PyObject *get_partials(PyObject *self, void *Py_UNUSED(closure))
     Node *node = (Node *)self;
     Py_ssize_t n = 0;
     PyObject *partials;
-    if (watched)
+    if (watched || is_component(node))
         return get_by_reference("partials", self);
     partials = PyTuple_New(count_parents(node));
     for (uint32_t i = 0; partials && i < node->count; i++)
@@ -1935,6 +2354,8 @@ static PyGetSetDef value_attributes[] = {
     {"_args", get_args, NULL, NULL, NULL},
     {"_partials", get_all_partials, set_all_partials, NULL, NULL},
     {"_note", get_note, set_note, NULL, NULL},
+    {"_call", get_call, NULL, NULL, NULL},
+    {"_place", get_place, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL}};
 
 static PyMemberDef value_members[] = {
@@ -2081,6 +2502,7 @@ static PyMemberDef row_members[] = {
     {"arity", T_INT, offsetof(Row, arity), 0, "How many operands it has; 0 if any number."},
     {"select", T_BOOL, offsetof(Row, select), 0, "Whether a partial of zero leaves its operand out."},
     {"variadic", T_BOOL, offsetof(Row, variadic), 0, "Whether it has any number of operands."},
+    {"call", T_BOOL, offsetof(Row, joins), 0, "Whether it is of a call with several results."},
     {NULL, 0, 0, 0, NULL}};
 
 static PyObject *get_name(PyObject *self, void *Py_UNUSED(closure))
@@ -2168,14 +2590,15 @@ static PyObject *connect(PyObject *Py_UNUSED(module), PyObject *args, PyObject *
     static char *names[] = {"value",    "primitive", "number",   "operand",
                             "record",   "shown",     "watchers", "watching",
                             "unreached", "leftover",  "current",  "hashed",
-                            "packages",  NULL};
+                            "packages",  "slopes",    "topological", NULL};
     struct Lent lent;
     PyObject **field = (PyObject **)&lent;
     if (!PyArg_ParseTupleAndKeywords(
-            args, keywords, "OOOOOOO!OOOOOO:connect", names, &lent.value, &lent.primitive,
-            &lent.number, &lent.operand, &lent.record, &lent.shown, &PyDict_Type,
-            &lent.watchers, &lent.watching, &lent.unreached, &lent.leftover,
-            &lent.current, &lent.hashed, &lent.packages))
+            args, keywords, "OOOOOOO!OOOOOOOO:connect", names, &lent.value,
+            &lent.primitive, &lent.number, &lent.operand, &lent.record, &lent.shown,
+            &PyDict_Type, &lent.watchers, &lent.watching, &lent.unreached, &lent.leftover,
+            &lent.current, &lent.hashed, &lent.packages, &lent.slopes,
+            &lent.topological))
         return NULL;
     for (size_t i = 0; i < sizeof lent / sizeof *field; i++)
         Py_INCREF(field[i]);
@@ -2273,6 +2696,9 @@ static PyMethodDef functions[] = {
      "The computed Values that the roots depend on, in the order they were made."},
     {"copies", copies, METH_O, "Fresh inputs of these numbers and Values."},
     {"_node", module_node, METH_VARARGS, "A computed Value of what is known about it."},
+    {"_components", components, METH_VARARGS, "The results of a call with several."},
+    {"_call_node", call_node, METH_VARARGS, "A call with several results."},
+    {"_component", component, METH_VARARGS, "One result of a call with several."},
     {NULL, NULL, 0, NULL}};
 
 static int execute(PyObject *module)

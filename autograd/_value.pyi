@@ -7,6 +7,9 @@ from .primitives import Primitive as Primitive
 from .transforms import Graph as Graph
 from .transforms import copies as copies
 from .value import Value as Value
+from .value import _call_node as _call_node
+from .value import _component as _component
+from .value import _components as _components
 from .value import _node as _node
 from .value import tick as tick
 from .value import topological as topological
@@ -31,4 +34,6 @@ def connect(
     current: Callable[[Value, str], None],
     hashed: Callable[[Value, str], None],
     packages: tuple[str, ...],
+    slopes: Callable[[Value, int], tuple[float | None, ...]],
+    topological: Callable[..., list[Value]] | None,
 ) -> None: ...

@@ -309,8 +309,9 @@ def _require_own_inputs(ys: Sequence[Any], before: Sequence[Value]) -> None:
 
 def _require_right(node: Value, level: int) -> None:
     """Hold each recorded partial of one node against differences of its own row."""
+    recorded = node._partials
     for i, partial, f, x, noise in _operands(node):
-        if node._partials[i] is None:  # left out on purpose
+        if recorded[i] is None and node._call is None:  # left out on purpose
             continue
         seen = slopes(f, x, 0, noise, partial, WIDEST)
         verdict, numeric = compared(partial, seen)

@@ -27,7 +27,14 @@ from typing import Any
 from weakref import ref
 
 from .primitives import Primitive, brief
-from .value import Value, _node, _refuse_in_trace, require_current
+from .value import (
+    Value,
+    _call_node,
+    _component,
+    _node,
+    _refuse_in_trace,
+    require_current,
+)
 
 Reduced = tuple[Any, tuple[Any, ...]]
 
@@ -43,7 +50,7 @@ def _shallow_copy(x: Value) -> Value:
     """
     _refuse_in_trace(x, "a copy")
     require_current(x, "copy")
-    return _restored(*_kept(x), x._row, x._args, x._partials)
+    return _restored(*_kept(x), *_parts(x))
 
 
 def _deep_copy(x: Value, memo: dict[int, Any]) -> Any:
@@ -60,10 +67,9 @@ def _deep_copy(x: Value, memo: dict[int, Any]) -> Any:
         if item._row is None:
             _assign_again(deepcopy(item, memo))
         else:
-            args = [deepcopy(y, memo) if type(y) is Value else y for y in item._args]
-            memo[id(item)] = _restored(
-                *_kept(item), item._row, tuple(args), item._partials
-            )
+            made_by, operands, partials = _parts(item)
+            args = [deepcopy(y, memo) if type(y) is Value else y for y in operands]
+            memo[id(item)] = _restored(*_kept(item), made_by, tuple(args), partials)
     return memo[id(x)]
 
 
@@ -75,7 +81,7 @@ def _history(x: Value, copied: Container[int]) -> list[Value]:
     found, assigned = {id(x): x}, {}
     todo = [x]
     for node in todo:  # which grows meanwhile
-        for arg in node._args:
+        for arg in _parts(node)[1]:
             if type(arg) is not Value:
                 continue
             if arg._assigned > node._made:
@@ -98,15 +104,28 @@ def _kept(x: Value) -> tuple[float, Any, float | None]:
     return x._data, x._note, x._grad if x.reached else None
 
 
+def _parts(x: Value) -> tuple[Primitive | int | None, tuple[Any, ...], Any]:
+    """What made x, of which operands, with which partials; a place in their call."""
+    if x._call is not None:
+        return x._place, (x._call,), ()
+    return x._row, x._args, tuple(x._partials)
+
+
 def _restored(
-    data: float,
+    data: Any,
     note: Any,
     grad: float | None,
-    row: Primitive | None = None,
+    made_by: Primitive | int | None = None,
     args: tuple[Any, ...] = (),
     partials: tuple[float | None, ...] = (),
 ) -> Value:
-    x = Value(data) if row is None else _node(row, data, args, partials)
+    if made_by is None:
+        x = Value(data)
+    elif isinstance(made_by, int):
+        x = _component(args[0], made_by)
+    else:
+        make = _call_node if made_by.call else _node
+        x = make(made_by, data, args, partials)
     x._note = note
     if grad is not None:
         x._grad = grad
@@ -124,7 +143,7 @@ def _reduced(x: Value) -> Reduced:
     """
     row, ledger = x._row, _ledger()
     if row is not None and id(x) in ledger.due:
-        return _unpickled, (version(), *_kept(x), row, x._args, x._partials)
+        return _unpickled, (version(), *_kept(x), *_parts(x))
     _refuse_in_trace(x, "a copy")
     if row is None:
         return _unpickled, (version(), *_kept(x))

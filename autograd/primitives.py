@@ -178,6 +178,8 @@ class Primitive:
              `native`, or what `value` gives where its operators are rows, or NaN
     """
 
+    call = False  # whether it is of the node that joins the components of a call
+
     def __init__(
         self,
         name: str,

@@ -46,6 +46,9 @@ from .trees import (
 )
 from .value import (
     Value,
+    _component,
+    gather,
+    point_of,
     require_current,
     tick,
     topological,
@@ -323,7 +326,8 @@ class _Recording:
         run = around and around()
         if run:
             run.used.update(dict.fromkeys(older))
-        return min(older, key=attrgetter("_made"))
+        oldest = min(older, key=attrgetter("_made"))
+        return _component(oldest, 0) if _is_call(oldest) else oldest
 
     def derivatives(self, xs: list[Any], given: Sequence[Any] = ()) -> list[Any]:
         """What to hand out of adjoints or tangents, where those were given."""
@@ -445,8 +449,8 @@ class Graph:
     ) -> None:
         self.operation = operation
         self._roots, self._inputs, self._since = roots, inputs, since
-        order = [*inputs, *topological(*roots, since=since, whole=True)]
-        met = [x for node in order for x in _operands(node) if x._made < since]
+        order = [*inputs, *topological(*roots, since=since, whole=True, calls=True)]
+        met = [x for node in order for x, _ in _edges(node) if x._made < since]
         self.older = list(dict.fromkeys(met))
         self._again: dict[Value, Sequence[Any]] = {}
 
@@ -458,10 +462,13 @@ class Graph:
         self._whole = whole
         self._depends = dict.fromkeys(self._inputs)
         self._live = {x for x in self._inputs if x._row}
-        for node in topological(*self._roots, since=self._since, whole=whole):
-            if any(map(self.depends, node._args)):
+        for node in topological(
+            *self._roots, since=self._since, whole=whole, calls=True
+        ):
+            edges = _edges(node)
+            if any(self.depends(x) for x, _ in edges):
                 self._depends[node] = None
-            if any(map(self.live, node.parents)):
+            if any(partial is not None and self.live(x) for x, partial in edges):
                 self._live.add(node)
         return bool(self._live)
 
@@ -498,17 +505,38 @@ class Graph:
         for y, y_bar in zip(ys, y_bars, strict=True):
             if type(y) is Value:
                 _accumulate(bars, y, y_bar)
+        find = partials_of or self._partials
         for node in filter(bars.__contains__, reversed(order)):
-            bar = bars[node]
-            find = partials_of or self._partials
-            partials = node._partials if bar is None else find(node)
-            for i, (arg, partial) in enumerate(zip(node._args, partials)):
-                if self.depends(arg) and not _never(node, i):
-                    _accumulate(bars, arg, _share(node, partial, bar))
+            bar, call = bars[node], node._call
+            if call is not None:
+                self._gather(bars, call, node)
+            elif _is_call(node):
+                self._pull_call(bars, node, find)
+            else:
+                partials = node._partials if bar is None else find(node)
+                for i, (arg, partial) in enumerate(zip(node._args, partials)):
+                    if self.depends(arg) and not _never(node, i):
+                        _accumulate(bars, arg, _share(node, partial, bar))
         bars = _present(bars)
         if seen:
             seen(bars, [node for node in order if node in bars])
         return [_positive(bars.get(x, missing)) for x in self._inputs]
+
+    def _gather(self, bars: dict[Any, Any], call: Any, component: Value) -> None:
+        """Keep the adjoint of a component until it is the call's turn."""
+        if self.depends(call):
+            y_bars = bars.setdefault(call, [None] * len(call._data))
+            gather(y_bars, component._place, bars[component])
+
+    def _pull_call(self, bars: dict[Any, Any], call: Any, find: PartialsOf) -> None:
+        """Hand down what one pullback gives for the adjoints of all results."""
+        y_bars = bars.pop(call)
+        x_bars: Sequence[Any] = [None] * len(call._args)
+        if any(y_bar is not None for y_bar in y_bars):
+            x_bars = call._row.pull(*find(call), y_bars)
+        for arg, x_bar in zip(call._args, x_bars, strict=True):
+            if self.depends(arg):
+                _accumulate(bars, arg, x_bar)
 
     def push(
         self,
@@ -520,29 +548,49 @@ class Graph:
     ) -> list[Any]:
         """Gather tangents, operands before results: those of the ys, likewise."""
         dots: dict[Any, Any] = dict(zip(self._inputs, x_dots, strict=True))
-        order = self._order(ys, whole=False)
+        order, find = self._order(ys, whole=False), partials_of or self._partials
         for node in order:
-            for arg, partial in zip(node._args, (partials_of or self._partials)(node)):
-                if self.depends(arg):
-                    _accumulate(dots, node, _share(node, partial, dots.get(arg)))
+            if node._call is not None:
+                _accumulate(dots, node, dots[node._call][node._place])
+            elif _is_call(node):
+                dots[node] = self._push_call(dots, node, find)
+            else:
+                for arg, partial in zip(node._args, find(node)):
+                    if self.depends(arg):
+                        _accumulate(dots, node, _share(node, partial, dots.get(arg)))
+        order = [node for node in order if not _is_call(node)]
         dots = _present(dots)
         if seen:
             seen(dots, order)
         found = [dots.get(y) if type(y) is Value else None for y in ys]
         return [missing if dot is None else _positive(dot) for dot in found]
 
+    def _push_call(
+        self, dots: dict[Any, Any], call: Any, find: PartialsOf
+    ) -> Sequence[Any]:
+        """The tangents of all results of a call, by one pushforward."""
+        x_dots = [dots.get(x) if self.depends(x) else None for x in call._args]
+        if all(x_dot is None for x_dot in x_dots):
+            return [None] * len(call._data)
+        y_dots: Sequence[Any] = call._row.push(*find(call), x_dots)
+        return y_dots
+
     def _order(self, ys: Sequence[Any], whole: bool) -> list[Value]:
         """What these results are made of and depends on the inputs, operands first."""
         roots = [y for y in ys if type(y) is Value]
-        order = topological(*roots, since=self._since, whole=whole)
+        order = topological(*roots, since=self._since, whole=whole, calls=True)
         return [node for node in order if node in self._depends]
 
     def _partials(self, node: Value) -> Sequence[Any]:
-        """The recorded ones, or the rules again where outer Values have a say."""
+        """The recorded ones, or the rules again where outer Values have a say.
+
+        Of a call, what its pullback takes: see `results_and_operands`.
+        """
+        find = results_and_operands if _is_call(node) else rerun
         if node not in self._live:
-            return node._partials
+            return node._partials if find is rerun else find(self, node, None)
         if node not in self._again:
-            self._again[node] = rerun(self, node, None)
+            self._again[node] = find(self, node, None)
         return self._again[node]
 
 
@@ -550,8 +598,30 @@ def _number(x: Value, number: Numbers | None) -> Any:
     return x._data if number is None else number(x)
 
 
-def _operands(node: Value) -> list[Value]:
-    return [arg for arg in node._args if type(arg) is Value]
+def _edges(node: Value) -> list[tuple[Value, Any]]:
+    """The Values that it is made of, with the partials; a component, of its call."""
+    if node._call is not None:
+        return [(node._call, 1.0)]
+    pairs = zip(node._args, node._partials)
+    return [(arg, partial) for arg, partial in pairs if type(arg) is Value]
+
+
+def _is_call(node: Value) -> bool:
+    return node._row is not None and node._row.call
+
+
+def results_and_operands(
+    graph: Graph, call: Any, number: Numbers | None
+) -> tuple[Sequence[Any], Sequence[Any]]:
+    """(ys, xs) as the rules of a call take them: as recorded, or as Values again."""
+    if number is None and not graph.live(call):
+        return call._data, point_of(call)
+    require_current(call, graph.operation)
+    ys = call._data
+    if call._row.uses_results:
+        ys = [_component(call, i) for i in range(len(ys))]
+        ys = ys if graph.live(call) else [_number(y, number) for y in ys]
+    return ys, graph.lower(call._args, number)
 
 
 def rerun(graph: Graph, node: Value, number: Numbers | None) -> list[Any]:
@@ -575,7 +645,8 @@ def _settled(x: Any, number: Numbers | None) -> Any:
     """A plain number where x is a constant."""
     if type(x) is not Value or x._row is None:
         return x
-    return x if any(d is not None for d in x._partials) else _number(x, number)
+    partials = (x._call or x)._partials
+    return x if any(d is not None for d in partials) else _number(x, number)
 
 
 def _never(node: Value, i: int) -> bool:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import numbers
 import operator
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Union, final, overload
@@ -68,7 +68,7 @@ class Value:
     _grad: float
     _made: int
     _note: str | tuple[str | None, str] | None
-    _partials: tuple[float | None, ...]
+    _partials: Sequence[float | None]
     _row: Primitive | None
 
     def __init__(self, data: Number, label: str | None = None) -> None:
@@ -181,6 +181,18 @@ class Value:
         )
 
     @property
+    def _call(self) -> Value | None:
+        """The call that it is a component of: see `_components`."""
+        slopes = self._partials
+        return slopes.call if type(slopes) is _Slopes else None
+
+    @property
+    def _place(self) -> int:
+        """Which component of it."""
+        slopes = self._partials
+        return slopes.place if type(slopes) is _Slopes else 0
+
+    @property
     def _assigned(self) -> float:
         """The time of a leaf's last assignment, kept where others have partials."""
         if self._row is not None:
@@ -204,9 +216,14 @@ class Value:
         """
         if watchers:
             _refuse_in_trace(self, "backward()")
-        order = topological(self)
-        watcher = watching()
-        kept = {x: x._grad for node in order for x in node.parents} if watcher else {}
+        order, watcher = topological(self, calls=True), watching()
+        if watcher or any(node._row.call for node in order if node._row):
+            bars = _adjoints(self, order)  # apart: a watcher or a pullback may raise
+            if watcher:
+                watcher.see_adjoints(bars, [node for node in order if node in bars])
+            for x, bar in bars.items():
+                x._grad = bar
+            return
         for node in order:
             node._grad = 0.0
         self._grad = self._grad + 1.0 if self._row is None else 1.0
@@ -215,13 +232,6 @@ class Value:
             for parent, partial in zip(node._args, node._partials):
                 if partial is not None:
                     parent._grad += partial * adjoint  # type: ignore[union-attr]
-        if watcher:
-            try:
-                watcher.see_adjoints({x: x._grad for x in [self, *kept]}, order)
-            except FloatingPointError:
-                for x, grad in kept.items():
-                    x._grad = grad
-                raise
 
     # ---- arithmetic: each operator and method is a row of the table ------------------
 
@@ -332,13 +342,16 @@ numbers.Number.register(Value)  # tqdm shows the number of what is one
 
 
 @in_c
-def topological(*roots: Value, since: int = 0, whole: bool = False) -> list[Value]:
+def topological(
+    *roots: Value, since: int = 0, whole: bool = False, calls: bool = False
+) -> list[Value]:
     """The computed Values that the roots depend on, operands before results.
 
     That is the order in which they were made: an operand is there before what is
     computed from it. So the order in which adjoints are added is fixed as well, and
     with it their last bit. No recursion: any depth will do. The search does not enter
     what was made before `since`, nor (unless `whole`) operands that a select left out.
+    What joins the components of a call is there only for who asks for `calls`.
 
     >>> x = Value(2.0)
     >>> [node.op for node in topological((x * x).sin())]
@@ -350,8 +363,12 @@ def topological(*roots: Value, since: int = 0, whole: bool = False) -> list[Valu
         computed = type(node) is Value and node._row is not None
         if computed and node._made >= since and node not in found:
             found[node] = None
-            select = node._row.select and not whole
-            todo.extend(node.parents if select else node._args)
+            call = node._call
+            if call is not None and calls:
+                todo.append(call)
+            else:
+                select = (node._row.select or call is not None) and not whole
+                todo.extend(node.parents if select else node._args)
     return sorted(found, key=attrgetter("_made"))
 
 
@@ -375,7 +392,7 @@ def _node(
     row: Primitive,
     z: float,
     args: tuple[Value | float, ...],
-    partials: tuple[float | None, ...],
+    partials: Sequence[float | None],
 ) -> Value:
     node = _new(Value)
     node._data, node._grad = z, UNREACHED
@@ -384,6 +401,108 @@ def _node(
     if watchers:
         _show(node)
     return node
+
+
+# ---- several results of one call -----------------------------------------------------
+
+# A call with several results is a node that no user sees: it holds the operands, their
+# numbers where the others have partials, and the numbers of the results. Each result is
+# a component of it, a node with the one operand `_call`; to who asks for its operands
+# and partials it shows the call's operands, and a row of the Jacobian.
+
+
+@in_c
+def _components(
+    row: Primitive, ys: Sequence[float], args: tuple[Value | float, ...]
+) -> tuple[Value, ...]:
+    """The results of a call of that row, with these numbers, on Values and floats."""
+    point = tuple([x._data if type(x) is Value else None for x in args])
+    call = _call_node(row, tuple(ys), args, point)
+    return tuple([_component(call, i) for i in range(len(ys))])
+
+
+@in_c
+def _call_node(
+    row: Primitive,
+    ys: tuple[float, ...],
+    args: tuple[Value | float, ...],
+    point: tuple[float | None, ...],
+) -> Value:
+    call: Any = _new(Value)
+    call._data, call._grad, call._row, call._args = ys, UNREACHED, row, args
+    call._partials, call._note, call._made = point, None, next(_clock)
+    return call  # type: ignore[no-any-return]
+
+
+@in_c
+def _component(call: Any, place: int) -> Value:
+    """A node for that result of a call, be it the first one for it or not."""
+    row = call._row.component(place)
+    return _node(row, call._data[place], call._args, _Slopes(call, place))
+
+
+class _Slopes(Sequence[float | None]):
+    """The partials of a component, computed when they are asked for."""
+
+    __slots__ = ("_found", "call", "place")
+
+    def __init__(self, call: Value, place: int) -> None:
+        self.call, self.place = call, place
+        self._found: tuple[float | None, ...] | None = None
+
+    def __getitem__(self, i: Any) -> Any:
+        if self._found is None:
+            self._found = _slopes(self.call, self.place)
+        return self._found[i]
+
+    def __len__(self) -> int:
+        return len(self.call._args)
+
+
+def _slopes(call: Any, place: int) -> tuple[float | None, ...]:
+    """A row of the Jacobian; None for plain numbers, and for what is left out."""
+    y_bars: list[float | None] = [None] * len(call._data)
+    y_bars[place] = 1.0
+    return tuple(_pulled(call, y_bars))
+
+
+def _pulled(call: Any, y_bars: list[float | None]) -> list[float | None]:
+    """The shares of a call's operands, at the point where it was recorded."""
+    shares = call._row.pull(call._data, point_of(call), y_bars)
+    return [None if x is None else share for x, share in zip(call._partials, shares)]
+
+
+def point_of(call: Value) -> list[float]:
+    """The operands of a call as they were when it was recorded."""
+    pairs: Any = zip(call._partials, call._args)
+    return [arg if x is None else x for x, arg in pairs]
+
+
+def gather(y_bars: list[Any], place: int, bar: Any) -> None:
+    """Add an adjoint to those of a call's results: None where none has come."""
+    before = y_bars[place]
+    y_bars[place] = bar if before is None else before if bar is None else before + bar
+
+
+def _adjoints(root: Value, order: list[Value]) -> dict[Any, Any]:
+    """The adjoint of all that a sweep reaches; a leaf's begins with what it has."""
+    bars: dict[Any, Any] = {root: root._grad + 1.0 if root._row is None else 1.0}
+    for node in reversed(order):
+        bar, call = bars.get(node), node._call
+        if bar is None:
+            continue
+        if call is not None:
+            gather(bars.setdefault(call, [None] * len(call._data)), node._place, bar)  # type: ignore[arg-type]
+            continue
+        if node._row.call:  # type: ignore[union-attr]
+            shares = _pulled(node, bars.pop(node))
+        else:
+            shares = [None if d is None else d * bar for d in node._partials]
+        for arg, share in zip(node._args, shares):
+            if share is not None:
+                before = bars.get(arg, 0.0 if arg._row else arg._grad)  # type: ignore[union-attr]
+                bars[arg] = before + share
+    return bars
 
 
 def _show(node: Value) -> None:
@@ -489,8 +608,11 @@ def _operand(x: Any, operation: str) -> Any:
 
 
 def _leave_to_other(x: Any) -> bool:
-    """Whether x is an array or vector, which applies operators to its elements."""
-    if hasattr(x, "__array_function__"):
+    """Whether x is an array or vector, which applies operators to its elements.
+
+    Or a number with a way of its own to have rows applied.
+    """
+    if hasattr(x, "__array_function__") or hasattr(x, "_apply"):
         return True
     foreign = type(x).__module__ not in ("builtins", "decimal", "numpy")
     return foreign and hasattr(x, "__rmul__") and not isinstance(x, numbers.Real)
@@ -693,5 +815,6 @@ connect(
     value=python_twins.get(Value), primitive=python_twins.get(Primitive),
     number=number, operand=_operand, record=_record, shown=_show, watchers=watchers,
     watching=watching, unreached=UNREACHED, leftover=LEFTOVER, current=require_current,
-    hashed=_refuse_hash, packages=PACKAGES,
+    hashed=_refuse_hash, packages=PACKAGES, slopes=_slopes,
+    topological=python_twins.get(topological),
 )  # fmt: skip

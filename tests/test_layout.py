@@ -1,6 +1,7 @@
 """The arrows of DESIGN.md's layout, read off the source: who may import whom, and when.
 
 primitives ← watch ← value ← trees ← transforms ← check → differences;  copies → value;
+vector → transforms, value;
 transforms, compiled → signatures → value;  show, compiled → engine;  nn → public names
 
 What only type checkers import is no arrow.
@@ -25,7 +26,7 @@ from autograd import Primitive, Value, primitives
 ROOT = Path(__file__).resolve().parent.parent
 ENGINE = (
     "primitives", "watch", "value", "copies", "trees", "signatures", "transforms",
-    "differences", "check",
+    "vector", "differences", "check",
 )  # fmt: skip
 HEAVY = {
     "ast", "asyncio", "dataclasses", "decimal", "fractions", "graphviz", "hypothesis",
@@ -102,6 +103,7 @@ def files(folder: str) -> list[Path]:
             "transforms",
             {"accelerator", "primitives", "watch", "value", "trees", "signatures"},
         ),
+        ("vector", {"primitives", "value", "transforms"}),
         ("differences", set()),
         ("check", {"differences", "primitives", "value", "trees", "transforms"}),
     ],

@@ -19,7 +19,7 @@ from math import nan
 from typing import Any, Final, NamedTuple
 
 from ..primitives import brief, equal, maximum, mul, where
-from ..transforms import Graph, copies, rerun
+from ..transforms import Graph, copies, rerun, results_and_operands
 from ..value import COMPARISONS, LEFTOVER, Value, tick
 from ..watch import caller, watched_by, watching
 from .tape import Guard, Instruction, Operand, Tape
@@ -110,15 +110,25 @@ class Trace:
             operands = [slots[x] if type(x) is Value else float(x) for x in known]
         except KeyError:  # one comes from outside
             operands = [self.operand(x) for x in known]
+        call = node._call  # with several results, of which this is one
         if int not in map(type, operands):
             slots[node] = node._data
+            if call is not None:
+                slots[call] = node._data
             return
         slots[node] = len(self.arguments) + len(self.code)
+        if call is not None:
+            slots[call] = slots[node]
         self.code.append(Instruction(row, tuple(operands)))
         numbers = self._numbers
         absent = [type(x) is float or x in numbers for x in known]
         if False not in absent:
-            numbers.add(node)
+            numbers.update([node] if call is None else [node, call])
+        if call is not None:
+            call._partials = tuple([
+                None if gone else x for gone, x in zip(absent, call._partials)
+            ])  # fmt: skip
+            return
         fixed = row.fixed if row.select else ()
         node._partials = tuple([  # that they are there: what they are, the rules say
             None if gone or 0.0 in fixed[i : i + 1] else nan
@@ -193,6 +203,9 @@ class Trace:
 
         def partials(node: Value) -> Sequence[Any]:
             row, follows = node._row, self.follows(node)
+            if row is not None and row.call:
+                number = self.number if follows or graph.live(node) else None
+                return results_and_operands(graph, node, number)
             if row is None or not (follows or graph.live(node)):
                 return node._partials
             if node not in again:
