@@ -37,9 +37,11 @@ class Call(Primitive):
     def __init__(self, name: str) -> None:
         super().__init__(name, _no_value, _no_rule)
         self.call, self.variadic, self.arity = True, True, 0
+        self._rows: dict[int, Component] = {}
+        self._last: tuple[bytes, tuple[float, ...]] = (b"", ())
 
-    def component(self, place: int) -> Primitive:
-        """The row of that result."""
+    def at(self, xs: Sequence[float]) -> tuple[float, ...]:
+        """The results on floats."""
         raise NotImplementedError
 
     def pull(self, ys: Sequence[Any], xs: Sequence[Any], y_bars: Sequence[Any]) -> Any:
@@ -60,6 +62,31 @@ class Call(Primitive):
         _, transpose = vjp(some_bars, *[1.0] * len(ys))
         return transpose([x_dots[i] for i in wanted])
 
+    def apply(self, xs: Sequence[Any]) -> tuple[Any, ...]:
+        """The results on Values and floats."""
+        ys = self.at([x._data if type(x) is Value else x for x in xs])
+        return _components(self, ys, tuple(xs)) if Value in map(type, xs) else ys
+
+    def component(self, place: int) -> Component:
+        """The row of that result."""
+        known = self._rows.get(place)
+        if known is None:
+            known = self._rows[place] = Component(self, place)
+        return known
+
+    def formula_of(self, place: int) -> Callable[..., Any]:
+        """The value of that result, as a formula of rows if there is one."""
+        return lambda *xs: self.remembered(xs)[place]
+
+    def remembered(self, xs: tuple[float, ...]) -> tuple[float, ...]:
+        """The results, once for all components that are asked for one by one."""
+        key = array("d", xs).tobytes()
+        known, ys = self._last
+        if known != key:
+            ys = self.at(xs)
+            self._last = key, ys
+        return ys
+
 
 def _no_value(*xs: float) -> float:
     raise TypeError("a call with several results has no single value")
@@ -67,6 +94,36 @@ def _no_value(*xs: float) -> float:
 
 def _no_rule(z: Any, *xs: Any) -> Any:
     raise TypeError("a call with several results has no partials of its own")
+
+
+class Component(Primitive):
+    """The row of one result of a call; where that stands alone, its value and rule."""
+
+    def __init__(self, call: Call, place: int) -> None:
+        name = f"{call.name}[{place}]"
+        super().__init__(name, call.formula_of(place), self._rule)
+        self.variadic, self.arity = True, 0
+        self._call, self._place = call, place
+        self.raw = lambda *xs: call.remembered(xs)[place]
+
+    def __reduce__(self) -> Any:
+        return Call.component, (self._call, self._place)
+
+    def _rule(self, z: Any, *xs: Any) -> list[Any]:
+        return [0.0 if partial is None else partial for partial in self._slopes(xs)]
+
+    def derivatives(
+        self, z: Any, *args: Any, wanted: Sequence[bool] | None = None
+    ) -> tuple[Any, ...]:
+        """The partials; None for an operand that is left out."""
+        return tuple(self._slopes(args))
+
+    def _slopes(self, xs: tuple[Any, ...]) -> list[Any]:
+        call = self._call
+        ys = call.apply(xs)
+        y_bars: list[float | None] = [None] * len(ys)
+        y_bars[self._place] = 1.0
+        return call.pull(ys, xs, y_bars)  # type: ignore[no-any-return]
 
 
 class VectorPrimitive:
@@ -164,9 +221,7 @@ class VectorPrimitive:
                 count = self.outputs or 1
                 return tuple([x._apply(row.component(i), xs) for i in range(count)])
         args = tuple([x if type(x) is Value else number(x, self.__name__) for x in xs])
-        floats = [x._data if type(x) is Value else x for x in args]
-        ys = row.at(floats)
-        return _components(row, ys, args) if Value in map(type, args) else ys
+        return row.apply(args)
 
     def row(self, settings: dict[str, Any]) -> _Called:
         """The row of its calls with these settings."""
@@ -186,17 +241,15 @@ class _Called(Call):
     def __init__(self, vector: VectorPrimitive, settings: dict[str, Any]) -> None:
         super().__init__(vector.__name__)
         self.vector, self.settings = vector, settings
-        self._components: dict[int, _Component] = {}
-        self._last: tuple[bytes, tuple[float, ...]] = (b"", ())
 
     def __reduce__(self) -> Any:
         return VectorPrimitive.row, (self.vector, self.settings)
 
-    def component(self, place: int) -> _Component:
-        known = self._components.get(place)
-        if known is None:
-            known = self._components[place] = _Component(self, place)
-        return known
+    def formula_of(self, place: int) -> Callable[..., Any]:
+        if self.settings or self.vector.outputs is None:
+            return super().formula_of(place)
+        value = self.vector.value
+        return lambda *xs: value(*xs)[place]
 
     def at(self, xs: Sequence[float]) -> tuple[float, ...]:
         """The results on floats, by IEEE 754 where Python's math would raise."""
@@ -207,15 +260,6 @@ class _Called(Call):
             found = vector.value(*map(Total, xs), **self.settings)
         ys = self._counted("value", found, vector.outputs, "results")
         return tuple([number(y, self.name, "a result") for y in ys])
-
-    def remembered(self, xs: tuple[float, ...]) -> tuple[float, ...]:
-        """The same, once for all components that are asked for one by one."""
-        key = array("d", xs).tobytes()
-        known, ys = self._last
-        if known != key:
-            ys = self.at(xs)
-            self._last = key, ys
-        return ys
 
     def pull(self, ys: Sequence[Any], xs: Sequence[Any], y_bars: Sequence[Any]) -> Any:
         given = ys, xs, [ABSENT if bar is None else bar for bar in y_bars]
@@ -270,46 +314,6 @@ class _Called(Call):
                 f"but gives {x!r}; make what it depends on an operand"
             )
         return x if type(x) is Value else number(x, self.name, what)
-
-
-class _Component(Primitive):
-    """One result of a vector primitive, where it stands alone: in a compiled tape."""
-
-    def __init__(self, call: _Called, place: int) -> None:
-        super().__init__(
-            f"{call.name}[{place}]", _formula(call.vector.value, place), self._rule
-        )
-        self.variadic, self.arity = True, 0
-        self._call, self._place = call, place
-        self.raw = self._raw
-        if call.settings or call.vector.outputs is None:
-            self.formula = self._raw
-
-    def __reduce__(self) -> Any:
-        return _Called.component, (self._call, self._place)
-
-    def _raw(self, *xs: float) -> float:
-        return self._call.remembered(xs)[self._place]
-
-    def _rule(self, z: Any, *xs: Any) -> list[Any]:
-        return [0.0 if partial is None else partial for partial in self._slopes(xs)]
-
-    def derivatives(
-        self, z: Any, *args: Any, wanted: Sequence[bool] | None = None
-    ) -> tuple[Any, ...]:
-        """The partials; None for an operand that is left out."""
-        return tuple(self._slopes(args))
-
-    def _slopes(self, xs: tuple[Any, ...]) -> list[Any]:
-        call = self._call
-        ys = call.vector(*xs, **call.settings)
-        y_bars: list[float | None] = [None] * len(ys)
-        y_bars[self._place] = 1.0
-        return call.pull(ys, xs, y_bars)  # type: ignore[no-any-return]
-
-
-def _formula(value: Callable[..., Any], place: int) -> Callable[..., Any]:
-    return lambda *xs: value(*xs)[place]
 
 
 class _Absent(float):
