@@ -2,16 +2,18 @@
 
 After a change to a notebook, or to what it shows, `python tests/test_notebooks.py` runs
 all of them in place. Pictures are not compared: their bytes depend on the versions of
-Graphviz and matplotlib, where the text depends on this project alone.
+Graphviz and matplotlib, where the text depends on this project alone. Exercises have
+answers folded in Markdown, whose code is run where it stands.
 """
 
 from __future__ import annotations
 
 import os
 import re
+from copy import deepcopy
 from math import isclose
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -20,6 +22,7 @@ nbclient = pytest.importorskip("nbclient")
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+LESSONS = NOTEBOOKS[:3]  # those with exercises
 MOST_BYTES = 600_000
 KERNEL = {
     "display_name": "Python 3 (ipykernel)",
@@ -29,6 +32,8 @@ KERNEL = {
 
 _number = re.compile(r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?|\bnan\b")
 _image = re.compile(r'"image/png": "[^"]*"')
+_folded = re.compile(r"<details>\n<summary>[^<]+</summary>\n\n(.*?)\n</details>", re.S)
+_block = re.compile(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", re.S)
 
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
@@ -37,9 +42,7 @@ def read(path: Path) -> Any:
     return nbformat.read(path, as_version=4)
 
 
-def execute(path: Path) -> Any:
-    """The notebook run afresh, without what would change from run to run."""
-    notebook = read(path)
+def run(notebook: Any) -> None:
     nbclient.NotebookClient(
         notebook,
         timeout=300,
@@ -47,6 +50,12 @@ def execute(path: Path) -> Any:
         coalesce_streams=True,
         resources={"metadata": {"path": str(ROOT)}},
     ).execute(env={k: v for k, v in os.environ.items() if k != "MPLBACKEND"})
+
+
+def execute(path: Path) -> Any:
+    """The notebook run afresh, without what would change from run to run."""
+    notebook = read(path)
+    run(notebook)
     notebook.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
     for cell in code_cells(notebook):
         if "live" in cell.metadata.get("tags", []):  # a widget: nothing without Python
@@ -68,6 +77,32 @@ def texts(notebook: Any) -> dict[str, str]:
         ]
         shown[cell.id] = "\n".join(pieces)
     return shown
+
+
+class Answer(NamedTuple):
+    """A block of code in a folded answer, and what the answer says that it prints."""
+
+    code: str
+    printed: str
+
+
+def answers(cell: Any) -> list[Answer]:
+    folded = _folded.findall(cell.source) if cell.cell_type == "markdown" else []
+    return [Answer(*block) for text in folded for block in _block.findall(text)]
+
+
+def with_answers(notebook: Any) -> tuple[Any, dict[str, Answer]]:
+    """The notebook with every answer as a cell behind its exercise, and these by id."""
+    inserted: dict[str, Answer] = {}
+    filled = deepcopy(notebook)
+    filled.cells = []
+    for cell in notebook.cells:
+        filled.cells.append(deepcopy(cell))
+        for answer in answers(cell):
+            name = f"answer-{len(inserted)}"
+            inserted[name] = answer
+            filled.cells.append(nbformat.v4.new_code_cell(answer.code, id=name))
+    return filled, inserted
 
 
 def alike(a: str, b: str) -> bool:
@@ -130,6 +165,31 @@ def test_notebook_shows_what_the_code_prints(path: Path) -> None:
     committed, fresh = texts(read(path)), texts(execute(path))
     stale = [name for name in fresh if not alike(committed[name], fresh[name])]
     assert not stale, "run python tests/test_notebooks.py and look at what changed"
+
+
+@every_notebook
+def test_notebook_folds_every_answer_and_says_what_it_prints(path: Path) -> None:
+    cells = [cell for cell in read(path).cells if cell.cell_type == "markdown"]
+    opened = sum(cell.source.count("<details") for cell in cells)
+    assert opened == sum(len(_folded.findall(cell.source)) for cell in cells)
+    found = [answer for cell in cells for answer in answers(cell)]
+    assert sum(cell.source.count("```python") for cell in cells) == len(found)
+    assert not [answer.code for answer in found if not answer.printed]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_notebook_answers_print_what_they_say(path: Path) -> None:
+    notebook, inserted = with_answers(read(path))
+    assert inserted
+    run(notebook)
+    printed = texts(notebook)
+    wrong = {
+        name: printed[name]
+        for name, answer in inserted.items()
+        if not alike(printed[name].strip(), answer.printed.strip())
+    }
+    assert not wrong
 
 
 if __name__ == "__main__":
