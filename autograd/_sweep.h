@@ -622,40 +622,133 @@ static int is_wanted(const Graph *graph, uint32_t i, uint32_t k)
            !left_out(&graph->nodes[i]->edges[k]);
 }
 
-/* What row.derivatives gives for the operands that are wanted. */
-static PyObject *derivatives(const Graph *graph, uint32_t i, PyObject *operands)
+static PyObject *wanted_operands(const Graph *graph, uint32_t i)
 {
-    Node *node = graph->nodes[i];
-    PyObject *wanted = PyTuple_New(node->count), *row = (PyObject *)row_of(node);
-    PyObject *names = wanted ? PyDict_New() : NULL, *found = NULL;
-    for (uint32_t k = 0; wanted && k < node->count; k++) {
-        PyObject *use = is_wanted(graph, i, k) ? Py_True : Py_False;
+    Py_ssize_t n = graph->nodes[i]->count;
+    PyObject *wanted = PyTuple_New(n);
+    for (Py_ssize_t k = 0; wanted && k < n; k++) {
+        PyObject *use = is_wanted(graph, i, (uint32_t)k) ? Py_True : Py_False;
         Py_INCREF(use);
-        PyTuple_SetItem(wanted, (Py_ssize_t)k, use);
+        PyTuple_SetItem(wanted, k, use);
     }
+    return wanted;
+}
+
+/* row.derivatives(z, x, y, …, wanted=…) by whatever method the row has. */
+static PyObject *call_derivatives(Row *row, PyObject *operands, PyObject *wanted)
+{
+    PyObject *names = PyDict_New(), *method = NULL, *found = NULL;
     if (names && PyDict_SetItemString(names, "wanted", wanted) == 0) {
-        PyObject *method = PyObject_GetAttrString(row, "derivatives");
-        found = method ? PyObject_Call(method, operands, names) : NULL;
-        Py_XDECREF(method);
+        if (Py_TYPE((PyObject *)row) == RowType)
+            found = row_derivatives((PyObject *)row, operands, names);
+        else if ((method = PyObject_GetAttrString((PyObject *)row, "derivatives")))
+            found = PyObject_Call(method, operands, names);
     }
+    Py_XDECREF(method);
     Py_XDECREF(names);
-    Py_XDECREF(wanted);
     return found;
 }
 
-/* The partials of a live node by its rules, on Values: see `rerun` in transforms.py. */
-static PyObject *rerun(const Graph *graph, uint32_t i)
+static PyObject *derivatives(const Graph *graph, uint32_t i)
 {
     Node *node = graph->nodes[i];
-    PyObject *operands, *found, *partials = NULL;
-    if (require_current(graph, node) < 0 || !(operands = lowered_operands(graph, node)))
+    PyObject *operands = lowered_operands(graph, node), *found = NULL;
+    PyObject *wanted = operands ? wanted_operands(graph, i) : NULL;
+    if (wanted)
+        found = call_derivatives(row_of(node), operands, wanted);
+    Py_XDECREF(operands);
+    Py_XDECREF(wanted);
+    if (found && PySequence_Size(found) != (Py_ssize_t)node->count) {
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_ValueError,
+                            "derivatives: there must be one for each operand");
+        Py_CLEAR(found);
+    }
+    return found;
+}
+
+/* z and the operands, as numbers where no Value from outside has a say. */
+static void lower_items(const Graph *graph, uint32_t i, Item *items)
+{
+    Node *node = graph->nodes[i];
+    const uint32_t *operand = graph->operand + graph->first[i];
+    items[0].object = (PyObject *)node;
+    items[0].number = node->data;
+    for (uint32_t k = 0; k < node->count; k++) {
+        PyObject *x = node->edges[k].operand;
+        int live = operand[k] == OUTSIDE ||
+                   (is_there(operand[k]) && graph->marks[operand[k]] & LIVE);
+        items[k + 1].object = live || !is_value(x) ? x : NULL;
+        items[k + 1].number = number_of(x);
+    }
+}
+
+/* One partial by the rule for it, in C; NULL without an error where that cannot be. */
+static PyObject *partial_in_c(Row *row, uint32_t k, Item *items)
+{
+    PyObject *rules = row->rules, *fixed = row->fixed, *partial;
+    if (fixed && PyTuple_Check(fixed) && (Py_ssize_t)k < PyTuple_Size(fixed) &&
+        PyFloat_CheckExact(partial = PyTuple_GetItem(fixed, (Py_ssize_t)k))) {
+        Py_INCREF(partial);
+        return partial;
+    }
+    if (!rules || !PyTuple_Check(rules) || (Py_ssize_t)k >= PyTuple_Size(rules))
         return NULL;
-    found = derivatives(graph, i, operands);
-    Py_DECREF(operands);
-    if (found && PySequence_Size(found) == (Py_ssize_t)node->count)
-        partials = PyTuple_New(node->count);
-    else if (found && !PyErr_Occurred())
-        PyErr_SetString(PyExc_ValueError, "derivatives: there must be one for each operand");
+    return run_rule(row, k, PyTuple_GetItem(rules, (Py_ssize_t)k), items);
+}
+
+/* The partials of a node of the table whose rules C runs; None and 0.0 for those that
+   nobody wants. NULL without an error where Python is to run them. */
+static PyObject *rerun_in_c(const Graph *graph, uint32_t i)
+{
+    Item items[MOST_PLACES];
+    Node *node = graph->nodes[i];
+    Row *row = row_of(node);
+    PyObject *partials;
+    if (alert || !row->kernel || node->count != (uint32_t)row->arity ||
+        !(partials = PyTuple_New(node->count)))
+        return NULL;
+    lower_items(graph, i, items);
+    for (uint32_t k = 0; partials && k < node->count; k++) {
+        PyObject *partial = left_out(&node->edges[k]) ? Py_None : small_floats[-LEAST];
+        if (is_wanted(graph, i, k))
+            partial = settled(partial_in_c(row, k, items));
+        else
+            Py_INCREF(partial);
+        if (!partial)
+            Py_CLEAR(partials);
+        else
+            PyTuple_SetItem(partials, (Py_ssize_t)k, partial);
+    }
+    return partials;
+}
+
+/* Those of dot: the operands of the other half. */
+static PyObject *rerun_dot(const Graph *graph, uint32_t i)
+{
+    Node *node = graph->nodes[i];
+    uint32_t n = node->count;
+    PyObject *partials = PyTuple_New(n);
+    for (uint32_t k = 0; partials && k < n; k++) {
+        PyObject *other = node->edges[(k + n / 2) % n].operand, *partial = Py_None;
+        if (left_out(&node->edges[k]))
+            Py_INCREF(partial);
+        else
+            partial = settled(lowered(graph, other, Py_None));
+        if (!partial)
+            Py_CLEAR(partials);
+        else
+            PyTuple_SetItem(partials, (Py_ssize_t)k, partial);
+    }
+    return partials;
+}
+
+/* Those of any node: a rule of Python may do what it likes. */
+static PyObject *rerun_in_python(const Graph *graph, uint32_t i)
+{
+    Node *node = graph->nodes[i];
+    PyObject *found = derivatives(graph, i);
+    PyObject *partials = found ? PyTuple_New(node->count) : NULL;
     for (uint32_t k = 0; partials && k < node->count; k++) {
         PyObject *partial = Py_None;
         if (left_out(&node->edges[k]))
@@ -669,6 +762,19 @@ static PyObject *rerun(const Graph *graph, uint32_t i)
     }
     Py_XDECREF(found);
     return partials;
+}
+
+/* The partials of a live node by its rules, on Values: see `rerun` in transforms.py. */
+static PyObject *rerun(const Graph *graph, uint32_t i)
+{
+    Row *row = row_of(graph->nodes[i]);
+    PyObject *partials;
+    if (require_current(graph, graph->nodes[i]) < 0)
+        return NULL;
+    if (row->is_dot && !alert)
+        return rerun_dot(graph, i);
+    partials = rerun_in_c(graph, i);
+    return partials || PyErr_Occurred() ? partials : rerun_in_python(graph, i);
 }
 
 /* The partials of a place for a sweep that records, lent; NULL without an error where the

@@ -363,6 +363,7 @@ struct Row {
     char select, variadic;
     char joins; /* whether it is of calls with several results */
     char is_dot;
+    struct Lines *lines; /* of its rules, if it is of the table: see `_rules.h` */
     uint16_t number; /* in the table; OWN if it is not there: its nodes refer to it */
 };
 
@@ -445,6 +446,7 @@ static struct Lent {
     PyObject *unreached; /* the zero of a Value that no sweep has touched */
     PyObject *leftover;  /* in place of a number: raises when used as one */
     PyObject *current;   /* (node, operation) -> None: raises if an operand was assigned */
+    PyObject *written;   /* (rule, numbers) -> how it goes, for `_rules.h`, or None */
     PyObject *hashed;    /* (Value, file) -> None: who hashes it while a thread is watched */
     PyObject *packages;  /* a tuple: what the names of the engine's own files begin with */
     PyObject *slopes;    /* (call, place) -> the partials of a component */
@@ -2315,6 +2317,7 @@ static PyObject *get_partials(PyObject *self, void *Py_UNUSED(closure))
     return partials;
 }
 
+#include "_rules.h"
 #include "_sweep.h"
 
 /* ---- the types --------------------------------------------------------------------------- */
@@ -2589,15 +2592,15 @@ static PyObject *connect(PyObject *Py_UNUSED(module), PyObject *args, PyObject *
 {
     static char *names[] = {"value",    "primitive", "number",   "operand",
                             "record",   "shown",     "watchers", "watching",
-                            "unreached", "leftover",  "current",  "hashed",
-                            "packages",  "slopes",    "topological", NULL};
+                            "unreached", "leftover",  "current",  "written",
+                            "hashed",    "packages",  "slopes",   "topological", NULL};
     struct Lent lent;
     PyObject **field = (PyObject **)&lent;
     if (!PyArg_ParseTupleAndKeywords(
-            args, keywords, "OOOOOOO!OOOOOOOO:connect", names, &lent.value,
+            args, keywords, "OOOOOOO!OOOOOOOOO:connect", names, &lent.value,
             &lent.primitive, &lent.number, &lent.operand, &lent.record, &lent.shown,
             &PyDict_Type, &lent.watchers, &lent.watching, &lent.unreached, &lent.leftover,
-            &lent.current, &lent.hashed, &lent.packages, &lent.slopes,
+            &lent.current, &lent.written, &lent.hashed, &lent.packages, &lent.slopes,
             &lent.topological))
         return NULL;
     for (size_t i = 0; i < sizeof lent / sizeof *field; i++)

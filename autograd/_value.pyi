@@ -1,6 +1,6 @@
 """The types of `_value.c`: what Python has too, as said there, and how they connect."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .primitives import Primitive as Primitive
@@ -32,6 +32,7 @@ def connect(
     unreached: float,
     leftover: Any,
     current: Callable[[Value, str], None],
+    written: Callable[[Any, Sequence[float]], Any],
     hashed: Callable[[Value, str], None],
     packages: tuple[str, ...],
     slopes: Callable[[Value, int], tuple[float | None, ...]],

@@ -621,7 +621,7 @@ def _power(x: float, y: float) -> float:
 
 def _either(condition: Any, x: Callable[[], Any], y: Callable[[], Any]) -> Any:
     """where, of whose sides only one is computed if the condition is known."""
-    if type(condition) in (bool, float):
+    if type(condition) in (bool, float) or hasattr(condition, "known"):
         return x() if condition else y()
     return where(condition, x(), y())
 

@@ -33,6 +33,7 @@ from .primitives import (
     clean,
     number,
 )
+from .rules import written
 from .watch import PACKAGES, tracing, tracing_elsewhere, watchers, watching
 
 Operand = Union["Value", Number]  # for type checkers: what stands beside a Value
@@ -815,6 +816,6 @@ connect(
     value=python_twins.get(Value), primitive=python_twins.get(Primitive),
     number=number, operand=_operand, record=_record, shown=_show, watchers=watchers,
     watching=watching, unreached=UNREACHED, leftover=LEFTOVER, current=require_current,
-    hashed=_refuse_hash, packages=PACKAGES, slopes=_slopes,
+    written=written, hashed=_refuse_hash, packages=PACKAGES, slopes=_slopes,
     topological=python_twins.get(topological),
 )  # fmt: skip

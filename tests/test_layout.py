@@ -1,7 +1,7 @@
 """The arrows of DESIGN.md's layout, read off the source: who may import whom, and when.
 
-primitives ← watch ← value ← trees ← transforms ← check → differences;  copies → value;
-vector → transforms, value;
+primitives ← rules, watch ← value ← trees ← transforms ← check → differences;
+copies → value;  vector → transforms, value;
 transforms, compiled → signatures → value;  show, compiled → engine;  nn → public names
 
 What only type checkers import is no arrow.
@@ -25,8 +25,8 @@ from autograd import Primitive, Value, primitives
 
 ROOT = Path(__file__).resolve().parent.parent
 ENGINE = (
-    "primitives", "watch", "value", "copies", "trees", "signatures", "transforms",
-    "vector", "differences", "check",
+    "primitives", "rules", "watch", "value", "copies", "trees", "signatures",
+    "transforms", "vector", "differences", "check",
 )  # fmt: skip
 HEAVY = {
     "ast", "asyncio", "dataclasses", "decimal", "fractions", "graphviz", "hypothesis",
@@ -94,8 +94,9 @@ def files(folder: str) -> list[Path]:
         ("primitives", {"accelerator", "special"}),
         ("formulas", {"primitives"}),
         ("_rows", {"primitives", "formulas"}),
+        ("rules", {"primitives"}),
         ("watch", {"accelerator", "primitives"}),
-        ("value", {"accelerator", "primitives", "watch"}),
+        ("value", {"accelerator", "primitives", "rules", "watch"}),
         ("copies", {"primitives", "value"}),
         ("trees", {"primitives", "value"}),
         ("signatures", {"primitives", "value"}),
