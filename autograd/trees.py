@@ -94,6 +94,7 @@ _registered: dict[type, tuple[Callable[..., Any], Callable[..., Any]]] = {
 _LEAVES: Final = frozenset((int, bool, str, NoneType, Static))
 _TEXT: Final = frozenset((str,))
 _PLAIN: Final = frozenset((float, Value))
+_SEQUENCES: Final = frozenset((list, tuple))
 _BASES: Final[tuple[Any, ...]] = (tuple, list, OrderedDict, defaultdict, dict)
 
 
@@ -456,6 +457,9 @@ def alike(what: str, model: str, form: Form, tree: Tree) -> list[Any]:
         if type(given) in _PLAIN and expected == NUMBER:
             flat.append(given)
             continue
+        if _is_plain(expected, given):
+            flat += given
+            continue
         pairs = _pairs(expected, given)
         if pairs is None and not _fits(expected, given):
             raise ValueError(
@@ -467,6 +471,15 @@ def alike(what: str, model: str, form: Form, tree: Tree) -> list[Any]:
             flat += flatten(given, what, "named")[0]
         todo.extend(reversed(pairs or []))
     return flat
+
+
+def _is_plain(expected: Form, given: Tree) -> bool:
+    """Whether it is a list of numbers in place of one: then nothing is to be matched."""
+    kinds = (getattr(expected, "kind", None), type(given))
+    if not _SEQUENCES.issuperset(kinds) or len(expected.forms) != len(given):
+        return False
+    whole = expected.forms.count(NUMBER) == len(given)
+    return whole and _PLAIN.issuperset(map(type, given))
 
 
 def _fits(expected: Form, given: Tree) -> bool:
