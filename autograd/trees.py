@@ -474,7 +474,7 @@ def alike(what: str, model: str, form: Form, tree: Tree) -> list[Any]:
 
 
 def _is_plain(expected: Form, given: Tree) -> bool:
-    """Whether it is a list of numbers in place of one: then nothing is to be matched."""
+    """Whether it is a list of numbers in place of one, with nothing to be matched."""
     kinds = (getattr(expected, "kind", None), type(given))
     if not _SEQUENCES.issuperset(kinds) or len(expected.forms) != len(given):
         return False
