@@ -55,7 +55,9 @@ TAKE_A_VALUE: Final = OPTIONS[:3]
 ASSIGNMENT: Final = re.compile(r"\s*[^\W\d]\w*\s*=(?!=)")
 IN_ASCII: Final = {
     "·": "*", "∂": "d", "−": "-", "→": "->", "≤": "<=", "≥": ">=", "≠": "!=",
-    "…": "...", "√": "sqrt", "∞": "inf", "π": "pi", "±": "+-", "×": "*",
+    "…": "...", "√": "sqrt", "∞": "inf", "π": "pi", "±": "+-", "×": "*", "≈": "~",
+    "δ": "delta", "Σ": "sum of", "⊙": "(*)", "′": "'", "ᵀ": "^T", "⁽": "^(", "⁾": ")",
+    **{lowered: str(digit) for digit, lowered in enumerate("₀₁₂₃₄₅₆₇₈₉")},
 }  # fmt: skip
 RAISED: Final = re.compile("[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 DIGITS: Final = {raised: digit for digit, raised in SUPERSCRIPTS.items()}

@@ -84,9 +84,7 @@ def test_help_of_a_row_of_ones_own_is_read_off_it_too() -> None:
         return x * x * x
 
     row = Primitive("cube", cube, lambda z, x: 3 * x * x)
-    assert described(row).startswith(
-        "cube(x): The third power of x.\n\n∂/∂x    3·x·x\n"
-    )
+    assert described(row).startswith("cube(x): The third power of x.\n\n∂/∂x    3·x²\n")
     broken = Primitive("broken", cube, lambda z, x: {}["no"])
     assert "∂/∂x    as its rule gives it" in described(broken)
     plain = Primitive("plain", lambda a, b: a + b, 1.0, 1.0)

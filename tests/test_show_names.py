@@ -40,7 +40,9 @@ def test_layers_count_from_one_and_their_entries_from_zero() -> None:
         ("W₁[0,12]", "W_{1}[0,12]"),
         ("δ₃", r"\delta_{3}"),
         ("x₁₂", "x_{12}"),
-        ("W[0]", r"\text{W[0]}"),
+        ("x⁽²⁾[0]", "x^{(2)}[0]"),
+        ("W[0]", "W[0]"),
+        ("W[a]", r"\text{W[a]}"),
     ],
 )
 def test_names_are_set_in_latex_as_a_textbook_sets_them(name: str, latex: str) -> None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import e
 from typing import Any, Final
 from unicodedata import digit
 
@@ -25,8 +27,8 @@ Names = Mapping[Value, str]
 MOST_OPERANDS: Final = 8  # of a row with any number of them, before the rest is counted
 MOST_OPERATIONS: Final = 16  # of a formula, before its number is given instead
 SUPERSCRIPTS: Final = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-INDEXED: Final = re.compile(  # w1, w_1, z₁, z₁⁽²⁾ or W₁[0,1]
-    r"([A-Za-zδ])_?(\d+|[₀-₉]+)(?:⁽([⁰¹²³⁴-⁹]+)⁾)?(\[\d+(?:,\d+)?\])?"
+INDEXED: Final = re.compile(  # w1, w_1, z₁, z₁⁽²⁾, W₁[0,1] or x[0]
+    r"([A-Za-zδ])(?:_?(\d+|[₀-₉]+))?(?:⁽([⁰¹²³⁴-⁹]+)⁾)?(\[\d+(?:,\d+)?\])?"
 )
 
 # Rows that are written between, before or around their operands: the template, how
@@ -75,17 +77,18 @@ TEXT: Final = {
 
 @dataclass(frozen=True)
 class Style:
-    """How formulas are written: as plain text or as LaTeX."""
+    """How formulas are written: as plain text or as LaTeX, with so many digits."""
 
     latex: bool
+    digits: int = 8
 
     def number(self, x: float) -> str:
-        """x with eight significant digits.
+        """x with as many significant digits.
 
         >>> PLAIN.number(2.0), PLAIN.number(1 / 3), LATEX.number(1e-20)
         ('2', '0.33333333', '10^{-20}')
         """
-        text = f"{x:.8g}"
+        text = f"{x:.{self.digits}g}"
         if not self.latex:
             return text
         if text.lstrip("-") in ("inf", "nan"):
@@ -113,8 +116,22 @@ class Style:
             letter, number, point, place = indexed.groups(default="")
             letter = r"\delta" if letter == "δ" else letter
             raised = f"^{{({_digits(point)})}}" if point else ""
-            return f"{letter}_{{{_digits(number)}}}{raised}{place}"
+            lowered = f"_{{{_digits(number)}}}" if number else ""
+            return f"{letter}{lowered}{raised}{place}"
         return _upright(name)
+
+    def ratio(self, z: str, x: str, *, partial: bool) -> str:
+        """dz/dx or, where z depends on several variables, ∂z/∂x.
+
+        >>> PLAIN.ratio("y", "x", partial=False), PLAIN.ratio("L", "w", partial=True)
+        ('dy/dx', '∂L/∂w')
+        """
+        top, bottom = self.name(z), self.name(x)
+        if self.latex:
+            d = r"\partial " if partial else "d"
+            return rf"\frac{{{d}{top}}}{{{d}{bottom}}}"
+        d = "∂" if partial else "d"
+        return f"{d}{top}/{d}{bottom}"
 
     def template(self, row: Primitive) -> tuple[str, int, tuple[int, ...]]:
         """The row's template, its tightness and what it asks of each operand."""
@@ -139,6 +156,15 @@ class Style:
         if known in ("pow", "exp", "exp2"):
             tightness = POWER
         return latex, tightness, tuple(SUM if d else ATOM for d in delimited)
+
+    @property
+    def dot(self) -> str:
+        """The sign of a product between two variables."""
+        return r" \cdot " if self.latex else "·"
+
+    def words(self, text: str) -> str:
+        """A remark in a formula."""
+        return rf"\text{{{text}}}" if self.latex else text
 
     def bracketed(self, formula: Formula, need: int) -> str:
         """The formula, in brackets where it is looser than its place asks for."""
@@ -196,11 +222,19 @@ def partial_formulas(
     >>> partial_formulas(u, {v: "v", u: "u"})
     ['cos(v)']
     """
+    terms = partial_terms(node, names, style)
+    return [None if term is None else term[0] for term in terms]
+
+
+def partial_terms(
+    node: Value, names: Names, style: Style = PLAIN
+) -> list[Formula | None]:
+    """As `partial_formulas`, each with how tightly it holds together."""
     row = node._row
     if row is None:
         return []
     if row.variadic and len(node._args) > MOST_OPERANDS and known(node) != "dot":
-        return [None if d is None else style.number(d) for d in node._partials]
+        return [_recorded(d, style) for d in node._partials]
     stand_in = {arg: Value(arg._data) for arg in node._args if isinstance(arg, Value)}
     labels = {copy: names.get(arg, "?") for arg, copy in stand_in.items()}
     operands: list[Any] = [
@@ -209,15 +243,39 @@ def partial_formulas(
     z = row(*operands)
     found = row.derivatives(z, *operands)
     if node._data != node._data:  # outside the domain there is no formula
-        return [None if d is None else style.number(d) for d in node._partials]
+        return [_recorded(d, style) for d in node._partials]
     return [
-        None
-        if recorded is None
-        else style.number(recorded)
-        if _is_long(partial)
-        else _write(partial, labels, style)[0]
+        _recorded(recorded, style)
+        if recorded is None or _is_long(partial)
+        else _write(partial, labels, style)
         for recorded, partial in zip(node._partials, found)
     ]
+
+
+def _recorded(partial: float | None, style: Style) -> Formula | None:
+    return None if partial is None else _write(partial, {}, style)
+
+
+def total(terms: Iterable[Formula], style: Style = PLAIN) -> Formula:
+    """The sum of formulas, equal ones taken together: 2·x for x + x.
+
+    >>> total([("x", NAME), ("y", NAME), ("x", NAME)])
+    ('2·x + y', 0)
+    """
+    found = [_times(n, term, style) for term, n in Counter(terms).items()]
+    if len(found) == 1:
+        return found[0]
+    first, *others = [text for text, _ in found]
+    return first + "".join(map(signed, others)), SUM
+
+
+def signed(term: str) -> str:
+    """A term that is added to others: " - x" for -x.
+
+    >>> signed("x"), signed("-x")
+    (' + x', ' - x')
+    """
+    return f" - {term[1:]}" if term.startswith("-") else f" + {term}"
 
 
 def _is_long(x: Any) -> bool:
@@ -227,8 +285,9 @@ def _is_long(x: Any) -> bool:
 def _write(x: Any, names: Names, style: Style) -> Formula:
     if not isinstance(x, Value):
         return style.number(x), NAME if x >= 0 else SIGN
-    if x in names:
-        return style.name(names[x]), NAME
+    if x in names:  # a point's number is raised, as powers are
+        raised = names[x].endswith("⁾")
+        return style.name(names[x]), POWER if raised else NAME
     if x._row is None:
         return style.number(x._data), NAME if x._data >= 0 else SIGN
     if x._row is where:  # inside a formula, the choice has been made
@@ -248,8 +307,7 @@ def _write_row(row: Primitive, node: Value, names: Names, style: Style) -> Formu
         for operand, need in zip(written, needs or (SUM,) * len(written))
     ]
     hidden = len(node._args) - len(shown)
-    count = rf"\text{{… {hidden} more}}" if style.latex else f"… {hidden} more"
-    more = [count] if hidden else []
+    more = [style.words(f"… {hidden} more")] if hidden else []
     return template.format(*operands, all=", ".join([*operands, *more])), tightness
 
 
@@ -267,24 +325,85 @@ def _simplified(name: str, node: Value, names: Names, style: Style) -> Formula |
     if name in ("add", "sub") and not isinstance(args[1], Value) and args[1] == 0.0:
         return _write(args[0], names, style)
     if name == "mul":
-        return _product(args[0], args[1], names, style)
+        return _product(args, names, style)
+    if name == "prod" and 0 < len(args) <= MOST_OPERANDS:
+        return _product(args, names, style)
+    if name == "dot" and args:
+        return _dot(args, names, style)
+    if name in ("pow", "_pow_log") and _is_e(args[0]):  # e**x, whose slope is itself
+        power, tightness, (need, *_) = style.template(primitives.exp)
+        return power.format(_bracketed(args[1], need, names, style)), tightness
     return None
 
 
-def _product(x: Any, y: Any, names: Names, style: Style) -> Formula | None:
-    """A product with a plain number in front; None for the usual template."""
-    if not isinstance(y, Value):
-        x, y = y, x
-    if not isinstance(x, Value):
-        factor = _write(y, names, style)
-        if x == 1.0:
-            return factor
-        if x == -1.0:
-            return "-" + style.bracketed(factor, PRODUCT), SIGN
-        dot = r" \cdot " if style.latex else "·"
-        return style.number(x) + dot + style.bracketed(factor, PRODUCT), PRODUCT
-    first, second = _write(x, names, style), _write(y, names, style)
-    return style.power(first, 2.0) if first == second else None
+def _is_e(x: Value | float) -> bool:
+    return not isinstance(x, Value) and x == e
+
+
+def _bracketed(x: Any, need: int, names: Names, style: Style) -> str:
+    return style.bracketed(_write(x, names, style), need)
+
+
+def _product(args: Sequence[Any], names: Names, style: Style) -> Formula:
+    """A product, its plain number in front, and x² for x·x."""
+    number, factors = 1.0, []
+    todo = list(reversed(args))
+    while todo:
+        x = todo.pop()
+        if not isinstance(x, Value):
+            number *= x
+        elif x not in names and known(x) == "mul":
+            todo += reversed(x._args)
+        else:
+            factors.append(_write(x, names, style))
+    powers = [
+        factor if n == 1 else style.power(factor, n)
+        for factor, n in Counter(factors).items()
+    ]
+    if not powers:
+        return _write(number, names, style)
+    return _times(number, _joined(powers, style), style)
+
+
+def _joined(factors: list[Formula], style: Style) -> Formula:
+    if len(factors) == 1:
+        return factors[0]
+    texts = [style.bracketed(factors[0], PRODUCT)]
+    texts += [factor_text(factor, style) for factor in factors[1:]]
+    return style.dot.join(texts), PRODUCT
+
+
+def factor_text(factor: Formula, style: Style = PLAIN) -> str:
+    """A formula as a factor behind others, in brackets where it needs them.
+
+    >>> factor_text(("x + 1", SUM)), factor_text(("-x", SIGN)), factor_text(("x", NAME))
+    ('(x + 1)', '(-x)', 'x')
+    """
+    text, tightness = factor
+    return style.bracketed(factor, ATOM if text.startswith("-") else PRODUCT)
+
+
+def _times(number: float, factor: Formula, style: Style) -> Formula:
+    if number == 1.0:
+        return factor
+    if number == -1.0:
+        return "-" + style.bracketed(factor, PRODUCT), SIGN
+    text = factor_text(factor, style)
+    dot = "" if style.latex and text[0].isalpha() else style.dot
+    return style.number(number) + dot + text, PRODUCT
+
+
+def _dot(args: Sequence[Any], names: Names, style: Style) -> Formula:
+    """w₀·x₀ + w₁·x₁ …, the operands being all w and then all x."""
+    half = len(args) // 2
+    pairs = list(zip(args[:half], args[half:]))
+    shown = [_product(pair, names, style) for pair in pairs[:MOST_OPERANDS]]
+    if len(pairs) == 1:
+        return shown[0]
+    first, *others = [text for text, _ in shown]
+    more = style.words(f"… {len(pairs) - len(shown)} more")
+    rest = [more] if len(pairs) > len(shown) else []
+    return first + "".join(map(signed, others + rest)), SUM
 
 
 # What the rows of the table are called: a user's row may bear any name, theirs as well.
@@ -327,11 +446,11 @@ def _literal(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
 
 
-def require_switch(operation: str, inside: Any) -> None:
-    """Refuse for `inside` what is no bool, such as the name of a file to write."""
-    if not isinstance(inside, bool):
+def require_switch(operation: str, given: Any, name: str = "inside") -> None:
+    """Refuse for a switch what is no bool, such as the name of a file to write."""
+    if not isinstance(given, bool):
         raise TypeError(
-            f"{operation}: inside must be True or False, but is {brief(inside)}; a "
+            f"{operation}: {name} must be True or False, but is {brief(given)}; a "
             f"file is written by a method of what {operation} gives"
         )
 

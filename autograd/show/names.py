@@ -8,7 +8,8 @@ point of several is raised in round brackets, as in many textbooks:
     z₁[0], a₁[0]    those of its neuron 0; of a layer with one neuron simply z₁, a₁
     W₂[1,0], b₂[1]  neuron 1's weight for a₁[0], and its bias
     z₁⁽³⁾[0]        z₁[0] at point 3, where there are several
-    L               the loss, of a network; where the network's output ends it, y
+    x[0]            input 0, in formulas its number where it is no Value
+    L               the loss of a network
     δ₁[0]           ∂L/∂z₁[0]: only the adjoint of a z is called δ
     ∂L/∂v           the adjoint of any other v; "adjoint" is the word for all of them
 
@@ -33,14 +34,15 @@ LETTERS: Final = "uvwtsrqpkhgabc"  # for results on the way, the last one first
 INPUTS: Final = "xwpqsctrk"  # for leaves
 
 
-def vector_name(letter: str, layer: int, point: int | None = None) -> str:
+def vector_name(letter: str, layer: int | None, point: int | None = None) -> str:
     """The name of a layer's vector, at one point of several where that is given.
 
     >>> vector_name("z", 1), vector_name("δ", 12), vector_name("a", 1, point=3)
     ('z₁', 'δ₁₂', 'a₁⁽³⁾')
     """
+    number = "" if layer is None else str(layer).translate(SUBSCRIPTS)
     raised = "" if point is None else f"⁽{str(point).translate(RAISED)}⁾"
-    return letter + str(layer).translate(SUBSCRIPTS) + raised
+    return letter + number + raised
 
 
 def neuron_name(
