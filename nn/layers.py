@@ -57,6 +57,7 @@ class Picture(Protocol):
     @property
     def description(self) -> str: ...
     def svg(self, path: str | os.PathLike[str] | None = None) -> str: ...
+    def save(self, path: str | os.PathLike[str]) -> str: ...
 
 
 Features = Sequence[Value | float] | Row
@@ -251,6 +252,9 @@ class MLP(Module):
         y: Any = None,
         loss: Callable[[Any, Any], Any] = mse,
         by: str = "weight",
+        *,
+        backward: bool = False,
+        outcome: bool = False,
     ) -> Picture:
         """A picture of the network: a card for each neuron, a line for each weight.
 
@@ -258,20 +262,25 @@ class MLP(Module):
         y     its target: with it they also show δ = ∂L/∂z, L being loss(model(x), y)
         by    what lines show, "weight" or "grad": ∂L/∂w with y, else the weights' own
               `.grad`, as `backward()` left it
+        backward  with y: each neuron also shows σ′(z) and the Wᵀδ that arrives, the
+                  factors of δ
+        outcome   with y: a last card shows the target and L
 
-        A notebook shows the picture, and `.svg(path)` writes it. `draw(model)` is the
-        same without a point. The model is left as it was, gradients included.
+        Of a deep network the first and last layers are drawn, and a count between them.
+        A notebook shows the picture, and `.save(path)` writes it as SVG, PNG or PDF.
+        `draw(model)` is the same without a point. The model is left as it was,
+        gradients included.
 
         >>> picture = MLP(2, [3, 1], "tanh", seed=0).draw([0.5, -1.0], 1.0)
         >>> picture.description
         'Columns of cards from left to right, of 2, 3, 1. Lines are w, in blue ...'
 
-        Raises ValueError for another number of features, y without x, another `by`, or
-        by="grad" where no sweep has been.
+        Raises ValueError for another number of features, y without x, backward or
+        outcome without y, another `by`, or by="grad" where no sweep has been.
         """
         from .pictures import network_drawing
 
-        return network_drawing(self, x, y, loss, by)
+        return network_drawing(self, x, y, loss, by, backward, outcome)
 
     def _draw_(self) -> Picture:
         return self.draw()

@@ -25,6 +25,7 @@ from .textbook import (
 )
 
 MOST_NAMED: Final = 8  # layers, whose widths make a title
+MOST_TARGETS: Final = 6  # with a row each
 
 # ---- one pass, to be played ----------------------------------------------------------
 
@@ -128,19 +129,13 @@ def _named_inputs(operation: str, model: MLP, x: Any) -> list[tuple[str, float]]
 # ---- a drawing -----------------------------------------------------------------------
 
 
-def network_drawing(model: MLP, x: Any, y: Any, loss: Loss, by: str) -> Picture:
+def network_drawing(
+    model: MLP, x: Any, y: Any, loss: Loss, by: str, backward: bool, outcome: bool
+) -> Picture:
     """What `MLP.draw` gives: a description in plain lists, drawn by autograd."""
     from autograd import draw_network  # only who draws pays for importing it
 
-    if by not in ("weight", "grad"):
-        raise ValueError(
-            f"MLP.draw: by must be 'weight' or 'grad', but is {brief(by)}; it says "
-            "what the lines show"
-        )
-    if x is None and y is not None:
-        raise ValueError(
-            "MLP.draw: x must be given where y is, but is None; pass the point too"
-        )
+    _require_point(x, y, by, backward or outcome)
     table = None if y is None else backprop_table(model, x, y, loss)
     points = None if x is None else forward(model, plain_inputs("MLP.draw", model, x))
     columns: list[Any] = [("inputs", _input_cards(model, x))]
@@ -153,11 +148,55 @@ def network_drawing(model: MLP, x: Any, y: Any, loss: Loss, by: str) -> Picture:
             if points is not None:
                 rows |= {"z": points[c][k].z, "a": points[c][k].a}
             if table is not None:
-                rows["δ"] = table.layers[-1 - c].neurons[k].delta
+                rows |= _errors(table, c, k, backward)
         activations = dict.fromkeys(note for _, note, _ in cards)
-        columns.append((f"layers.{c} · {', '.join(activations)}", cards))
+        columns.append((f"layer {c + 1} · {', '.join(activations)}", cards))
     edges, weight = _edges(model, table, by)
+    if outcome and table is not None:
+        columns.append(("loss", [_outcome(table, y, loss)]))
+        edges = [*edges, None]
     return draw_network(columns, edges, weight=weight, title=repr(model))
+
+
+def _require_point(x: Any, y: Any, by: str, backward: bool) -> None:
+    if by not in ("weight", "grad"):
+        raise ValueError(
+            f"MLP.draw: by must be 'weight' or 'grad', but is {brief(by)}; it says "
+            "what the lines show"
+        )
+    if x is None and y is not None:
+        raise ValueError(
+            "MLP.draw: x must be given where y is, but is None; pass the point too"
+        )
+    if backward and y is None:
+        raise ValueError(
+            "MLP.draw: y must be given with backward or outcome, but is None; pass the "
+            "point and its target, draw(x, y, …)"
+        )
+
+
+def _errors(table: BackpropTable, c: int, k: int, backward: bool) -> dict[str, float]:
+    """δ, and on demand what it is the product of."""
+    neuron, last = table.layers[-1 - c].neurons[k], c + 1 == len(table.layers)
+    if not backward:
+        return {"δ": neuron.delta}
+    arriving = "∂L/∂a" if last else "Wᵀδ"
+    return {"σ′(z)": neuron.slope, arriving: neuron.arriving, "δ": neuron.delta}
+
+
+def _outcome(
+    table: BackpropTable, y: Any, loss: Loss
+) -> tuple[str, str, dict[str, float]]:
+    """The card of the loss: its targets, if they are few numbers, and L."""
+    if hasattr(y, "tolist"):
+        y = y.tolist()
+    targets = [y] if not isinstance(y, Sequence) or isinstance(y, str) else [*y]
+    shown = targets if len(targets) <= MOST_TARGETS else []
+    names = (
+        ["target"] if len(shown) == 1 else [f"target {i}" for i in range(len(shown))]
+    )
+    rows = {name: plain(target) for name, target in zip(names, shown)}
+    return "L", getattr(loss, "__name__", "loss"), rows | {"L": table.loss}
 
 
 def _input_cards(model: MLP, x: Any) -> list[tuple[str, str, dict[str, float]]]:

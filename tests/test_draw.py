@@ -20,7 +20,8 @@ import pytest
 import autograd
 from autograd import Primitive, Value, clip, dot, leaky_relu, maximum, where
 from autograd.show import render
-from autograd.show.draw import CROWDED, LEGIBLE, LIMIT, Drawing, draw, value_svg
+from autograd.show.dot import CROWDED, LEGIBLE
+from autograd.show.draw import LIMIT, Drawing, draw, value_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 needs_dot = pytest.mark.skipif(not shutil.which("dot"), reason="no program dot")
@@ -217,19 +218,19 @@ def test_neurons_are_framed_with_their_parameters() -> None:
     drawing = draw(loss)
     framed = frames(drawing)
     assert [*framed] == [
-        "layers.0.neurons.0", "layers.0.neurons.1", "layers.0.neurons.2",
-        "layers.1.neurons.0",
+        "layer 1, neuron 0", "layer 1, neuron 1", "layer 1, neuron 2",
+        "layer 2, neuron 0",
     ]  # fmt: skip
-    names = [card.split(" value")[0] for card in framed["layers.0.neurons.1"]]
+    names = [card.split(" value")[0] for card in framed["layer 1, neuron 1"]]
     assert sorted(names) == ["+", "b param", "dot", "tanh", "w0 param", "w1 param"]
-    names = [card.split(" value")[0] for card in framed["layers.1.neurons.0"]]
+    names = [card.split(" value")[0] for card in framed["layer 2, neuron 0"]]
     assert sorted(names) == ["+", "b param", "dot", "w0 param", "w1 param", "w2 param"]
 
 
 def test_neurons_written_with_pythons_sum_are_framed_whole() -> None:
     (w, b), *_ = Net(2, 1).layers[0]
     out = (sum(wi * xi for wi, xi in zip(w, two_inputs())) + b).relu()
-    assert len(frames(draw(out))["layers.0.neurons.0"]) == 3 + 2 + 3 + 1
+    assert len(frames(draw(out))["layer 1, neuron 0"]) == 3 + 2 + 3 + 1
 
 
 def test_neurons_end_where_their_results_are_used() -> None:
@@ -272,12 +273,12 @@ def test_a_large_net_has_one_card_per_neuron_in_order() -> None:
     (out,) = Net(2, 12, 4, 1)(two_inputs())
     out.backward()
     drawing = draw(out)
-    neurons = [card.split()[0] for card in cards(drawing) if "neurons" in card]
-    assert neurons[:12] == [f"layers.0.neurons.{j}" for j in range(12)]
+    neurons = [card.split(" tanh")[0] for card in cards(drawing) if "neuron" in card]
+    assert neurons[:12] == [f"layer 1, neuron {j}" for j in range(12)]
     assert len(neurons) == 17 and len(cards(drawing)) == 19
     assert "one card" in drawing.description and "one card" in drawing.dot
     assert len(arrows(drawing)) == 2 * 12 + 12 * 4 + 4
-    assert cards(drawing)[-1] == f"layers.2.neurons.0 + value {out.data:.6g} grad 1"
+    assert cards(drawing)[-1] == f"layer 3, neuron 0 + value {out.data:.6g} grad 1"
 
 
 def test_a_large_net_merges_what_flows_back_over_several_points() -> None:
@@ -285,8 +286,65 @@ def test_a_large_net_merges_what_flows_back_over_several_points() -> None:
     outs = [net([x])[0] for x in (0.5, -0.5)]
     sum(outs).backward()
     low, high = sorted(out.data for out in outs)
-    neuron = [card for card in cards(draw(outs)) if "layers.1" in card]
-    assert neuron == [f"layers.1.neurons.0 + value {low:.6g} … {high:.6g} grad 1 … 1"]
+    neuron = [card for card in cards(draw(outs)) if "layer 2" in card]
+    assert neuron == [f"layer 2, neuron 0 + value {low:.6g} … {high:.6g} grad 1 … 1"]
+
+
+def loss_of_points(width: int = 30, features: int = 2) -> Value:
+    """A network's loss over two points that are plain numbers."""
+    net = Net(features, width, 1)
+    points = [[0.5 + i for i in range(features)], [-1.0] * features]
+    return sum((net(point)[0] - 1.0) ** 2 for point in points)
+
+
+def test_a_large_net_shows_its_plain_inputs_and_calls_its_end_the_loss() -> None:
+    loss = loss_of_points()
+    loss.backward()
+    drawing = draw(loss)
+    shown = cards(drawing)
+    assert "x[0] input value -1 … 0.5 grad –" in shown
+    assert "x[1] input value -1 … 1.5 grad –" in shown
+    assert f"L + value {loss.data:.6g} grad 1" in shown
+    assert drawing.title == "Graph of L"
+    numbers = re.findall(r"^\t+(n\d+) \[label=<", drawing.dot, re.M)
+    names = {card.split(" value")[0]: n for card, n in zip(shown, numbers)}
+    heads = [a["head"] for a in arrows(drawing) if a["tail"] == names["x[1] input"]]
+    assert heads == [names[f"layer 1, neuron {k} tanh"] for k in range(30)]
+
+
+def test_a_name_of_the_users_is_kept_for_the_end_and_no_second_is_given() -> None:
+    loss = loss_of_points()
+    loss.label = "cost"
+    assert any(card.startswith("cost + value") for card in cards(draw(loss)))
+    other = loss_of_points() * Value(2.0, "L")
+    heads = [card.split()[0] for card in cards(draw(other))]
+    assert heads.count("L") == 1 and draw(other).title == "Graph of mul"
+
+
+def test_many_plain_inputs_share_a_card() -> None:
+    shown = cards(draw(loss_of_points(6, features=20)))
+    assert "x[0] … x[19] input value -1 … 19.5 grad –" in shown
+
+
+def legend(drawing: Drawing) -> list[tuple[str, str]]:
+    """The colours that are explained, with their words."""
+    text = re.search(r"label=<<table(.*?)</table>>", drawing.dot, re.S)[1]
+    cells = re.findall(r'bgcolor="([^"]*)".*?<td[^>]*>(.*?)&#160;', text.lower())
+    return [(colour, words) for colour, words in cells]
+
+
+def test_legend_says_what_the_colours_of_this_picture_mean() -> None:
+    x = Value(1.5, "x")
+    y = (x**2).sin().exp()
+    found = [("#fff2d0", "input"), ("#e8ebf6", "operation")]
+    assert legend(draw(y)) == found
+    y.backward()
+    found += [("#2b7bba", "flows back above zero"), ("#cb4248", "below")]
+    assert legend(draw(y)) == found
+    words = [word for _, word in legend(draw(loss_of_points()))]
+    assert words == ["input", "operation", "neuron"]
+    (out,) = Net(2, 2, 1)(two_inputs())
+    assert ("#e3f4e8", "parameter") in legend(draw(out))
 
 
 # ---- what is drawn, what is refused --------------------------------------------------
@@ -534,6 +592,36 @@ def test_png_writes_a_file_and_returns_its_path(tmp_path: Path) -> None:
     path = str(tmp_path / "graph.png")
     assert draw(Value(2.0, "x").exp()).png(path) == path
     assert Path(path).read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    "name, start",
+    [("y.svg", b"<svg "), ("y.PNG", b"\x89PNG"), ("é y.pdf", b"%PDF")],
+)
+def test_save_writes_what_the_suffix_says(
+    tmp_path: Path, name: str, start: bytes
+) -> None:
+    drawing, path = draw(Value(2.0, "x").exp()), tmp_path / name
+    assert drawing.save(path) == str(path)
+    assert path.read_bytes().startswith(start)
+
+
+@pytest.mark.parametrize("name", ["y.jpg", "y.gif", "y", "y.svg.gz", ".png"])
+def test_save_names_the_suffixes_that_it_knows(tmp_path: Path, name: str) -> None:
+    match = r"^draw: path must end in \.svg, \.png or \.pdf, but is .*; write '.*svg'$"
+    with pytest.raises(ValueError, match=match):
+        draw(Value(2.0, "x").exp()).save(tmp_path / name)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_save_without_graphviz_names_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(render, "_run", lambda *args: None)
+    for name in ("y.svg", "y.png", "y.pdf"):
+        with pytest.raises(RuntimeError, match="install Graphviz .*pip install pygra"):
+            draw(Value(2.0, "x").exp()).save(tmp_path / name)
+    assert not [*tmp_path.iterdir()]
 
 
 def test_svg_to_a_path_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:

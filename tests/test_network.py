@@ -8,18 +8,18 @@ from math import inf, nan
 import pytest
 
 import autograd
-from autograd.show.draw import COLOURS
+from autograd.show import render
+from autograd.show.dot import COLOURS
 from autograd.show.network import (
-    ARROWHEADS,
+    DEEPEST,
     MOST_COLUMNS,
     MOST_LINES,
-    NAMED,
-    TALL,
-    TOOLTIPS,
     WIDEST,
-    WIDTH,
     draw_network,
 )
+from autograd.show.network_boxes import NAMED, TALL, WIDTH
+from autograd.show.network_svg import ARROWHEADS, TOOLTIPS
+from autograd.show.xdot import strokes_in_dot
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = [
@@ -263,10 +263,133 @@ def test_widest_columns_end_in_a_count():
 
 
 def test_deep_and_wide_networks_keep_to_a_number_of_lines():
-    sizes = [30] * 50
-    root = drawn(*sizes, number=lambda c, k, i: 1.0)
+    root = drawn(*[60] * DEEPEST, number=lambda c, k, i: 1.0)
     assert len(lines(root)) <= MOST_LINES
-    assert words(root).count(f"… {30 - 11} more") == 50
+    assert words(root).count(f"… {60 - 25} more") == DEEPEST
+
+
+@pytest.mark.parametrize("depth", [DEEPEST + 1, 52, 200])
+def test_deeper_networks_show_their_ends_and_count_the_rest(depth):
+    drawing = draw_network(*network(2, *[4] * (depth - 2), 1), title="")
+    root = root_of(drawing)
+    assert len(of_class(root, "card")) == 2 + 4 + 4 + 4 + 1
+    assert len(lines(root)) == 8 + 16 + 4
+    shown = words(root)
+    place = shown.index(f"{depth - 5} layers")
+    assert shown[place - 1 : place + 3] == [
+        "…",
+        f"{depth - 5} layers",
+        "like this",
+        "…",
+    ]
+    assert f"2, 4, 4, … {depth - 5} layers like this …, 4, 1" in drawing.description
+    assert float(root.get("viewBox").split()[2]) < 1400
+    tips = " ".join(title.text or "" for title in root.iter(f"{SVG}title"))
+    assert "card 2." in tips and "card 3." not in tips and f"card {depth - 1}." in tips
+
+
+def test_as_many_columns_as_fit_are_all_drawn():
+    root = drawn(*[1] * DEEPEST)
+    assert len(of_class(root, "card")) == DEEPEST
+
+
+def test_plain_lines_lead_to_a_column_without_numbers_of_its_own():
+    columns, edges = network(2, 3, 1)
+    drawing = draw_network(columns, [edges[0], None], title="")
+    root = root_of(drawing)
+    found = lines(root)
+    assert len(found) == 6 + 3
+    plain = [(kind, line) for kind, line in found if ends(line)[0] > 300]
+    assert [kind for kind, _ in plain] == ["grey"] * 3
+    assert not any("=" in line.find(f"{SVG}title").text for _, line in plain)
+    assert "w0" not in words(of_class(root, "card")[-1])
+    with pytest.raises(ValueError, match="edges must have"):
+        draw_network(columns, [edges[0]], title="")
+    with pytest.raises(ValueError, match="edges must have"):
+        draw_network(columns, [edges[0], None, None], title="")
+
+
+def test_plain_lines_of_a_deep_network_do_not_hide_its_last_layers():
+    columns, edges = network(2, *[3] * 50, 1, 1)
+    root = root_of(draw_network(columns, [*edges[:-1], None], title=""))
+    assert len(of_class(root, "card")) == 2 + 3 + 3 + 3 + 1 + 1
+    assert "47 layers" in words(root)  # of 51: what plain lines lead to is none
+
+
+@pytest.mark.parametrize(
+    "numbers, meant",
+    [
+        ([1.0, -1.0], ["input", "neuron", "above zero", "below"]),
+        ([1.0, nan], ["input", "neuron", "above zero", "not a number"]),
+        ([0.0, 0.0], ["input", "neuron"]),
+    ],
+)
+def test_legend_says_what_the_colours_of_this_picture_mean(numbers, meant):
+    columns, edges = network(2, 1, number=lambda c, k, i: numbers[i])
+    root = root_of(draw_network(columns, edges, title=""))
+    known = ["input", "neuron", "loss", "above zero", "below", "not a number"]
+    assert [word for word in words(root) if word in known] == meant
+
+
+# ---- as a file -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name, start",
+    [
+        ("y.svg", b"<svg "),
+        ("y.png", b"\x89PNG"),
+        ("y.PDF", b"%PDF"),
+        ("é.Svg", b"<svg"),
+    ],
+)
+def test_save_writes_what_the_suffix_says(tmp_path, name, start):
+    drawing = draw_network(*network(2, 3, 1), title="")
+    path = tmp_path / name
+    assert drawing.save(path) == str(path)
+    assert path.read_bytes().startswith(start)
+
+
+@pytest.mark.parametrize("name", ["y.jpg", "y", "y.svg.gz", ".svg"])
+def test_save_names_the_suffixes_that_it_knows(tmp_path, name):
+    drawing = draw_network(*network(2, 1), title="")
+    match = r"path must end in \.svg, \.png or \.pdf, but is .*; write '.*\.svg'"
+    with pytest.raises(ValueError, match=match):
+        drawing.save(tmp_path / name)
+    assert not [*tmp_path.iterdir()]
+    with pytest.raises(TypeError, match="path must be a str or a Path"):
+        drawing.save(None)
+
+
+def test_save_of_a_png_without_graphviz_names_the_remedy(tmp_path, monkeypatch):
+    monkeypatch.setattr(render, "_run", lambda *args: None)
+    drawing = draw_network(*network(2, 1), title="")
+    with pytest.raises(RuntimeError, match="install Graphviz .*pip install pygraphviz"):
+        drawing.save(tmp_path / "y.png")
+    assert drawing.save(tmp_path / "y.svg")
+
+
+def test_strokes_are_those_of_the_svg():
+    columns, edges = network(2, 3, 1)
+    svg = draw_network(columns, edges, title="").svg()
+    root, dot = ET.fromstring(svg), strokes_in_dot(svg)
+    boxes = len(list(root.iter(f"{SVG}rect")))
+    assert len(re.findall(r" [Pp] 4 ", dot)) == boxes
+    assert len(re.findall(r" L 2 ", dot)) == len(lines(root)) == 9
+    assert len(re.findall(r" P 3 ", dot)) == 9  # arrowheads
+    for text in root.iter(f"{SVG}text"):
+        if text.text:
+            assert f" {len(text.text.encode())} -{text.text}" in dot
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_words_can_be_saved_too(tmp_path, text):
+    drawing = draw_network(
+        [(text, [(text, text, {text: 1.5})])] * 2, [[[1.0]]], weight=text, title=text
+    )
+    path = tmp_path / "y.pdf"
+    drawing.save(path)
+    assert path.read_bytes().startswith(b"%PDF")
 
 
 def test_picture_of_thousands_of_weights_is_small_enough_for_a_page():

@@ -180,7 +180,7 @@ def test_player_says_what_a_select_left_out() -> None:
 
 def test_player_names_a_neurons_parameters_by_themselves() -> None:
     said = text(player(network()))
-    assert "in layers.0.neurons.0\nc = w0·x1 + w1·x2 = " in said
+    assert "in layer 1, neuron 0\nc = w0·x1 + w1·x2 = " in said
 
 
 def test_player_counts_lines_that_are_too_many() -> None:

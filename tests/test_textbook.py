@@ -509,6 +509,55 @@ def test_model_drawn_at_a_point_shows_z_a_and_delta():
     assert f"{tanh(model.layers[0].neurons[0]([0.5, -1.0]).args[0].data):.6g}" in shown
 
 
+def test_model_drawn_backward_shows_the_factors_of_delta():
+    model, x = MLP(2, [3, 2, 1], "tanh", seed=0), [0.5, -1.0]
+    plain = words(model.draw(x, 1.0))
+    assert not {"σ′(z)", "Wᵀδ", "∂L/∂a"} & {*plain}
+    shown = words(model.draw(x, 1.0, backward=True))
+    assert (shown.count("σ′(z)"), shown.count("Wᵀδ"), shown.count("∂L/∂a")) == (6, 5, 1)
+    for layer in backprop_table(model, x, 1.0).layers:
+        for neuron in layer.neurons:
+            assert f"{neuron.slope:.6g}" in shown and f"{neuron.arriving:.6g}" in shown
+
+
+@pytest.mark.parametrize(
+    "nouts, y, loss, targets",
+    [
+        ([3, 1], 1.0, mse, {"target": "1"}),
+        ([3, 2], [0.25, -1.0], mse, {"target 0": "0.25", "target 1": "-1"}),
+        ([3, 3], 2, cross_entropy, {"target": "2"}),
+        ([8], [0.0] * 8, mse, {}),
+    ],
+)
+def test_outcome_is_a_last_card_with_target_and_loss(nouts, y, loss, targets):
+    model, x = MLP(2, nouts, "tanh", seed=0), [0.5, -1.0]
+    picture = model.draw(x, y, loss, outcome=True)
+    *_, last = ET.fromstring(picture.svg()).iter(f"{SVG}g")
+    shown = [text.text for text in last.iter(f"{SVG}text")]
+    found = backprop_table(model, x, y, loss).loss
+    pairs = [word for pair in targets.items() for word in pair]
+    assert shown == ["L", loss.__name__, *pairs, "L", f"{found:.6g}"]
+    assert len(lines(picture)) == len(lines(model.draw(x, y, loss))) + nouts[-1]
+
+
+def test_deep_model_is_drawn_at_its_ends():
+    picture = MLP(2, [8] * 50 + [1], "tanh", seed=0).draw([0.5, -1.0], 1.0)
+    shown = words(picture)
+    assert "47 layers" in shown and "like this" in shown
+    headings = [word for word in shown if word and word.startswith("layer ")]
+    assert headings == [
+        "layer 1 · tanh", "layer 2 · tanh", "layer 50 · tanh", "layer 51 · linear"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["net.svg", "net.png", "net.pdf"])
+def test_model_is_saved_by_suffix(tmp_path, name):
+    path = tmp_path / name
+    assert draw(MLP(2, [3, 1], seed=0)).save(path) == str(path)
+    starts = {".svg": b"<svg", ".png": b"\x89PNG", ".pdf": b"%PDF"}
+    assert path.read_bytes().startswith(starts[path.suffix])
+
+
 def test_lines_by_grad_are_those_of_the_point_or_of_the_model():
     model = MLP(2, [3, 1], "tanh", seed=0)
     with pytest.raises(ValueError, match="by='grad' must have gradients"):
@@ -548,5 +597,8 @@ def test_impossible_requests_for_a_picture_are_refused():
         model.draw(by="colour")
     with pytest.raises(ValueError, match="MLP.draw: x must be given where y is"):
         model.draw(y=1.0)
+    for option in ("backward", "outcome"):
+        with pytest.raises(ValueError, match="MLP.draw: y must be given with backward"):
+            model.draw([1.0, 2.0], **{option: True})
     with pytest.raises(ValueError, match=r"x must have 2 feature\(s\), but has 1"):
         model.draw([1.0])

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Final
 
 from ..primitives import clean
-from .draw import _largest, _share
+from .dot import largest_of, share_of
 from .network_cast import Cast, Column, Edge
 from .network_words import number
 from .player_scene import opacity, sign
@@ -44,7 +44,7 @@ class NetworkScene:
     @property
     def top(self) -> float:
         layers = self.cast.play.layers
-        return _largest(neuron.delta for layer in layers for neuron in layer)
+        return largest_of(neuron.delta for layer in layers for neuron in layer)
 
     def still(self) -> str:
         """The drawing at the end; the script turns it back."""
@@ -145,10 +145,10 @@ class NetworkScene:
             yield _text("soft", middle, y + 13 * i, words)
 
     def _arrows(self) -> Iterator[str]:
-        most = _largest(map(self.cast.flow, self.cast.edges))
+        most = largest_of(map(self.cast.flow, self.cast.edges))
         for edge in self.cast.edges:
             flow = self.cast.flow(edge)
-            width = f"{0.6 + 1.8 * _share(flow, most):.2f}"
+            width = f"{0.6 + 1.8 * share_of(flow, most):.2f}"
             yield self._arrow(edge, sign(flow), width)
 
     def _arrow(self, edge: Edge, kind: str, width: str) -> str:

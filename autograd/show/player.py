@@ -21,7 +21,7 @@ from typing import Any, Final, Protocol, overload
 from ..files import require_suffix, write_file
 from ..primitives import brief, clean
 from ..value import Value
-from .draw import Picture
+from .cards import Picture
 from .network_animated import animated_network
 from .network_cast import Cast
 from .network_scene import NetworkScene

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from ..primitives import clean
+from .cards import Picture
 from .clock import Clock
-from .draw import Picture, _largest
+from .dot import largest_of
 from .player_scene import (
     Layout,
     adjoint_svg,
@@ -75,7 +76,7 @@ def _animated_arrows(
     steps: list[Step], picture: Picture, layout: Layout, clock: Clock
 ) -> Iterator[str]:
     """Each arrow in grey, then coloured by what has flowed back, and lit in between."""
-    most = _largest(arrow.flow for arrow in picture.arrows)
+    most = largest_of(arrow.flow for arrow in picture.arrows)
     for k, (arrow, curve) in enumerate(zip(picture.arrows, layout.arrows)):
         lit = [i for i, step in enumerate(steps) if k in step.arrows]
         yield arrow_svg(arrow, curve, "", label=_shown(clock, lit[0]))

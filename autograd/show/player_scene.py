@@ -10,7 +10,8 @@ from importlib import resources
 from typing import Final
 
 from ..primitives import clean
-from .draw import LEGIBLE, Arrow, Card, Picture, _dot, _largest, _share
+from .cards import Arrow, Card, Picture
+from .dot import LEGIBLE, dot_text, largest_of, share_of
 from .render import render
 
 LAYOUT_SECONDS: Final = 20.0
@@ -43,7 +44,7 @@ class Layout:
 
 def laid_out(picture: Picture) -> Layout:
     """Ask Graphviz where everything of the picture stands."""
-    found = json.loads(render(_dot(picture), "json0", LAYOUT_SECONDS))
+    found = json.loads(render(dot_text(picture, bare=True), "json0", LAYOUT_SECONDS))
     _, _, width, height = map(float, found["bb"].split(","))
 
     def place(text: str) -> Point:
@@ -81,7 +82,7 @@ def laid_out(picture: Picture) -> Layout:
 
 def still(picture: Picture, layout: Layout) -> str:
     """The drawing of the page, at the end of the sweep; the script turns it back."""
-    top, most = top_adjoint(picture), _largest(arrow.flow for arrow in picture.arrows)
+    top, most = top_adjoint(picture), largest_of(arrow.flow for arrow in picture.arrows)
     parts = [frame_svg(*frame) for frame in layout.frames]
     for arrow, curve in zip(picture.arrows, layout.arrows):
         kind, width = sign(arrow.flow), stroke(arrow, most)
@@ -176,12 +177,12 @@ def adjoint_svg(
 
 
 def top_adjoint(picture: Picture) -> float:
-    return _largest(grad for card in picture.cards for grad in card.grads)
+    return largest_of(grad for card in picture.cards for grad in card.grads)
 
 
 def stroke(arrow: Arrow, most: float) -> str:
     """The width of an arrow, once its share of the adjoint has flowed back."""
-    return f"{1 + 2 * _share(arrow.flow or 0.0, most):.2f}"
+    return f"{1 + 2 * share_of(arrow.flow or 0.0, most):.2f}"
 
 
 def sign(x: float | None) -> str:
@@ -192,4 +193,4 @@ def sign(x: float | None) -> str:
 
 
 def opacity(adjoint: float, top: float) -> float:
-    return 0.5 * _share(adjoint, top) if adjoint == adjoint else 0.5
+    return 0.5 * share_of(adjoint, top) if adjoint == adjoint else 0.5

@@ -14,7 +14,7 @@ from typing import Final
 
 from ..primitives import clean
 from ..value import Value, require_current, topological
-from .draw import _detailed, _neurons, _values
+from .cards import all_values, detailed, home_name, neurons_of
 from .latex import PLAIN, Names, formula, known, made_by, partial_formulas, row_formula
 from .names import variable_names
 
@@ -76,12 +76,12 @@ class Sweep:
         self.order = topological(y, whole=True)
         for node in self.order:
             require_current(node, "player")
-        values = _values([y])
+        values = all_values([y])
         self.index = {value: i for i, value in enumerate(values)}
         self.leaves = [value for value in values if not value.args]
-        self.home = _neurons(values)
+        self.home = neurons_of(values)
         self.names = variable_names(y, self.order, self.leaves)
-        self.picture = _detailed(values, self.home)
+        self.picture = detailed(values, self.home)
         self.into: dict[int, list[int]] = {}  # the arrows into each card
         for k, arrow in enumerate(self.picture.arrows):
             self.into.setdefault(arrow.head, []).append(k)
@@ -174,7 +174,7 @@ class Sweep:
 
     def _place(self, node: Value) -> str:
         home = self.home.get(node)
-        return f", in {clean(home, 60)}" if home else ""
+        return f", in {clean(home_name(home), 60)}" if home else ""
 
     def _near(self, node: Value) -> dict[Value, str]:
         """Names of a result and its operands: short ones where no two are the same."""

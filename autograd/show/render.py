@@ -24,7 +24,9 @@ PAGE: Final = 900.0  # pixels: about what a notebook leaves beside its prompts
 _PYGRAPHVIZ: Final = (
     "import sys, warnings; warnings.simplefilter('ignore'); import pygraphviz\n"
     "graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode())\n"
-    "sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog='dot'))\n"
+    "prog, *options = sys.argv[2:]\n"
+    "sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog=prog,\n"
+    "                                   args=' '.join(options)))\n"
 )
 _XLINK: Final = "{http://www.w3.org/1999/xlink}"
 _DARK: Final = (
@@ -33,8 +35,10 @@ _DARK: Final = (
 )  # fmt: skip
 
 
-def render(dot: str, form: str, seconds: float) -> bytes:
+def render(dot: str, form: str, seconds: float, *, placed: bool = False) -> bytes:
     """The picture of a DOT text, in a format of Graphviz such as "svg" or "png".
+
+    What is placed already is not laid out.
 
     Raises RuntimeError where there is no renderer or it fails, TimeoutError where the
     layout takes longer than so many seconds.
@@ -42,9 +46,13 @@ def render(dot: str, form: str, seconds: float) -> bytes:
     import graphviz  # type: ignore[import-untyped]
 
     # graphviz's own pipe() takes no time limit
-    found = _run([os.fspath(graphviz.backend.DOT_BINARY), f"-T{form}"], dot, seconds)
+    program = os.fspath(graphviz.backend.DOT_BINARY)
+    layout = ["-Kneato", "-n2"] if placed else []
+    found = _run([program, *layout, f"-T{form}"], dot, seconds)
     if found is None and importlib.util.find_spec("pygraphviz") is not None:
-        found = _run([sys.executable, "-P", "-c", _PYGRAPHVIZ, form], dot, seconds)
+        layout = ["neato", "-n2"] if placed else ["dot"]
+        command = [sys.executable, "-P", "-c", _PYGRAPHVIZ, form, *layout]
+        found = _run(command, dot, seconds)
     if found is None:
         raise RuntimeError(
             "draw: a renderer must be installed, but there is neither the program "
