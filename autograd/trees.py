@@ -22,6 +22,7 @@ from math import prod
 from numbers import Number
 from types import MappingProxyType, NoneType, SimpleNamespace
 from typing import Any, Final, Literal, NamedTuple
+from weakref import WeakKeyDictionary
 
 from .primitives import brief, clean, number
 from .value import Value
@@ -91,6 +92,7 @@ def _exactly(x: Any) -> Any:
 _registered: dict[type, tuple[Callable[..., Any], Callable[..., Any]]] = {
     deque: (lambda x: (x, x.maxlen), lambda most, items: deque(items, most)),
 }
+_fields: Final[WeakKeyDictionary[type, tuple[str, ...]]] = WeakKeyDictionary()
 _LEAVES: Final = frozenset((int, bool, str, NoneType, Static))
 _TEXT: Final = frozenset((str,))
 _PLAIN: Final = frozenset((float, Value))
@@ -164,7 +166,10 @@ def parts(tree: Tree, what: str = "ravel: the tree") -> Parts | None:
 
 def _base(kind: type) -> Any:
     """The class in C that holds the items of this one."""
-    return next((base for base in _BASES if issubclass(kind, base)), object)
+    for base in kind.__mro__:
+        if base in _BASES:
+            return base
+    return object
 
 
 def _texts(names: Sequence[Any]) -> bool:
@@ -178,13 +183,20 @@ def _registered_parts(tree: Tree, what: str) -> Parts:
 
 
 def _field_parts(tree: Tree, what: str) -> Parts | None:
-    from dataclasses import fields  # whoever has one has loaded it
-
     if isinstance(tree, type):
         return None
-    names = tuple([each.name for each in fields(tree) if hasattr(tree, each.name)])
+    names = _field_names(type(tree))
+    names = tuple([name for name in names if hasattr(tree, name)])
     items = [getattr(tree, name) for name in names]
     return items, names, _rest(tree, names, what, fields=names)
+
+
+def _field_names(kind: type) -> tuple[str, ...]:
+    if kind not in _fields:
+        from dataclasses import fields  # whoever has one has loaded it
+
+        _fields[kind] = tuple([each.name for each in fields(kind)])
+    return _fields[kind]
 
 
 def _rest(

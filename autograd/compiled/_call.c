@@ -314,15 +314,6 @@ static int number_of(PyObject *value, double *number)
     return fits;
 }
 
-static int take_value(Reader *reader, PyObject *x)
-{
-    if (!reader->operands || !number_of(x, reader->to))
-        return 0;
-    Py_INCREF(x);
-    reader->operands[reader->to - reader->first] = x;
-    return 1;
-}
-
 static int take_array(Reader *reader, const Step *step, PyObject *x)
 {
     Py_buffer view;
@@ -344,36 +335,55 @@ static int take_array(Reader *reader, const Step *step, PyObject *x)
     return fits;
 }
 
-/* What is a number, but no float: one of Python's or of NumPy's, of which float() runs no
-   other Python. */
-static int take_other_number(Reader *reader, PyObject *x)
+static int read_of_array(PyObject *x, double *to)
 {
-    static const Step none = {.kind = ARRAY};
+    Py_buffer view;
+    Read read;
+    if (!look_into(x, &view))
+        return 0;
+    read = view.ndim ? NULL : reader_of(&view, 0);
+    if (read)
+        *to = read(view.buf);
+    PyBuffer_Release(&view);
+    return read != NULL;
+}
+
+/* What is a number, but no float: a Value, or one of Python or NumPy of which float() runs
+   no other Python. */
+static int read_other(Reader *reader, PyObject *x, double *to)
+{
     PyObject *kind = (PyObject *)Py_TYPE(x);
-    int known = PyLong_CheckExact(x);
-    if (kind == python.value)
-        known = take_value(reader, x);
-    else if (kind == python.array)
-        return take_array(reader, &none, x);
-    else if (known || PySet_Contains(python.scalars, kind) == 1) {
-        *reader->to = PyFloat_AsDouble(x);
-        known = !PyErr_Occurred();
-        PyErr_Clear();
+    int known;
+    if (kind == python.value) {
+        if (!reader->operands || !number_of(x, to))
+            return 0;
+        Py_INCREF(x);
+        reader->operands[to - reader->first] = x;
+        return 1;
     }
-    reader->to += known;
+    if (kind == python.array)
+        return read_of_array(x, to);
+    if (!PyLong_CheckExact(x) && PySet_Contains(python.scalars, kind) != 1)
+        return 0;
+    *to = PyFloat_AsDouble(x);
+    known = !PyErr_Occurred();
+    PyErr_Clear();
     return known;
 }
 
-INLINE int take_number(Reader *reader, PyObject *x)
+INLINE int read_number(Reader *reader, PyObject *x, double *to)
+{
+    if (!PyFloat_CheckExact(x) && (PyObject *)Py_TYPE(x) != python.float64)
+        return read_other(reader, x, to);
+    *to = PyFloat_AsDouble(x);
+    return 1;
+}
+
+static int take_number(Reader *reader, PyObject *x)
 {
     if (reader->skims)
         return 1;
-    if (reader->to == reader->full)
-        return 0;
-    if (!PyFloat_CheckExact(x) && (PyObject *)Py_TYPE(x) != python.float64)
-        return take_other_number(reader, x);
-    *reader->to++ = PyFloat_AsDouble(x);
-    return 1;
+    return reader->to < reader->full && read_number(reader, x, reader->to++);
 }
 
 /* Only texts are compared: whatever else is static has to be the same object. */
@@ -383,35 +393,47 @@ static int is_same(PyObject *x, PyObject *known)
                           PyUnicode_Compare(x, known) == 0);
 }
 
-INLINE int take_item(Reader *reader, const Step *step, PyObject *item)
+typedef PyObject *(*Get)(PyObject *, Py_ssize_t);
+
+/* Numbers side by side: nothing can change them meanwhile. */
+INLINE int take_numbers(Reader *reader, PyObject *x, Py_ssize_t count, Get get)
 {
-    if (!item)
-        PyErr_Clear(); /* the list has become shorter */
-    return item && (step->plain ? take_number(reader, item) : take(reader, item));
+    double *to = reader->to;
+    if (reader->skims)
+        return 1;
+    if (count > reader->full - to)
+        return 0;
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (!read_number(reader, get(x, i), to + i))
+            return 0;
+    reader->to += count;
+    return 1;
+}
+
+INLINE int take_items(Reader *reader, const Step *step, PyObject *x, Py_ssize_t count, Get get)
+{
+    if (count != step->count)
+        return 0;
+    if (step->plain)
+        return take_numbers(reader, x, count, get);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *item = get(x, i);
+        if (!item)
+            PyErr_Clear(); /* the list has become shorter */
+        if (!item || !take(reader, item))
+            return 0;
+    }
+    return 1;
 }
 
 static int take_list(Reader *reader, const Step *step, PyObject *x)
 {
-    if (PyList_Size(x) != step->count)
-        return 0;
-    if (step->plain && reader->skims)
-        return 1;
-    for (Py_ssize_t i = 0; i < step->count; i++)
-        if (!take_item(reader, step, PyList_GetItem(x, i)))
-            return 0;
-    return 1;
+    return take_items(reader, step, x, PyList_Size(x), PyList_GetItem);
 }
 
 static int take_tuple(Reader *reader, const Step *step, PyObject *x)
 {
-    if (PyTuple_Size(x) != step->count)
-        return 0;
-    if (step->plain && reader->skims)
-        return 1;
-    for (Py_ssize_t i = 0; i < step->count; i++)
-        if (!take_item(reader, step, PyTuple_GetItem(x, i)))
-            return 0;
-    return 1;
+    return take_items(reader, step, x, PyTuple_Size(x), PyTuple_GetItem);
 }
 
 static int take_dict(Reader *reader, const Step *step, PyObject *x)
@@ -422,7 +444,7 @@ static int take_dict(Reader *reader, const Step *step, PyObject *x)
         return 0;
     while (i < step->count && PyDict_Next(x, &place, &key, &item))
         if (!is_same(key, PyTuple_GetItem(step->object, i++)) ||
-            !take_item(reader, step, item))
+            !(step->plain ? take_number(reader, item) : take(reader, item)))
             return 0;
     return i == step->count;
 }
@@ -588,7 +610,7 @@ typedef struct {
 
 static PyObject *give(Builder *builder);
 
-INLINE PyObject *give_number(Builder *builder)
+static PyObject *give_number(Builder *builder)
 {
     if (!builder->node)
         return PyFloat_FromDouble(*builder->from++);
@@ -596,31 +618,34 @@ INLINE PyObject *give_number(Builder *builder)
     return builder->node;
 }
 
-INLINE PyObject *give_item(Builder *builder, const Step *step)
+static PyObject *give_item(Builder *builder, const Step *step)
 {
     return step->plain ? give_number(builder) : give(builder);
 }
 
+typedef int (*Set)(PyObject *, Py_ssize_t, PyObject *);
+
+INLINE PyObject *give_items(Builder *builder, const Step *step, PyObject *made, Set set)
+{
+    int numbers = step->plain && !builder->node;
+    for (Py_ssize_t i = 0; made && i < step->count; i++) {
+        PyObject *item = numbers ? PyFloat_FromDouble(builder->from[i])
+                                 : give_item(builder, step);
+        if (!item || set(made, i, item) < 0)
+            Py_CLEAR(made);
+    }
+    builder->from += numbers ? step->count : 0;
+    return made;
+}
+
 static PyObject *give_list(Builder *builder, const Step *step)
 {
-    PyObject *list = PyList_New(step->count);
-    for (Py_ssize_t i = 0; list && i < step->count; i++) {
-        PyObject *item = give_item(builder, step);
-        if (!item || PyList_SetItem(list, i, item) < 0)
-            Py_CLEAR(list);
-    }
-    return list;
+    return give_items(builder, step, PyList_New(step->count), PyList_SetItem);
 }
 
 static PyObject *give_tuple(Builder *builder, const Step *step)
 {
-    PyObject *tuple = PyTuple_New(step->count);
-    for (Py_ssize_t i = 0; tuple && i < step->count; i++) {
-        PyObject *item = give_item(builder, step);
-        if (!item || PyTuple_SetItem(tuple, i, item) < 0)
-            Py_CLEAR(tuple);
-    }
-    return tuple;
+    return give_items(builder, step, PyTuple_New(step->count), PyTuple_SetItem);
 }
 
 /* A named tuple by tuple's own __new__: that of the kind would run a second time on what
