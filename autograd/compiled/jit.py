@@ -197,12 +197,13 @@ class Compiled(Generic[F]):
     def tree(self, *args: Any, **kwargs: Any) -> tuple[Tree, list[Any]]:
         """The paths for arguments of this form, and the numbers in them."""
         numbers, form = self._flat(args, kwargs)
-        if form not in self.trees:
-            self.trees[form] = Tree(self, form)
-        elif not self.trees[form].is_current():
-            self.trees[form] = self.trees[form].renewed()
+        tree = self.trees.get(form)  # once: a long form takes long to be found
+        if tree is None:
+            tree = self.trees[form] = Tree(self, form)
+        elif not tree.is_current():
+            tree = self.trees[form] = tree.renewed()
             calls.forget(self)
-        return self.trees[form], numbers
+        return tree, numbers
 
     def _flat(self, args: Sequence[Any], kwargs: Any) -> tuple[list[Any], Form]:
         """The numbers in arguments, and their form."""
@@ -889,6 +890,8 @@ def _row(tree: Tree, path: Path) -> Row:
 
 
 def _numbers(xs: Sequence[Any]) -> list[float]:
+    if Value not in map(type, xs):
+        return [*xs]
     return [x._data if type(x) is Value else x for x in xs]
 
 

@@ -23,6 +23,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache, partial
+from struct import Struct
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -351,18 +352,18 @@ class Native:
     def scalar(self, xs: Sequence[float]) -> tuple[tuple[float, ...], int]:
         """(outputs, -1), or ((), the index of the first guard that fails)."""
         room = getattr(self._rooms, "scalar", None) or self._scalar_room()
-        inputs, outputs, call, compiled = room
-        inputs[:] = xs
+        put, get, call, compiled = room
+        put(*xs)
         failed: int = call()
         if compiled.raised:
             compiled.check()
-        return ((), failed) if failed >= 0 else (tuple(outputs), -1)
+        return ((), failed) if failed >= 0 else (get(), -1)
 
     def _scalar_room(self) -> Any:
-        """This thread's operands, results and workspace, and a call bound to them."""
+        """What puts operands into this thread's room, gets results, and calls there."""
         compiled = self._compiled_scalar()
-        inputs = (ctypes.c_double * self.tape.inputs)()
-        outputs = (ctypes.c_double * len(self.tape.outputs))()
+        ins, outs = self.tape.inputs, len(self.tape.outputs)
+        inputs, outputs = (ctypes.c_double * ins)(), (ctypes.c_double * outs)()
         workspace = (ctypes.c_double * compiled.codes[0].places)()
         function = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_void_p] * 3)(
             compiled.address("scalar")
@@ -372,7 +373,9 @@ class Native:
         def call(keep: Any = workspace) -> int:
             return int(function(*addresses))
 
-        self._rooms.scalar = (inputs, outputs, call, compiled)
+        put = partial(Struct(f"{ins}d").pack_into, inputs, 0)
+        get = partial(Struct(f"{outs}d").unpack, outputs)
+        self._rooms.scalar = (put, get, call, compiled)
         return self._rooms.scalar
 
     def _compiled_scalar(self) -> Compiled:
