@@ -220,6 +220,24 @@ static PyObject *run_line(const Line *line, Item *items, unsigned given)
     return result;
 }
 
+/* The partial for an operand that is the same everywhere, lent; NULL if there is none. */
+static PyObject *fixed_partial(Row *row, uint32_t k)
+{
+    PyObject *fixed = row->fixed, *partial;
+    if (!fixed || !PyTuple_Check(fixed) || (Py_ssize_t)k >= PyTuple_Size(fixed))
+        return NULL;
+    partial = PyTuple_GetItem(fixed, (Py_ssize_t)k);
+    return PyFloat_CheckExact(partial) ? partial : NULL;
+}
+
+/* The rule for an operand, lent. */
+static PyObject *rule_of(Row *row, uint32_t k)
+{
+    PyObject *rules = row->rules;
+    int has = rules && PyTuple_Check(rules) && (Py_ssize_t)k < PyTuple_Size(rules);
+    return has ? PyTuple_GetItem(rules, (Py_ssize_t)k) : NULL;
+}
+
 /* The lines of a rule of the table; NULL if there are none. */
 static struct Lines *lines_of(Row *row, unsigned k, PyObject *rule)
 {

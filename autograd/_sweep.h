@@ -553,13 +553,8 @@ static int accumulate(PyObject **sum, PyObject *share)
 /* Whether no share ever goes to that operand: see `_never` in transforms.py. */
 static int never(Node *node, uint32_t k)
 {
-    PyObject *fixed, *partial;
-    if (!row_of(node)->select || !(fixed = row_of(node)->fixed))
-        return 0;
-    if (!PyTuple_Check(fixed) || (Py_ssize_t)k >= PyTuple_Size(fixed))
-        return 0;
-    partial = PyTuple_GetItem(fixed, (Py_ssize_t)k);
-    return PyFloat_CheckExact(partial) && PyFloat_AsDouble(partial) == 0.0;
+    PyObject *partial = row_of(node)->select ? fixed_partial(row_of(node), k) : NULL;
+    return partial && PyFloat_AsDouble(partial) == 0.0;
 }
 
 /* ---- rules that run again --------------------------------------------------------------- */
@@ -683,18 +678,22 @@ static void lower_items(const Graph *graph, uint32_t i, Item *items)
     }
 }
 
+/* Floats that were made for operands on the way. */
+static void drop_items(Node *node, Item *items)
+{
+    for (uint32_t k = 0; k < node->count; k++)
+        if (items[k + 1].object != node->edges[k].operand)
+            Py_XDECREF(items[k + 1].object);
+}
+
 /* One partial by the rule for it, in C; NULL without an error where that cannot be. */
 static PyObject *partial_in_c(Row *row, uint32_t k, Item *items)
 {
-    PyObject *rules = row->rules, *fixed = row->fixed, *partial;
-    if (fixed && PyTuple_Check(fixed) && (Py_ssize_t)k < PyTuple_Size(fixed) &&
-        PyFloat_CheckExact(partial = PyTuple_GetItem(fixed, (Py_ssize_t)k))) {
-        Py_INCREF(partial);
-        return partial;
-    }
-    if (!rules || !PyTuple_Check(rules) || (Py_ssize_t)k >= PyTuple_Size(rules))
-        return NULL;
-    return run_rule(row, k, PyTuple_GetItem(rules, (Py_ssize_t)k), items);
+    PyObject *fixed = fixed_partial(row, k), *rule = rule_of(row, k);
+    if (!fixed)
+        return rule ? run_rule(row, k, rule, items) : NULL;
+    Py_INCREF(fixed);
+    return fixed;
 }
 
 /* The partials of a node of the table whose rules C runs; None and 0.0 for those that
@@ -720,6 +719,7 @@ static PyObject *rerun_in_c(const Graph *graph, uint32_t i)
         else
             PyTuple_SetItem(partials, (Py_ssize_t)k, partial);
     }
+    drop_items(node, items);
     return partials;
 }
 
@@ -1253,6 +1253,8 @@ static PyObject *graph_push(PyObject *self, PyObject *args)
     return start((Graph *)self, args, 1);
 }
 
+#include "_along.h"
+
 /* ---- the type --------------------------------------------------------------------------- */
 
 static void forget_again(Graph *graph)
@@ -1305,6 +1307,7 @@ static PyMethodDef graph_methods[] = {
     {"live", graph_live, METH_O, "Whether x depends on Values from outside."},
     {"lower", graph_lower, METH_VARARGS, "Numbers, save where Values have a say."},
     {"pull", graph_pull, METH_VARARGS, "Reverse sweep: the adjoints of the inputs."},
+    {"along", graph_along, METH_VARARGS, "The tangents of a gradient, or None."},
     {"push", graph_push, METH_VARARGS, "Forward sweep: the tangents of the results."},
     {NULL, NULL, 0, NULL}};
 
@@ -1364,4 +1367,26 @@ static PyObject *copies(PyObject *Py_UNUSED(module), PyObject *given)
     if (failed)
         Py_CLEAR(list);
     return list;
+}
+
+/* oldest(xs, since, used): see transforms.py. */
+static PyObject *oldest(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    PyObject *given, *used, *xs, *found = Py_None;
+    long long since;
+    if (!PyArg_ParseTuple(args, "OLO!:oldest", &given, &since, &PyDict_Type, &used) ||
+        !(xs = PySequence_Tuple(given)))
+        return NULL;
+    for (Py_ssize_t i = 0; found && i < PyTuple_Size(xs); i++) {
+        PyObject *x = PyTuple_GetItem(xs, i);
+        if (!is_value(x) || ((Node *)x)->made >= since)
+            continue;
+        if (found == Py_None || ((Node *)x)->made < ((Node *)found)->made)
+            found = x;
+        if (PyDict_SetItem(used, x, Py_None) < 0)
+            found = NULL;
+    }
+    Py_XINCREF(found);
+    Py_DECREF(xs);
+    return found;
 }

@@ -2697,6 +2697,7 @@ static PyMethodDef functions[] = {
     {"topological", (PyCFunction)(void (*)(void))topological,
      METH_VARARGS | METH_KEYWORDS,
      "The computed Values that the roots depend on, in the order they were made."},
+    {"oldest", oldest, METH_VARARGS, "The oldest Value that was made before a time."},
     {"copies", copies, METH_O, "Fresh inputs of these numbers and Values."},
     {"_node", module_node, METH_VARARGS, "A computed Value of what is known about it."},
     {"_components", components, METH_VARARGS, "The results of a call with several."},

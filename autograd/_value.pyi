@@ -6,6 +6,7 @@ from typing import Any
 from .primitives import Primitive as Primitive
 from .transforms import Graph as Graph
 from .transforms import copies as copies
+from .transforms import oldest as oldest
 from .value import Value as Value
 from .value import _call_node as _call_node
 from .value import _component as _component

@@ -18,7 +18,7 @@ call.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from threading import get_ident
 from typing import Any, Final
@@ -214,8 +214,19 @@ def hvp(
     """
     _require_callable("hvp", f)
     primals = _sequence("hvp", "primals", primals)
-    gradient = grad(f, tuple(range(len(primals))))
-    return tuple(_jvp("hvp", gradient, primals, tangents, "named")[1])
+    places, found = tuple(range(len(primals))), []
+
+    def gradient(*args: Any) -> Any:
+        run = _Recording("grad", f, args, places, {})
+        y = _scalar("grad", run.out)
+        dots = run.along(y, tangents)
+        if dots is None:
+            return run.unravel(run.pull([y], [1.0]))
+        found.append(run.unravel(dots))
+        return ()
+
+    product = _jvp("hvp", gradient, primals, tangents, "named")[1]
+    return tuple(found[0] if found else product)
 
 
 # ---- one run of f --------------------------------------------------------------------
@@ -283,6 +294,19 @@ class _Recording:
         seen = watcher.see_adjoints if watcher else None
         return self._graph.pull(ys, y_bars, missing, self._partials_of, seen)
 
+    def along(self, y: Any, tangents: Sequence[Tree]) -> list[Any] | None:
+        """The tangents of y's gradient; None where that must be recorded to know."""
+        if (
+            self.used
+            or type(y) is not Value
+            or self.numbers is not _EAGER
+            or watching()
+        ):
+            return None
+        form = Container(tuple, None, None, tuple(self.forms))
+        x_dots = alike("hvp: tangents", "the primals", form, tangents)
+        return self._graph.along(y, x_dots)
+
     def push(self, ys: Sequence[Any], x_dots: Sequence[Any]) -> list[Any]:
         """Forward sweep: the tangent of each result, given those of the inputs."""
         watcher = watching()
@@ -312,22 +336,15 @@ class _Recording:
         """Tell the run around of Values from outside, where f has run before it did."""
         self._oldest([self.outside])
 
-    def _oldest(self, xs: Iterable[Any]) -> Value | None:
+    def _oldest(self, xs: Sequence[Any]) -> Value | None:
         """The oldest Value from outside among xs; the run around is told of them all.
 
         For what f does by transforms counts as done by f, whatever came of it.
         """
-        since, is_number = self.since, self.numbers.is_number
-        older = [x for x in xs if type(x) is Value and x._made < since]
-        older = [x for x in older if not is_number(x)]
-        if not older:
-            return None
         around = _running.get(get_ident())
         run = around and around()
-        if run:
-            run.used.update(dict.fromkeys(older))
-        oldest = min(older, key=attrgetter("_made"))
-        return _component(oldest, 0) if _is_call(oldest) else oldest
+        used = run.used if run else {}
+        return oldest(self.numbers.outside(xs), self.since, used)
 
     def derivatives(self, xs: list[Any], given: Sequence[Any] = ()) -> list[Any]:
         """What to hand out of adjoints or tangents, where those were given."""
@@ -398,15 +415,23 @@ def copies(xs: Sequence[Any]) -> list[Value]:
     return found
 
 
+@in_c
+def oldest(xs: Sequence[Any], since: int, used: dict[Value, None]) -> Value | None:
+    """The oldest Value among xs that was made before then, if any; all go to `used`."""
+    older = [x for x in xs if type(x) is Value and x._made < since]
+    used.update(dict.fromkeys(older))
+    return min(older, key=attrgetter("_made"), default=None)
+
+
 class _Eager:
     """What the numbers of a run are: plain ones. A trace has other answers."""
 
     number = None  # for that of a Value, as it is
     copies = staticmethod(copies)
 
-    def is_number(self, x: Value) -> bool:
-        """Whether x stands for a number."""
-        return False
+    def outside(self, xs: Sequence[Any]) -> Sequence[Any]:
+        """Those of xs that may be Values from outside: not what stands for a number."""
+        return xs
 
     def result(self, x: Any) -> Any:
         """A derivative as a sweep leaves it."""
@@ -537,6 +562,10 @@ class Graph:
         for arg, x_bar in zip(call._args, x_bars, strict=True):
             if self.depends(arg):
                 _accumulate(bars, arg, x_bar)
+
+    def along(self, y: Value, x_dots: list[Any]) -> list[Any] | None:
+        """The tangents of y's gradient, if they are found without recording it."""
+        return None
 
     def push(
         self,

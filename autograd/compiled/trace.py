@@ -219,6 +219,10 @@ class Trace:
         """Whether x stands for what is a float when f runs eagerly."""
         return x in self._numbers
 
+    def outside(self, xs: Sequence[Any]) -> list[Any]:
+        """Those of xs that are Values then, as well."""
+        return [x for x in xs if type(x) is Value and x not in self._numbers]
+
     def plain(self, x: Value) -> float | None:
         """What x stands for where that is a number or a bool."""
         if x in self.truths:
