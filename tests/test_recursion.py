@@ -202,7 +202,7 @@ def test_labels_w_and_b_are_parameters_where_none_is_dotted() -> None:
     h = [sigmoid(w[2 * k] * x[0] + w[2 * k + 1] * x[1] + b[k]) for k in range(2)]
     y = (w[4] * h[0] + w[5] * h[1] + b[2] - 1.0) ** 2
     text = explain(y).text
-    assert "δ₁ = (W₂ᵀδ₂) ⊙ sigmoid′(z₁)" in text
+    assert "δ₁    = (W₂ᵀδ₂) ⊙ sigmoid′(z₁)" in text
     assert "z₁[0] = w0·x1 + w1·x2 + b0" in text
     assert "∂L/∂w0 = δ₁[0] · x1 = " in text
 
@@ -324,6 +324,20 @@ def test_an_activation_of_ones_own_is_called_by_its_name() -> None:
     assert "⊙ bent′(z₁)" in explain(xor_loss([3, 1], bent)).text
     found = explain(xor_loss([3, 1], odd))
     assert "⊙ σ′(z₁)" in found.text and r"\sigma'" in found.latex
+
+
+def test_an_activation_with_other_operands_is_written_out() -> None:
+    for write, shown in [
+        (lambda z: z**2, "σ in layer 1: z², z²"),
+        (lambda z: z.leaky_relu(0.2), "σ in layer 1: leaky_relu(z, 0.2), leaky"),
+        (lambda z: z.clip(-1.0, 1.0), "σ in layer 1: clip(z, -1, 1), clip(z, -1, 1)"),
+    ]:
+        w = [Value(0.3 * k + 0.1, f"m.w{k}") for k in range(6)]
+        h = [write(dot(w[k : k + 2], [0.5, 0.25])) for k in (0, 2)]
+        text = explain((dot(w[4:], h) - 1.0) ** 2).text
+        assert shown in text and "⊙ σ′(z₁)" in text
+    usual = nn.MLP(2, [2, 1], "leaky_relu", seed=0)([1.0, 0.5])
+    assert "leaky_relu′(z₁)" in explain(usual).text
 
 
 def test_an_output_activation_is_told_before_the_loss() -> None:

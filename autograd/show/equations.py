@@ -254,14 +254,20 @@ def markdown_row(equation: Equation) -> list[str]:
     """Cells for a table: the left side, the result, and how it came about."""
     *steps, result = equation.sides
     shown = " ".join(_markdown_side(side) for side in steps)
-    return [f"${equation.left}$", _markdown_side(result, first=True), shown]
+    return [_math(equation.left), _markdown_side(result, first=True), shown]
 
 
 def _markdown_side(side: Side, first: bool = False) -> str:
     """In pieces, so that a cell can break it."""
     sign = "" if first and side.sign == "=" else side.sign
     pieces = [f"{SIGNS[sign]} {side.pieces[0]}".strip(), *side.pieces[1:]]
-    return " ".join(f"${piece.strip()}$" for piece in pieces)
+    return " ".join(map(_math, pieces))
+
+
+def _math(piece: str) -> str:
+    """A formula in a cell, with fractions as large as they would be on their own."""
+    size = r"\displaystyle " if r"\frac" in piece else ""
+    return f"${size}{piece.strip()}$"
 
 
 def html_row(equation: Equation) -> list[str]:

@@ -28,7 +28,7 @@ from .paths import (
     largest_paths,
     path_counts,
 )
-from .recursion import network_sections
+from .recursion import loss_nodes, network_sections
 from .summary import first_rows, summary
 from .tables import Part, aligned_latex, html_of, markdown_of, text_of
 
@@ -216,7 +216,7 @@ class Explanation(Told):
             return
         beside = self.network is not None and self._is_small(self.network)
         if self.network is not None:
-            yield from network_sections(self.sweep, style, with_loss=not beside)
+            yield from network_sections(self.sweep, style)
         if self.network is None and self.summarised:
             first = self._backward(first_rows(self.sweep), style)
             yield from summary(self.sweep, self.sensitivities, first, style)
@@ -233,22 +233,27 @@ class Explanation(Told):
         """The table of nodes: forward, backward, and the inputs."""
         rows, leaves = self._shown, [s.leaf for s in self.sensitivities]
         told = [self.sweep.computed(node, style) for node in rows]
-        title = "The same, number by number" if self.network else ""
-        yield Section(title or "Forward: every variable", told)
+        title = "Forward: every " + ("neuron" if self.network else "variable")
+        yield Section(title, told)
         yield self._backward(rows[::-1], style)
         hidden = len(leaves) - MOST_LEAVES
         notes = [f"… and {hidden} more inputs"] if hidden > 0 else []
         shown = self._adjoint_rows(leaves[:MOST_LEAVES], style)
-        title = "The inputs, in the same way"
+        title = "Parameters and inputs" if self.network else "The inputs"
+        title += ", in the same way"
         yield Section(title, shown, notes, head=ADJOINTS, is_backward=True)
 
     @property
     def _shown(self) -> list[Value]:
-        """All that has a row; in a network also neurons that a choice left out."""
+        """All that has a row; in a network also neurons that a choice left out.
+
+        What makes L of a network's output has been told before.
+        """
         if self.network is None:
             return self.sweep.rows
+        told = set(loss_nodes(self.sweep, self.network, 0))
         whole = topological(self.y, whole=True)
-        return [node for node in whole if self._has_row(node)]
+        return [node for node in whole if self._has_row(node) and node not in told]
 
     def _backward(self, nodes: list[Value], style: Style) -> Section:
         intro = [] if self.network else [self._legend()]

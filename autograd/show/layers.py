@@ -26,7 +26,7 @@ from typing import Final
 
 from ..primitives import clean
 from ..value import Value
-from .latex import known, made_by
+from .latex import known, made_by, row_formula
 from .names import family, neuron_name, vector_name, weight_name
 
 # At the output what follows z may be part of the loss; these are activations there too.
@@ -92,8 +92,7 @@ class Layer:
     @property
     def activations(self) -> list[str]:
         """What made each a out of its z: "" where that is z itself."""
-        pairs = zip(self.a, self.z)
-        return ["" if a is z else made_by(a) for a, z in pairs]
+        return [_activation(a, z) for a, z in zip(self.a, self.z)]
 
     def slopes(self) -> Floats:
         """σ′(z) for each neuron: 0 where a choice left it out."""
@@ -182,6 +181,15 @@ def _layer_names(
             yield w, weight_name(number, k, i, letters["W"])
         if neuron.b is not None:
             yield neuron.b, neuron_name(letters["b"], number, k, width)
+
+
+def _activation(a: Value, z: Value) -> str:
+    """tanh or, of a row with other operands than by default, such as z²."""
+    if a is z or a._row is None:
+        return ""
+    others, defaults = a._args[1:], a._row.defaults
+    usual = others == defaults[len(defaults) - len(others) :]
+    return made_by(a) if usual else row_formula(a, {z: "z"})
 
 
 def _named_by_user(x: Value) -> bool:
@@ -446,22 +454,26 @@ def _is_one_network(points: list[list[Layer]], neurons: list[Neuron]) -> bool:
 def _holds(layers: list[Layer], bars: Bars) -> bool:
     """Whether the textbook's recursion gives the adjoints of this point."""
     for layer, after in pairwise(layers):
-        back = after.back(bars)
-        for a, found in zip(layer.a, back):
-            if not _same(found, bars.get(a, 0.0), after, bars):
-                return False
-    for layer in layers:
-        for a, z, slope in zip(layer.a, layer.z, layer.slopes()):
-            if not _same(bars.get(a, 0.0) * slope, bars.get(z, 0.0), layer, {}):
-                return False
-    return True
+        room, back = _rounding(after, bars), after.back(bars)
+        if not all(_same(x, bars.get(a, 0.0), room) for a, x in zip(layer.a, back)):
+            return False
+    return all(
+        _same(bars.get(a, 0.0) * slope, bars.get(z, 0.0), 0.0)
+        for layer in layers
+        for a, z, slope in zip(layer.a, layer.z, layer.slopes())
+    )
 
 
-def _same(found: float, bar: float, layer: Layer, bars: Bars) -> bool:
-    """Equal but for rounding, measured by the terms that were added; NaN equals NaN."""
+def _rounding(layer: Layer, bars: Bars) -> float:
+    """What rounding may change in Wᵀδ, by the size of the terms that are added."""
+    deltas = max(abs(bars.get(z, 0.0)) for z in layer.z)
+    weights = max(abs(w._data) for n in layer.neurons for w in n.w)
+    room = deltas * weights * 1e-12
+    return room if room < inf else 0.0
+
+
+def _same(found: float, bar: float, room: float) -> bool:
+    """Equal but for rounding; NaN equals NaN."""
     if found != found or bar != bar:
         return found != found and bar != bar
-    size = max([abs(bars.get(z, 0.0)) for z in layer.z], default=0.0)
-    weight = max(abs(w._data) for n in layer.neurons for w in n.w)
-    room = size * weight * 1e-12
-    return isclose(found, bar, rel_tol=1e-12, abs_tol=room if room < inf else 0.0)
+    return isclose(found, bar, rel_tol=1e-12, abs_tol=room)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
 
 from ..primitives import clean
@@ -42,18 +43,29 @@ FORWARD: Final = ("vector", "value", "from the layer before it")
 VECTORS: Final = ("adjoint", "value", "from the layer after it")
 
 
-def network_sections(sweep: Sweep, style: Style, with_loss: bool) -> list[Part]:
+def network_sections(sweep: Sweep, style: Style) -> list[Part]:
     """The parts that tell of a network, from the input to its gradients.
 
-    With the loss they also tell how L comes from the output, and δ there from L.
+    Where few operations make L of the output, they tell these too.
     """
     assert sweep.network is not None
     point = telling_point(sweep, sweep.network)
-    told = _Told(_at_point(sweep, point), sweep.network, style, point, with_loss)
+    told = _Told(_at_point(sweep, point), sweep.network, style, point)
     parts: list[Part] = [told.overview(), told.forward(), told.backward()]
     if len(sweep.network.points) > 1:
         parts.append(told.points())
     return [*parts, told.gradients()]
+
+
+def loss_nodes(sweep: Sweep, network: Network, point: int) -> list[Value]:
+    """What makes L of the output at this point, if these are few, in order."""
+    seen = set(network.points[point][-1].a)
+    found = []
+    for node in sweep.order:
+        if node not in seen and not seen.isdisjoint(node.parents):
+            seen.add(node)
+            found.append(node)
+    return found if len(found) <= MOST_LOSS else []
 
 
 def telling_point(sweep: Sweep, network: Network) -> int:
@@ -86,7 +98,6 @@ class _Told:
     network: Network
     style: Style
     point: int
-    with_loss: bool
 
     # ---- words -----------------------------------------------------------------------
 
@@ -103,7 +114,11 @@ class _Told:
 
     def letter(self, name: str) -> str:
         """The letter that names have, which may be another than this one."""
-        return self.network.letters(self.sweep.y, self.sweep.leaves).get(name, name)
+        return self.letters.get(name, name)
+
+    @cached_property
+    def letters(self) -> dict[str, str]:
+        return self.network.letters(self.sweep.y, self.sweep.leaves)
 
     def v(self, letter: str, number: int) -> str:
         """A layer's vector, such as z₁; the x of layer 1 for its a₀."""
@@ -200,15 +215,7 @@ class _Told:
         return f" at point {self.point + 1}" if several else ""
 
     def loss_nodes(self) -> list[Value]:
-        """What leads from this point's output to L, if it is told, and short enough."""
-        sweep, last = self.sweep, self.layer(self.depth)
-        seen = set(last.a)
-        found = []
-        for node in sweep.order if self.with_loss else ():
-            if node not in seen and not seen.isdisjoint(node.parents):
-                seen.add(node)
-                found.append(node)
-        return found if len(found) <= MOST_LOSS else []
+        return loss_nodes(self.sweep, self.network, self.point)
 
     def loss_names(self) -> dict[Value, str]:
         """Names for the loss's formulas, in which all else is written out."""
