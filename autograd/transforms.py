@@ -309,10 +309,15 @@ class _Recording:
 
     def push(self, ys: Sequence[Any], x_dots: Sequence[Any]) -> list[Any]:
         """Forward sweep: the tangent of each result, given those of the inputs."""
+        return self.derivatives(self.tangents(ys, x_dots), x_dots)
+
+    def tangents(
+        self, ys: Sequence[Any], x_dots: Sequence[Any], missing: Any = 0.0
+    ) -> list[Any]:
+        """Likewise, as the sweep leaves them, or `missing` where it gives none."""
         watcher = watching()
         seen = watcher.see_tangents if watcher else None
-        found = self._graph.push(ys, x_dots, 0.0, self._partials_of, seen)
-        return self.derivatives(found, x_dots)
+        return self._graph.push(ys, x_dots, missing, self._partials_of, seen)
 
     def _explore(self, given: list[Value]) -> None:
         """Find what depends on the inputs, and which Values from outside have a say.

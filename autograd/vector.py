@@ -62,6 +62,12 @@ class Call(Primitive):
         _, transpose = vjp(some_bars, *[1.0] * len(ys))
         return transpose([x_dots[i] for i in wanted])
 
+    def pull_in_rows(
+        self, ys: Sequence[Any], xs: Sequence[Any], y_bars: Sequence[Any]
+    ) -> Any:
+        """As `pull`, by ordinary operations: for who writes them in symbols."""
+        return self.pull(ys, xs, y_bars)
+
     def apply(self, xs: Sequence[Any]) -> tuple[Any, ...]:
         """The results on Values and floats."""
         ys = self.at([x._data if type(x) is Value else x for x in xs])
@@ -118,12 +124,18 @@ class Component(Primitive):
         """The partials; None for an operand that is left out."""
         return tuple(self._slopes(args))
 
-    def _slopes(self, xs: tuple[Any, ...]) -> list[Any]:
+    def in_rows(self, z: Any, *args: Any) -> list[Any]:
+        """The same by ordinary operations."""
+        return self._slopes(args, self._call.pull_in_rows)
+
+    def _slopes(
+        self, xs: tuple[Any, ...], pull: Callable[..., Any] | None = None
+    ) -> list[Any]:
         call = self._call
         ys = call.apply(xs)
         y_bars: list[float | None] = [None] * len(ys)
         y_bars[self._place] = 1.0
-        return call.pull(ys, xs, y_bars)  # type: ignore[no-any-return]
+        return (pull or call.pull)(ys, xs, y_bars)  # type: ignore[no-any-return]
 
 
 class VectorPrimitive:

@@ -605,17 +605,33 @@ typedef struct {
     Group *group;     /* where to say where they belong */
     int64_t slot;
     PyObject *const *array; /* the next one of such columns, now that they are there */
-    PyObject *node; /* what comes in place of the one number, or NULL */
+    PyObject *node;    /* what comes in place of the one number, or NULL */
+    PyObject *results; /* a list of what comes in place of the numbers, or NULL */
+    Py_ssize_t result; /* the next one */
 } Builder;
 
 static PyObject *give(Builder *builder);
 
+static PyObject *give_result(Builder *builder)
+{
+    PyObject *item = builder->node;
+    if (builder->results)
+        item = PyList_GetItem(builder->results, builder->result++);
+    Py_XINCREF(item);
+    return item;
+}
+
 static PyObject *give_number(Builder *builder)
 {
-    if (!builder->node)
-        return PyFloat_FromDouble(*builder->from++);
-    Py_INCREF(builder->node);
-    return builder->node;
+    if (builder->node || builder->results)
+        return give_result(builder);
+    return PyFloat_FromDouble(*builder->from++);
+}
+
+static PyObject *give_truth(Builder *builder)
+{
+    double truth = builder->results ? builder->from[builder->result++] : *builder->from++;
+    return PyBool_FromLong(truth != 0.0);
 }
 
 static PyObject *give_item(Builder *builder, const Step *step)
@@ -627,7 +643,7 @@ typedef int (*Set)(PyObject *, Py_ssize_t, PyObject *);
 
 INLINE PyObject *give_items(Builder *builder, const Step *step, PyObject *made, Set set)
 {
-    int numbers = step->plain && !builder->node;
+    int numbers = step->plain && !builder->node && !builder->results;
     for (Py_ssize_t i = 0; made && i < step->count; i++) {
         PyObject *item = numbers ? PyFloat_FromDouble(builder->from[i])
                                  : give_item(builder, step);
@@ -760,7 +776,7 @@ static PyObject *give(Builder *builder)
     case NUMBER:
         return give_number(builder);
     case TRUTH:
-        return PyBool_FromLong(*builder->from++ != 0.0);
+        return give_truth(builder);
     case STATIC:
         Py_INCREF(step->object);
         return step->object;
@@ -1010,11 +1026,13 @@ struct Ready {
     PyObject *names;  /* a tuple: of the last arguments */
 
     /* Where Values take part, the code gives the value, the partial for each input, and
-       for each 0.0 if it is there; the result is a node. Otherwise `row` is NULL. */
+       for each 0.0 if it is there; the result is a node. If there are several results,
+       it gives their numbers, and the row makes nodes of them. Otherwise `row` is NULL. */
     PyObject *row;
     PyObject *closed;  /* a list of the Values that follow the arguments' numbers */
     PyObject *sources; /* bytes: for each input, whether the value depends on it */
     Py_ssize_t own;    /* inputs that are arguments */
+    int several;       /* whether there are several results */
 };
 
 /* Whether the steps have as many numbers as the code. */
@@ -1026,8 +1044,8 @@ static int is_whole(const Ready *ready)
     for (Py_ssize_t i = 0; i < ready->gives.count; i++)
         if (ready->gives.steps[i].kind == ARRAY)
             return 0;
-    return taken == ready->own && ready->own <= ready->inputs && given == 1 &&
-           ready->outputs == 1 + 2 * ready->inputs &&
+    return taken == ready->own && ready->own <= ready->inputs &&
+           ready->outputs == (given == 1 ? 1 + 2 * ready->inputs : given) &&
            PyBytes_Size(ready->sources) == ready->inputs;
 }
 
@@ -1082,6 +1100,7 @@ static PyObject *ready_new(PyTypeObject *type, PyObject *args, PyObject *keyword
         Py_DECREF((PyObject *)self);
         return NULL;
     }
+    self->several = numbers_in(&self->gives) > 1;
     self->branches = PyMem_Calloc((size_t)guards + 1, sizeof(Ready *));
     if (!self->branches || !is_whole(self)) {
         if (self->branches)
@@ -1762,17 +1781,70 @@ static PyObject *make_node(const Ready *ready, const double *numbers, PyObject *
     return node;
 }
 
+static PyObject *floats_of(const double *numbers, Py_ssize_t n)
+{
+    PyObject *tuple = PyTuple_New(n);
+    for (Py_ssize_t i = 0; tuple && i < n; i++) {
+        PyObject *x = PyFloat_FromDouble(numbers[i]);
+        if (!x || PyTuple_SetItem(tuple, i, x) < 0)
+            Py_CLEAR(tuple);
+    }
+    return tuple;
+}
+
+/* The operands, which it takes over, and floats in the place of numbers. */
+static PyObject *take_over(const Ready *ready, const double *numbers, PyObject **operands)
+{
+    PyObject *inputs = PyTuple_New(ready->inputs);
+    for (Py_ssize_t i = 0; inputs && i < ready->inputs; i++) {
+        PyObject *x = operands[i] ? operands[i] : PyFloat_FromDouble(numbers[i]);
+        operands[i] = NULL;
+        if (!x || PyTuple_SetItem(inputs, i, x) < 0)
+            Py_CLEAR(inputs);
+    }
+    return inputs;
+}
+
+/* What row.results gives for several: a list. */
+static PyObject *make_results(const Ready *ready, const double *numbers,
+                              PyObject **operands)
+{
+    PyObject *kinds = PyBytes_FromStringAndSize(NULL, ready->inputs), *inputs, *found;
+    PyObject *ys = floats_of(numbers + ready->inputs, ready->outputs), *results = NULL;
+    for (Py_ssize_t i = 0; kinds && i < ready->inputs; i++)
+        PyBytes_AsString(kinds)[i] = operands[i] != NULL;
+    inputs = take_over(ready, numbers, operands);
+    if (kinds && ys && inputs) {
+        found = PyObject_CallMethod(ready->row, "results", "OOO", ys, inputs, kinds);
+        results = found ? PySequence_List(found) : NULL;
+        Py_XDECREF(found);
+    }
+    if (results && PyList_Size(results) != ready->outputs) {
+        PyErr_SetString(PyExc_ValueError, "results: there must be one for each output");
+        Py_CLEAR(results);
+    }
+    Py_XDECREF(kinds);
+    Py_XDECREF(ys);
+    Py_XDECREF(inputs);
+    return results;
+}
+
 static PyObject *build(const Ready *ready, const double *numbers, PyObject **operands)
 {
     Builder builder = {.at = ready->gives.steps, .from = numbers + ready->inputs};
     PyObject *result;
-    if (operands && depends_on_values(ready, operands)) {
+    if (operands && ready->several) {
+        builder.results = make_results(ready, numbers, operands);
+        if (!builder.results)
+            return NULL;
+    } else if (operands && depends_on_values(ready, operands)) {
         builder.node = make_node(ready, numbers, operands);
         if (!builder.node)
             return NULL;
     }
     result = give(&builder);
     Py_XDECREF(builder.node);
+    Py_XDECREF(builder.results);
     return result;
 }
 

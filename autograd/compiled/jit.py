@@ -34,6 +34,7 @@ from ..value import Value, _node, tick, topological
 from ..watch import point_at, tracing, watchers, watching
 from . import calls, source
 from .machine import native
+from .nodes import Several
 from .places import Places, Search, is_of_table, moved, of_numbers, settle, swaps
 from .simplify import simplify
 from .structure import described, filler
@@ -370,7 +371,8 @@ class Path:
         brief = len(self.short.code) <= LONG  # a call of machine code has its price
         at_point = source.compile(self.short) if brief else self.executable
         self.scalar = at_point.scalar
-        self.row: Row | None = None  # for calls on Values
+        self.row: Row | None = None  # for calls on Values, if there is one output
+        self.several: Several | None = None  # if there are more
         self.derived: dict[Any, Any] = {}  # for gradients of sums, see `Sums.ways`
         self.often = calls.OFTEN if brief else 0  # calls after which C gets it
         self.ready: dict[bool, Any] = {}  # for C to call: on numbers, and on Values
@@ -391,6 +393,7 @@ class Path:
         new.__dict__.update(self.__dict__)
         new._taken, new.branches, new.ready = 0, [], {}
         new.row = self.row and self.row.like(tree, new)
+        new.several = self.several and self.several.like(tree, new)
         return new
 
     def sources(self) -> frozenset[int]:
@@ -434,7 +437,8 @@ class OnePath(Path):
 
     def _compile(self) -> None:
         self.short, self.kept = self.long, tuple(range(len(self.long.guards)))
-        self.scalar, self.row, self.ready, self._sources = self.long.run, None, {}, None
+        self.scalar, self.ready = self.long.run, {}
+        self.row, self.several, self._sources = None, None, None
 
 
 class Paths(tuple[Path, ...]):
@@ -566,9 +570,23 @@ class Tree:
         if not self.closed and Value not in map(type, numbers):
             return path.fill(ys)
         inputs = [*numbers, *self.closed][: path.long.inputs]
-        if len(ys) == 1 and not isinstance(path, OnePath):
-            return path.fill((_recorded(self, path, inputs, ys[0]),))
-        return path.fill(tuple(replay(path.long, inputs)))
+        if isinstance(path, OnePath):
+            return path.fill(tuple(replay(path.long, inputs)))
+        return path.fill(tuple(self.recorded(path, inputs, ys)))
+
+    def recorded(
+        self, path: Path, inputs: list[Any], ys: tuple[float, ...]
+    ) -> Sequence[Any]:
+        """What a call on Values gives, where the path has these outputs."""
+        if len(ys) == 1:
+            return [_recorded(self, path, inputs, ys[0])]
+        return self.several(path).results(ys, tuple(inputs))
+
+    def several(self, path: Path) -> Several:
+        """The row of calls with several results."""
+        if path.several is None:
+            path.several = Several(self, path, _compiled)
+        return path.several
 
     def run(
         self, xs: Sequence[float], closed: Sequence[float] = ()
@@ -608,9 +626,8 @@ class Tree:
     def _ready(self, path: Path, on_values: bool) -> Any:
         if not on_values:
             return calls.ready(path, path.executable, self.form, self.places)
-        if len(path.long.outputs) > 1 or path.row is None:
-            return None
-        return path.row.ready(self.closed, self.places)
+        row = path.row or path.several
+        return row and row.ready(self.closed, self.places)
 
     def _lead(self, on_values: bool) -> None:
         """Tell each path that C calls which other one holds where a guard fails."""
@@ -813,11 +830,17 @@ class Row(Primitive):
         """The partials; None where a select has left an operand out."""
         return tuple(self.shares(args))
 
-    def shares(self, xs: Sequence[Any]) -> list[Any]:
+    def in_rows(self, z: Any, *xs: Any) -> list[Any]:
+        """The partials as the rows compute them, for who writes them in symbols."""
+        return self.shares(xs, lambda path, xs, ys: replay(path.long, xs))
+
+    def shares(
+        self, xs: Sequence[Any], on_values: Callable[..., Sequence[Any]] | None = None
+    ) -> list[Any]:
         path, ys = self._shares.run(_numbers(xs))
         found: Sequence[Any] = ys
         if Value in map(type, xs):
-            found = replay(path.long, xs)
+            found = (on_values or self._shares.recorded)(path, [*xs], ys)
         half = len(xs)
         return [d if ys[half + i] == 0.0 else None for i, d in enumerate(found[:half])]
 
@@ -881,6 +904,10 @@ def _recorded(tree: Tree, path: Path, inputs: list[Any], y: float) -> Any:
         tuple(inputs),
         tuple([d if type(x) is Value else None for x, d in zip(inputs, partials)]),
     )
+
+
+def _compiled(f: Callable[..., Any]) -> Compiled[Any]:
+    return Compiled(f, ())
 
 
 def _row(tree: Tree, path: Path) -> Row:

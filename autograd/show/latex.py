@@ -241,7 +241,8 @@ def partial_terms(
         stand_in[arg] if isinstance(arg, Value) else arg for arg in node._args
     ]
     z = row(*operands)
-    found = row.derivatives(z, *operands)
+    rule = getattr(row, "in_rows", row.derivatives)  # a compiled one, taken apart
+    found = rule(z, *operands)
     if node._data != node._data:  # outside the domain there is no formula
         return [_recorded(d, style) for d in node._partials]
     return [
