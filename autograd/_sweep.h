@@ -1120,8 +1120,60 @@ typedef struct {
 /* Whether it is arithmetic alone: nothing is live, and nobody watches. */
 static int is_of_numbers(const Graph *graph, const Sweep *sweep)
 {
-    return !graph->live && !graph->whole && !graph->calls && sweep->partials_of == Py_None &&
+    return !graph->live && !graph->whole && sweep->partials_of == Py_None &&
            sweep->seen == Py_None && all_floats(sweep->bars);
+}
+
+/* As `pull_numbers`, where there are calls. */
+static int pull_through_calls(const Graph *graph, Sums *bars, Gathered **gathered)
+{
+    int failed = 0;
+    for (uint32_t i = graph->size; !failed && i-- > 0;) {
+        Node *node = graph->nodes[i];
+        Shares shares;
+        if (!node || !has_sum(bars, i))
+            continue;
+        if (is_component(node)) {
+            uint32_t place = operand_place(graph, i, 0, node->edges);
+            if (is_there(place)) {
+                add_to(bars, place, 0.0);
+                failed = gather_at(&gathered[place], node, bars->total[i]);
+            }
+            continue;
+        }
+        if (is_call(node) && (failed = pull_shares(node, gathered[i], &shares)) < 0)
+            break;
+        for (uint32_t k = 0; k < node->count; k++) {
+            const Edge *edge = &node->edges[k];
+            uint32_t place = left_out(edge) ? INSIDE : operand_place(graph, i, k, edge);
+            if (!is_there(place) || (is_call(node) && !shares.there[k]))
+                continue;
+            add_to(bars, place,
+                   is_call(node) ? shares.share[k] : edge->partial * bars->total[i]);
+        }
+        if (is_call(node))
+            free_shares(&shares);
+    }
+    return failed;
+}
+
+static int pull_all_numbers(const Graph *graph, Sums *bars)
+{
+    Gathered **gathered;
+    int failed;
+    if (!graph->calls) {
+        pull_numbers(graph, bars);
+        return 0;
+    }
+    if (!(gathered = PyMem_Calloc((size_t)graph->size + 1, sizeof *gathered))) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    failed = pull_through_calls(graph, bars, gathered);
+    for (uint32_t i = 0; i < graph->size; i++)
+        PyMem_Free(gathered[i]);
+    PyMem_Free(gathered);
+    return failed;
 }
 
 static PyObject *pull_plainly(Graph *graph, const Sweep *sweep)
@@ -1135,8 +1187,8 @@ static PyObject *pull_plainly(Graph *graph, const Sweep *sweep)
         if (is_there(place))
             add_to(&bars, place, PyFloat_AsDouble(PyTuple_GetItem(sweep->bars, i)));
     }
-    pull_numbers(graph, &bars);
-    found = list_sums(graph, &bars, graph->inputs, sweep->missing);
+    if (pull_all_numbers(graph, &bars) == 0)
+        found = list_sums(graph, &bars, graph->inputs, sweep->missing);
     free_sums(&bars);
     return found;
 }
@@ -1206,7 +1258,7 @@ static PyObject *push_recording(Graph *graph, const Sweep *sweep)
 static PyObject *walk(Graph *graph, Sweep *sweep, int up)
 {
     PyObject *list = NULL;
-    if (is_of_numbers(graph, sweep)) {
+    if (is_of_numbers(graph, sweep) && !(up && graph->calls)) {
         if (!graph->by_time && lay_edges(graph) < 0)
             return NULL;
         return up ? push_plainly(graph, sweep) : pull_plainly(graph, sweep);

@@ -354,11 +354,24 @@ typedef struct {
     Record record;   /* the value, and the partials that are wanted (a bit for each) */
 } Kernel;
 
+/* Machine code for the pullback of a call some of whose results have an adjoint: of the
+   operands and those adjoints, it gives shares, and for some a flag, 0.0 if it is there. */
+typedef struct Pull Pull;
+
+struct Pull {
+    Pull *next;
+    int32_t (*code)(const double *in, double *out, double *workspace);
+    size_t results, operands, outputs, workspace;
+    char *present;   /* for each result whether it has one */
+    int32_t *places; /* for each operand, where its share is, and its flag; or -1 */
+};
+
 struct Row {
     PyObject_HEAD
     Vectorcall call;
     const Kernel *kernel; /* NULL: Python computes it */
     PyObject *dict, *name, *raw, *rules, *float_rules, *defaults, *fixed;
+    Pull *pulls; /* see `_link` */
     int arity;
     char select, variadic;
     char joins; /* whether it is of calls with several results */
@@ -868,10 +881,9 @@ static PyObject *record_tuple(Row *row, PyObject *args)
 
 /* ---- several results of one call -------------------------------------------------------- */
 
-/* A call of that row on these operands; without a point, at the numbers they have. */
-static Node *new_call(Row *row, PyObject *ys, PyObject *args, PyObject *point)
+/* A call of that row, whose operands and results are to be set before it is tracked. */
+static Node *new_empty_call(Row *row, size_t n, size_t k)
 {
-    size_t n = (size_t)PyTuple_Size(args), k = (size_t)PyTuple_Size(ys);
     Node *call = new_large_node(OWN, n, edges_for(k), 1);
     if (!call)
         return NULL;
@@ -879,6 +891,16 @@ static Node *new_call(Row *row, PyObject *ys, PyObject *args, PyObject *point)
     Py_INCREF((PyObject *)row);
     call->edges[n].operand = (PyObject *)row;
     call->edges[n].partial = (double)k;
+    return call;
+}
+
+/* A call on these operands; without a point, at the numbers they have. */
+static Node *new_call(Row *row, PyObject *ys, PyObject *args, PyObject *point)
+{
+    size_t n = (size_t)PyTuple_Size(args), k = (size_t)PyTuple_Size(ys);
+    Node *call = new_empty_call(row, n, k);
+    if (!call)
+        return NULL;
     for (size_t i = 0; i < n; i++) {
         PyObject *arg = PyTuple_GetItem(args, (Py_ssize_t)i);
         PyObject *x = point ? PyTuple_GetItem(point, (Py_ssize_t)i) : arg;
@@ -903,6 +925,40 @@ static PyObject *new_component(Node *call, size_t place)
     return made(node);
 }
 
+/* The components of a call that nobody holds yet: a list. */
+static PyObject *all_components(Node *call)
+{
+    Py_ssize_t k = (Py_ssize_t)count_results(call);
+    PyObject *list = PyList_New(k);
+    for (Py_ssize_t i = 0; list && i < k; i++) {
+        PyObject *component = new_component(call, (size_t)i);
+        if (!component || PyList_SetItem(list, i, component) < 0)
+            Py_CLEAR(list);
+    }
+    Py_DECREF((PyObject *)call);
+    return list;
+}
+
+/* For `_call.c`: the results of a call on operands that it takes over. NULL stands for a
+   plain number. */
+static PyObject *make_components(PyObject *row, const double *ys, size_t k,
+                                 PyObject **operands, const double *numbers, size_t n)
+{
+    Node *call;
+    for (size_t i = 0; i < n; i++)
+        if (!operands[i] && !(operands[i] = PyFloat_FromDouble(numbers[i])))
+            return NULL;
+    if (!(call = new_empty_call((Row *)row, n, k)))
+        return NULL;
+    for (size_t i = 0; i < n; i++) {
+        set_operand(call, i, operands[i], numbers[i], is_value(operands[i]));
+        operands[i] = NULL;
+    }
+    memcpy(results(call), ys, k * sizeof *ys);
+    PyObject_GC_Track((PyObject *)call);
+    return all_components(call);
+}
+
 static int are_plain(PyObject *tuple, int values)
 {
     for (Py_ssize_t i = 0; i < PyTuple_Size(tuple); i++) {
@@ -924,21 +980,16 @@ static int are_plain(PyObject *tuple, int values)
 /* _components(row, ys, args): the results of a call, which holds the operands. */
 static PyObject *components(PyObject *Py_UNUSED(module), PyObject *given)
 {
-    PyObject *row, *ys, *args, *found;
+    PyObject *row, *ys, *args, *list, *found;
     Node *call;
     if (!connected() ||
         !PyArg_ParseTuple(given, "O!O!O!:_components", RowType, &row, &PyTuple_Type, &ys,
                           &PyTuple_Type, &args) ||
         !are_plain(ys, 0) || !are_plain(args, 1) ||
-        !(call = new_call((Row *)row, ys, args, NULL)))
+        !(call = new_call((Row *)row, ys, args, NULL)) || !(list = all_components(call)))
         return NULL;
-    found = PyTuple_New(PyTuple_Size(ys));
-    for (Py_ssize_t i = 0; found && i < PyTuple_Size(ys); i++) {
-        PyObject *component = new_component(call, (size_t)i);
-        if (!component || PyTuple_SetItem(found, i, component) < 0)
-            Py_CLEAR(found);
-    }
-    Py_DECREF((PyObject *)call);
+    found = PyList_AsTuple(list);
+    Py_DECREF(list);
     return found;
 }
 
@@ -1671,22 +1722,25 @@ INLINE int add_share(Adjoints *table, PyObject *operand, double share)
     return 0;
 }
 
-static int gather(Adjoints *table, Node *component, double adjoint)
+/* Keep the adjoint of a component until it is the call's turn. */
+static int gather_at(Gathered **gathered, Node *component, double adjoint)
 {
-    Node *call = call_of(component);
-    Entry *entry = entry_of(table, call);
+    size_t k = count_results(call_of(component));
     Gathered *to;
-    if (entry && !entry->gathered &&
-        !(entry->gathered = PyMem_Calloc(count_results(call) + 1, sizeof(Gathered)))) {
+    if (!*gathered && !(*gathered = PyMem_Calloc(k + 1, sizeof(Gathered)))) {
         PyErr_NoMemory();
         return -1;
     }
-    if (!entry)
-        return -1;
-    to = &entry->gathered[component_place(component)];
+    to = &(*gathered)[component_place(component)];
     to->adjoint = to->there ? to->adjoint + adjoint : adjoint;
     to->there = 1;
     return 0;
+}
+
+static int gather(Adjoints *table, Node *component, double adjoint)
+{
+    Entry *entry = entry_of(table, call_of(component));
+    return entry ? gather_at(&entry->gathered, component, adjoint) : -1;
 }
 
 static PyObject *floats_of(const double *numbers, size_t n)
@@ -1751,22 +1805,115 @@ static PyObject *pull(Node *call, const Gathered *gathered)
     return list;
 }
 
+/* The shares of a call's operands, and for each whether it is there. */
+typedef struct {
+    double *share;
+    char *there;
+    double buffer[SHORT];
+    char flags[SHORT];
+} Shares;
+
+static int init_shares(Shares *shares, size_t n)
+{
+    int large = n > SHORT;
+    shares->share = large ? PyMem_Malloc(n * (sizeof(double) + 1)) : shares->buffer;
+    shares->there = large ? (char *)(shares->share + n) : shares->flags;
+    if (shares->share)
+        return 0;
+    PyErr_NoMemory();
+    return -1;
+}
+
+static void free_shares(Shares *shares)
+{
+    if (shares->share != shares->buffer)
+        PyMem_Free(shares->share);
+}
+
+static const Pull *pull_for(Node *call, const Gathered *gathered)
+{
+    const Pull *pull = own_row(call)->pulls;
+    size_t k = count_results(call), i = 0;
+    for (; pull; pull = pull->next) {
+        if (pull->results != k || pull->operands != call->count)
+            continue;
+        for (i = 0; i < k && pull->present[i] == gathered[i].there; i++)
+            ;
+        if (i == k)
+            break;
+    }
+    return pull;
+}
+
+/* By machine code; 0 if there is none, or it has another branch to take. */
+static int pull_by_code(Node *call, const Gathered *gathered, Shares *shares)
+{
+    const Pull *pull = pull_for(call, gathered);
+    double room[512], *numbers = room, *next, *out;
+    size_t n = call->count, k = count_results(call);
+    size_t size = pull ? n + k + pull->outputs + pull->workspace : 0;
+    int done = 0;
+    if (!pull)
+        return 0;
+    if (size > sizeof room / sizeof *room &&
+        !(numbers = PyMem_Malloc(size * sizeof *numbers)))
+        return 0;
+    next = numbers;
+    for (size_t i = 0; i < n; i++) {
+        const Edge *edge = &call->edges[i];
+        *next++ = left_out(edge) ? number_of(edge->operand) : edge->partial;
+    }
+    for (size_t i = 0; i < k; i++)
+        if (gathered[i].there)
+            *next++ = gathered[i].adjoint;
+    out = next;
+    done = pull->code(numbers, out, out + pull->outputs) == -1;
+    for (size_t i = 0; done && i < n; i++) {
+        int32_t at = pull->places[2 * i], flag = pull->places[2 * i + 1];
+        shares->there[i] = at >= 0 && (flag < 0 || out[flag] == 0.0);
+        shares->share[i] = at >= 0 ? out[at] : 0.0;
+    }
+    if (numbers != room)
+        PyMem_Free(numbers);
+    return done;
+}
+
+static int pull_by_python(Node *call, const Gathered *gathered, Shares *shares)
+{
+    PyObject *found = pull(call, gathered);
+    int failed = !found;
+    for (uint32_t i = 0; !failed && i < call->count; i++) {
+        PyObject *x = PyList_GetItem(found, i);
+        shares->there[i] = x != Py_None;
+        shares->share[i] = x == Py_None ? 0.0 : PyFloat_AsDouble(x);
+        failed = shares->share[i] == -1.0 && PyErr_Occurred();
+    }
+    Py_XDECREF(found);
+    return failed ? -1 : 0;
+}
+
+/* What a call's pullback makes of the adjoints of its results. */
+static int pull_shares(Node *call, const Gathered *gathered, Shares *shares)
+{
+    if (init_shares(shares, call->count) < 0)
+        return -1;
+    if (pull_by_code(call, gathered, shares) || pull_by_python(call, gathered, shares) == 0)
+        return 0;
+    free_shares(shares);
+    return -1;
+}
+
 static int sweep_call(Adjoints *table, Node *call, const Gathered *gathered)
 {
-    PyObject *shares = pull(call, gathered);
-    int failed = !shares;
-    for (uint32_t i = 0; !failed && i < call->count; i++) {
-        const Edge *edge = &call->edges[i];
-        PyObject *x = PyList_GetItem(shares, i);
-        double share;
-        if (left_out(edge) || x == Py_None)
-            continue;
-        share = PyFloat_AsDouble(x);
-        failed = (share == -1.0 && PyErr_Occurred()) ||
-                 add_share(table, edge->operand, share) < 0;
-    }
-    Py_XDECREF(shares);
-    return failed ? -1 : 0;
+    Shares shares;
+    int failed = 0;
+    if (pull_shares(call, gathered, &shares) < 0)
+        return -1;
+    for (uint32_t i = 0; !failed && i < call->count; i++)
+        if (shares.there[i] && !left_out(&call->edges[i]))
+            failed = add_share(table, call->edges[i].operand, shares.share[i]);
+    free_shares(&shares);
+    return failed;
 }
 
 static int sweep_node(Adjoints *table, Node *node, double adjoint)
@@ -2484,12 +2631,23 @@ static int row_clear(PyObject *self)
     return 0;
 }
 
+static void free_pull(Pull *pull)
+{
+    PyMem_Free(pull->present);
+    PyMem_Free(pull->places);
+    PyMem_Free(pull);
+}
+
 static void row_dealloc(PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     row_clear(self);
     Py_CLEAR(((Row *)self)->name);
+    for (Pull *pull = ((Row *)self)->pulls, *next; pull; pull = next) {
+        next = pull->next;
+        free_pull(pull);
+    }
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
     Py_DECREF(type);
 }
@@ -2680,6 +2838,56 @@ static PyObject *reader(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored
     return PyCapsule_New(pointer, "autograd._value.reader", NULL);
 }
 
+/* maker(): `make_components` for `_call.c`. */
+static PyObject *maker(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    PyObject *(*function)(PyObject *, const double *, size_t, PyObject **, const double *,
+                          size_t) = make_components;
+    void *pointer;
+    memcpy(&pointer, &function, sizeof pointer);
+    return PyCapsule_New(pointer, "autograd._value.maker", NULL);
+}
+
+static char *copy_of_bytes(const char *from, Py_ssize_t size)
+{
+    char *to = PyMem_Malloc((size_t)size + 1);
+    if (to)
+        memcpy(to, from, (size_t)size);
+    else
+        PyErr_NoMemory();
+    return to;
+}
+
+/* _link(row, present, address, outputs, workspace, places): machine code for the pullback
+   of that row's calls, which the row keeps in memory. */
+static PyObject *link_pull(PyObject *Py_UNUSED(module), PyObject *given)
+{
+    PyObject *row;
+    const char *present, *places;
+    Py_ssize_t results, size, outputs, workspace;
+    unsigned long long address;
+    Pull *pull;
+    if (!PyArg_ParseTuple(given, "O!y#Knny#:_link", RowType, &row, &present, &results,
+                          &address, &outputs, &workspace, &places, &size))
+        return NULL;
+    if (!(pull = PyMem_Calloc(1, sizeof *pull)))
+        return PyErr_NoMemory();
+    pull->code = (int32_t (*)(const double *, double *, double *))(uintptr_t)address;
+    pull->results = (size_t)results;
+    pull->operands = (size_t)size / (2 * sizeof(int32_t));
+    pull->outputs = (size_t)outputs;
+    pull->workspace = (size_t)workspace;
+    pull->present = copy_of_bytes(present, results);
+    pull->places = (int32_t *)(void *)copy_of_bytes(places, size);
+    if (!pull->present || !pull->places) {
+        free_pull(pull);
+        return NULL;
+    }
+    pull->next = ((Row *)row)->pulls;
+    ((Row *)row)->pulls = pull;
+    Py_RETURN_NONE;
+}
+
 static PyObject *tick(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {
     return PyLong_FromLongLong(++now);
@@ -2692,6 +2900,8 @@ static PyMethodDef functions[] = {
     {"watch", watch, METH_VARARGS, "Show the watcher of a block what a thread does."},
     {"unwatch", unwatch, METH_O, "Show the watcher of a block nothing any more."},
     {"reader", reader, METH_NOARGS, "How C reads the number of a Value, in a capsule."},
+    {"maker", maker, METH_NOARGS, "How C makes the results of a call, in a capsule."},
+    {"_link", link_pull, METH_VARARGS, "Machine code for the pullback of a row's calls."},
     {"tick", tick, METH_NOARGS,
      "Advance the clock: what is made from now on is newer than all before."},
     {"topological", (PyCFunction)(void (*)(void))topological,

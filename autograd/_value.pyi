@@ -19,6 +19,16 @@ from .watch import unwatch as unwatch
 from .watch import watch as watch
 
 def reader() -> Any: ...
+def maker() -> Any: ...
+def _link(
+    row: Primitive,
+    present: bytes,
+    address: int,
+    outputs: int,
+    workspace: int,
+    places: bytes,
+    /,
+) -> None: ...
 def bind(row: Primitive, /) -> None: ...
 def connect(
     *,

@@ -28,6 +28,7 @@ def load(name: str) -> tuple[Any, str]:
 
 _engine, reason = load("_value")
 reader: Any = _engine.reader() if _engine else None  # how C reads a Value's number
+maker: Any = _engine.maker() if _engine else None  # and makes the results of a call
 python_twins: dict[Any, Any] = {}  # of what C replaced: the original of each
 
 

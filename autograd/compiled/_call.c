@@ -53,6 +53,10 @@ static struct {
 
 static int (*read_value)(PyObject *, double *); /* of the engine in C: as `number_of` */
 
+/* Likewise, the results of a call of that row on operands that it takes over. */
+static PyObject *(*make_components)(PyObject *row, const double *ys, size_t k,
+                                    PyObject **operands, const double *numbers, size_t n);
+
 static PyTypeObject *CompiledType, *BatchedType, *ReadyType, *MappedType, *PlacesType;
 
 /* ---- steps -------------------------------------------------------------------------- */
@@ -1033,6 +1037,7 @@ struct Ready {
     PyObject *sources; /* bytes: for each input, whether the value depends on it */
     Py_ssize_t own;    /* inputs that are arguments */
     int several;       /* whether there are several results */
+    PyObject *kinds;   /* bytes: operands that were Values when all results were nodes */
 };
 
 /* Whether the steps have as many numbers as the code. */
@@ -1146,6 +1151,7 @@ static void ready_dealloc(PyObject *self)
     PyObject_GC_UnTrack(self);
     ready_clear(self);
     Py_CLEAR(ready->sources);
+    Py_CLEAR(ready->kinds);
     Py_CLEAR(ready->names);
     free_steps(&ready->takes);
     free_steps(&ready->gives);
@@ -1805,18 +1811,40 @@ static PyObject *take_over(const Ready *ready, const double *numbers, PyObject *
     return inputs;
 }
 
-/* What row.results gives for several: a list. */
-static PyObject *make_results(const Ready *ready, const double *numbers,
-                              PyObject **operands)
+/* Whether the operands are Values where they were when all results were nodes. */
+static int makes_nodes(const Ready *ready, PyObject *const *operands)
 {
-    PyObject *kinds = PyBytes_FromStringAndSize(NULL, ready->inputs), *inputs, *found;
-    PyObject *ys = floats_of(numbers + ready->inputs, ready->outputs), *results = NULL;
+    const char *kinds = ready->kinds ? PyBytes_AsString(ready->kinds) : NULL;
+    for (Py_ssize_t i = 0; kinds && i < ready->inputs; i++)
+        if (kinds[i] != (operands[i] != NULL))
+            return 0;
+    return kinds && make_components;
+}
+
+static PyObject *kinds_of(const Ready *ready, PyObject *const *operands)
+{
+    PyObject *kinds = PyBytes_FromStringAndSize(NULL, ready->inputs);
     for (Py_ssize_t i = 0; kinds && i < ready->inputs; i++)
         PyBytes_AsString(kinds)[i] = operands[i] != NULL;
+    return kinds;
+}
+
+/* What row.results gives for several: a list; from a tuple, all are nodes. */
+static PyObject *make_results(Ready *ready, const double *numbers, PyObject **operands)
+{
+    const double *outputs = numbers + ready->inputs;
+    PyObject *kinds, *inputs, *found, *ys, *results = NULL;
+    if (makes_nodes(ready, operands))
+        return make_components(ready->row, outputs, (size_t)ready->outputs, operands,
+                               numbers, (size_t)ready->inputs);
+    kinds = kinds_of(ready, operands);
+    ys = floats_of(outputs, ready->outputs);
     inputs = take_over(ready, numbers, operands);
     if (kinds && ys && inputs) {
         found = PyObject_CallMethod(ready->row, "results", "OOO", ys, inputs, kinds);
         results = found ? PySequence_List(found) : NULL;
+        if (found && PyTuple_CheckExact(found))
+            replace(&ready->kinds, kinds);
         Py_XDECREF(found);
     }
     if (results && PyList_Size(results) != ready->outputs) {
@@ -1829,7 +1857,7 @@ static PyObject *make_results(const Ready *ready, const double *numbers,
     return results;
 }
 
-static PyObject *build(const Ready *ready, const double *numbers, PyObject **operands)
+static PyObject *build(Ready *ready, const double *numbers, PyObject **operands)
 {
     Builder builder = {.at = ready->gives.steps, .from = numbers + ready->inputs};
     PyObject *result;
@@ -2145,20 +2173,28 @@ static PyType_Spec batched_spec = {
 
 /* ---- the module ----------------------------------------------------------------------------- */
 
-/* connect(type, call, watchers, Value, _node, reader, items, build): its function of
+/* The function that a capsule of the engine lends, if there is one. */
+static int borrow(PyObject *capsule, const char *name, void *function)
+{
+    void *found;
+    if (capsule == Py_None)
+        return 0;
+    if (!(found = PyCapsule_GetPointer(capsule, name)))
+        return -1;
+    memcpy(function, &found, sizeof found);
+    return 0;
+}
+
+/* connect(type, call, watchers, Value, _node, reader, maker, items, build): its function of
    Python, who watches which thread, how nodes are made, and containers taken apart. */
 static PyObject *connect(PyObject *Py_UNUSED(module), PyObject *args)
 {
-    PyObject *type, *call, *watchers, *value, *node, *reader, *items, *build;
-    if (!PyArg_ParseTuple(args, "OOO!OOOOO:connect", &type, &call, &PyDict_Type, &watchers,
-                          &value, &node, &reader, &items, &build))
+    PyObject *type, *call, *watchers, *value, *node, *reader, *maker, *items, *build;
+    if (!PyArg_ParseTuple(args, "OOO!OOOOOO:connect", &type, &call, &PyDict_Type, &watchers,
+                          &value, &node, &reader, &maker, &items, &build) ||
+        borrow(reader, "autograd._value.reader", &read_value) < 0 ||
+        borrow(maker, "autograd._value.maker", &make_components) < 0)
         return NULL;
-    if (reader != Py_None) {
-        void *found = PyCapsule_GetPointer(reader, "autograd._value.reader");
-        if (!found)
-            return NULL;
-        memcpy(&read_value, &found, sizeof found);
-    }
     replace(&python.value, value);
     replace(&python.node, node);
     replace(type == (PyObject *)BatchedType ? &python.map : &python.call, call);

@@ -58,6 +58,7 @@ def connect(
     value: type,
     node: Callable[..., Any],
     reader: Any,
+    maker: Any,
     items: Callable[..., Any],
     build: Callable[..., Any],
     /,

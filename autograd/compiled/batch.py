@@ -26,28 +26,28 @@ from ..trees import Form, fill, flatten, is_array, replaced
 from ..value import Value
 from ..watch import watching
 from . import calls
-from .branches import Branches, Turns, Uncompiled, Way, way_of
+from .batched_nodes import OfBatch, joined
+from .branches import Branches, Uncompiled
 from .columns import (
     Argument,
     Column,
     Lanes,
     argument,
     by_form,
-    empty,
     flat,
     for_c,
     gathered,
     length,
     merged,
+    numbers_in,
     other_containers,
-    picked,
     point,
     read,
     require_no_text,
     tables_for,
 )
 from .jit import Compiled
-from .pieces import Packed, by_guard, cut, in_threads, mapped, no_guards, unpacked
+from .running import run_lanes
 from .structure import of_call
 from .sums import Sums, Total
 from .trace import Doubt
@@ -59,7 +59,6 @@ except Exception:  # lists will do: see machine.py
 
 Axes = int | None | Sequence[int | None]
 Reduce = Literal["sum", "mean"] | None
-Turned = tuple[Turns, Any]  # the lanes whose guards begin with these turns
 
 
 class Group(NamedTuple):
@@ -68,9 +67,14 @@ class Group(NamedTuple):
     lanes: Any
     inputs: list[Column]
     tree: Branches
+    mixed: bool  # whether there are Values in lanes
 
     def is_on_values(self) -> bool:
-        return bool(self.tree.closed) or Value in map(type, self.inputs)
+        return bool(self.tree.closed) or Value in map(type, self.inputs) or self.mixed
+
+    def numbers(self) -> list[Column]:
+        """The inputs without their graphs."""
+        return list(map(numbers_in, self.inputs)) if self.mixed else self.inputs
 
 
 @seen_as(signatures.Vmap)
@@ -108,8 +112,8 @@ def vmap(
     >>> vmap(lambda up, x: 2 * x if up else -x)([True, False, None], [3.0, 4.0, 5.0])
     [6.0, -4.0, -5.0]
 
-    Values may be shared, as an argument or because f closes over them. With reduce,
-    each output is then one node; without, each lane is a call of `jit(f)`.
+    Values may be in the batch, shared, or closed over by f: the results are then
+    Values, nodes of one call for all lanes, whose derivatives are batches as well.
     """
     if not callable(f):
         raise TypeError(
@@ -189,8 +193,7 @@ class Batched(Generic[F]):
                 "the mean of nothing is no number"
             )
         lanes = [read(batch, n) for batch in batches]
-        values = watching() is not None or any(each.has_values() for each in lanes)
-        if self.lane.doubt is None and not values:
+        if self.lane.doubt is None and watching() is None:
             try:
                 return self._all_at_once(arguments, batches, lanes)
             except Uncompiled:
@@ -214,19 +217,15 @@ class Batched(Generic[F]):
         for group in groups:
             try:
                 if group.tree.path is None:
-                    group.tree.grow((), point(group.inputs, 0))
+                    group.tree.grow((), point(group.numbers(), 0))
             except Uncompiled as found:
                 known = {int(i): y for i in group.lanes[:1] for y in found.args}
                 return self._one_by_one(arguments, batches, n, known)
         if self.reduce:
             out = self._reduced(groups, n)
-        elif any(group.is_on_values() for group in groups):
-            return self._one_by_one(arguments, batches, n)
         else:
             arrays = any(map(is_array, batches))
             out = merged([(g.lanes, self._stacked(g, arrays)) for g in groups], n)
-            if any(group.is_on_values() for group in groups):  # by a path just traced
-                return self._one_by_one(arguments, batches, n)
         self.ready = self._for_c(groups, arguments, n)
         return out
 
@@ -253,6 +252,7 @@ class Batched(Generic[F]):
     ) -> list[Group]:
         """The lanes by their forms, each group with the paths for such lanes."""
         shared = [flat(a.given) if a.batches is None else ([], None) for a in arguments]
+        mixed = any(each.has_values() for each in batches)
         groups = []
         for forms, lanes in by_form(batches, n):
             columns = iter([batch.of(lanes) for batch in batches])
@@ -264,7 +264,7 @@ class Batched(Generic[F]):
                 for _ in arg.batches or ():
                     inputs += next(columns)
                 whole.append(form or replaced(arg.holder, inside))
-            groups.append(Group(lanes, inputs, self._tree(of_call(whole))))
+            groups.append(Group(lanes, inputs, self._tree(of_call(whole)), mixed))
         if n and not any(group.inputs for group in groups):
             require_no_text(arguments)
         return groups
@@ -279,12 +279,35 @@ class Batched(Generic[F]):
 
     def _stacked(self, group: Group, arrays: bool) -> Any:
         n, tree = len(group.lanes), group.tree
+        if n and group.is_on_values():
+            return self._stacked_values(group, arrays)
         tables, outs = tables_for(tree.outputs_form, n)
-        _run_lanes(tree, tree.columns(group.inputs), n, outs, self.executor)
+        run_lanes(tree, tree.columns(group.inputs), n, outs, self.executor)
+        if n and group.is_on_values():  # by a path just traced
+            return self._stacked_values(group, arrays)
         if not tree.truths:
             return gathered(tree.outputs_form, outs, n, arrays, tables)
         outs = [_bools(y) if j in tree.truths else y for j, y in enumerate(outs)]
         return gathered(tree.outputs_form, outs, n, arrays)
+
+    def _stacked_values(self, group: Group, arrays: bool) -> Any:
+        """The results as components of one call."""
+        outs = self._on_values(group, reduced=False)
+        truths = group.tree.truths
+        outs = [_bools(y) if j in truths else y for j, y in enumerate(outs)]
+        return gathered(group.tree.outputs_form, outs, len(group.lanes), arrays)
+
+    def _on_values(self, group: Group, reduced: bool) -> list[Any]:
+        """The outputs of one call on Values, with all that its lanes close over."""
+        tree, n, inputs = group.tree, len(group.lanes), group.inputs
+        shared = [type(x) in (float, Value) for x in inputs]
+        while True:
+            closed = list(tree.closed)
+            every = (*shared, *[True] * len(closed)), (reduced,) * len(tree.outputs)
+            row = tree.kept(OfBatch, n, *every, self.executor)
+            outs: list[Any] = row.on_values(joined([*inputs, *closed]))
+            if len(tree.closed) == len(closed):
+                return outs
 
     def _reduced(self, groups: Sequence[Group], n: int) -> Any:
         form = groups[0].tree.outputs_form
@@ -300,6 +323,8 @@ class Batched(Generic[F]):
 
     def _totals(self, group: Group) -> list[Any]:
         """The sums over a group of lanes: Values where they depend on some."""
+        if group.mixed:
+            return self._on_values(group, reduced=True)
         sums = Sums(group.tree, group.inputs, len(group.lanes), self.executor)
         totals: list[Any] = sums.totals(group.inputs)
         operands = sums.operands(group.inputs)
@@ -314,7 +339,7 @@ class Batched(Generic[F]):
         """The way taken most, for C to make calls like this one."""
         tree = groups[0].tree
         elsewhere = self.executor is not None or n == 0 or len(groups) > 1
-        made_here = tree.closed or (tree.truths and not self.reduce)
+        made_here = tree.closed or (tree.truths and not self.reduce) or groups[0].mixed
         if calls.extension is None or elsewhere or made_here:
             return None
         forms = tree.form.forms[0].forms
@@ -372,112 +397,5 @@ class Batched(Generic[F]):
 calls.connect(Batched)
 
 
-# ---- lanes, each with its results ----------------------------------------------------
-
-
-def _run_lanes(
-    tree: Branches,
-    columns: list[Column],
-    n: int,
-    outs: list[Column],
-    executor: Executor | None,
-) -> None:
-    """Write the outputs of every lane, tracing the paths that no one has been on."""
-    todo: list[Turned] = [((), range(n))]
-    if executor is not None and n:
-        todo = _lanes_elsewhere(executor, tree.ways, columns, n, outs)
-    while todo:
-        todo = _run_groups(tree.ways, columns, n, outs, todo)
-        if todo:
-            turns, lanes = todo[0]
-            columns = tree.columns(columns[: tree.paths[0].own])
-            tree.grow(turns, point(columns, int(lanes[0])))
-            columns = tree.columns(columns[: tree.paths[0].own])
-
-
-def _run_groups(
-    ways: list[Way],
-    columns: list[Column],
-    n: int,
-    outs: list[Column],
-    todo: list[Turned],
-) -> list[Turned]:
-    """Run groups of lanes until none is left; gives those whose path is not known."""
-    missing = []
-    while todo:
-        turns, lanes = todo.pop()
-        way = way_of(ways, turns)
-        if way is None:
-            missing.append((turns, lanes))
-            continue
-        failed = _run_group(way, columns, n, outs, lanes)
-        way.counted += len(lanes)
-        for k, left in by_guard(failed, lanes):
-            way.counted -= len(left)
-            todo.append((way.other(k), left))
-    return missing
-
-
-def _run_group(
-    way: Way, columns: list[Column], n: int, outs: list[Column], lanes: Any
-) -> Any:
-    """Run some lanes on one path; gives the guard that failed for each, or -1."""
-    columns = columns[: way.tape.inputs]
-    if len(lanes) == n:
-        return _batch(way, columns, n, outs)
-    some = [empty(len(lanes)) for _ in outs]
-    there = [picked(c, lanes) for c in columns]
-    failed = _batch(way, there, len(lanes), some)
-    for out, column in zip(outs, some):
-        if np is not None:
-            out[lanes] = column
-        else:
-            for lane, y in zip(lanes, column):
-                out[lane] = y
-    return failed
-
-
 def _bools(column: Column) -> Column:
     return [y != 0.0 for y in column] if np is None else column != 0.0
-
-
-def _batch(way: Way, columns: list[Column], n: int, outs: list[Column]) -> Any:
-    """Run lanes at once; gives the guard that failed for each, or -1."""
-    failed = no_guards(n)
-
-    def run(start: int, stop: int) -> None:
-        way.executable.batch(
-            cut(columns, start, stop),
-            stop - start,
-            [out[start:stop] for out in outs],
-            failed[start:stop],
-        )
-
-    if np is None:  # a part of a list is a copy
-        way.executable.batch(columns, n, outs, failed)
-    else:
-        in_threads(run, way, n)
-    return failed
-
-
-# ---- elsewhere -----------------------------------------------------------------------
-
-
-def _lanes_there(ways: Packed, columns: list[Column], n: int) -> Any:
-    """On the executor: the outputs of a piece, and the lanes on paths not known."""
-    known = unpacked(ways)
-    outs = [empty(n) for _ in known[0].tape.outputs]
-    return outs, _run_groups(known, columns, n, outs, [((), range(n))])
-
-
-def _lanes_elsewhere(
-    executor: Executor, ways: list[Way], columns: list[Column], n: int, outs: list[Any]
-) -> list[Turned]:
-    missing: list[Turned] = []
-    for lanes, (found, left) in mapped(executor, _lanes_there, ways, columns, n):
-        for out, column in zip(outs, found):
-            out[lanes.start : lanes.stop] = column
-        for turns, some in left:
-            moved = [lanes.start + int(lane) for lane in some]
-            missing.append((turns, moved if np is None else np.array(moved)))
-    return missing

@@ -6,10 +6,10 @@ way      a path ready to run, and how many lanes have taken it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from ..trees import NUMBER, Container, Form, Static, size
 from .columns import Column, other_containers
@@ -18,6 +18,8 @@ from .tape import Executable, Operand, Tape
 from .trace import replay
 
 Turns = tuple[bool, ...]
+T = TypeVar("T")
+MOST_KEPT: Final = 64  # rows for batches of other lengths, and derivatives
 
 
 @dataclass
@@ -63,6 +65,7 @@ class Branches(Tree):
     def __init__(self, owner: Any, form: Form, before: Sequence[Path] = ()) -> None:
         super().__init__(owner, form, before)
         self._ways: list[Way] = []
+        self._kept: dict[Any, Any] = {}
 
     def __getstate__(self) -> Any:
         return super().__getstate__(), [way.taken for way in self._ways]
@@ -70,9 +73,20 @@ class Branches(Tree):
     def __setstate__(self, state: Any) -> None:
         tree, taken = state
         super().__setstate__(tree)
+        self._kept = {}
         self._ways = list(map(_way, self.paths))
         for way, count in zip(self._ways, taken):
             way.counted = count
+
+    def kept(self, make: Callable[..., T], *what: Any) -> T:
+        """What was made of this tree and these for an earlier call, or a new one."""
+        key = make, *what
+        if key not in self._kept:
+            if len(self._kept) >= MOST_KEPT:
+                self._kept.clear()
+            self._kept[key] = make(self, *what)
+        found: T = self._kept[key]
+        return found
 
     @property
     def ways(self) -> list[Way]:

@@ -15,7 +15,7 @@ from math import prod
 from types import BuiltinFunctionType, FunctionType, NoneType
 from typing import Any, Final, NamedTuple, TypeVar
 
-from ..accelerator import in_c, load, python_twins, reader
+from ..accelerator import in_c, load, maker, python_twins, reader
 from ..trees import (
     NUMBER,
     Array,
@@ -75,7 +75,7 @@ def connect(kind: Any) -> None:
     """Lend C what it calls where a call is not as the last one was."""
     if extension is not None:
         call = python_twins[kind].__call__
-        lent = watchers, Value, _node, reader, _items, _built
+        lent = watchers, Value, _node, reader, maker, _items, _built
         extension.connect(kind, call, *lent)
 
 

@@ -260,6 +260,14 @@ def _table(batch: Any, n: int) -> Any:
     return np.require(table, np.float64, "A")
 
 
+def numbers_in(column: Any) -> Column:
+    """A column, or what all lanes share, without the graphs of Values in it."""
+    if type(column) in (float, Value):
+        return column
+    xs = [x._data if type(x) is Value else float(x) for x in column]
+    return xs if np is None else np.array(xs, float)
+
+
 def _is_plain(items: Iterable[Any]) -> bool:
     """Whether these are all numbers, or all lists or all tuples or arrays of them."""
     kinds = set(map(type, items))

@@ -11,10 +11,14 @@ None if that is so at every point of the path, else a flag says so.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Sequence
-from typing import Any
+from itertools import count
+from typing import Any, Final
 
+from ..accelerator import twin
 from ..transforms import _Recording
+from ..trees import static
 from ..value import Value, _components
 from ..vector import Call
 from . import calls
@@ -22,7 +26,16 @@ from .tape import Tape
 from .trace import OPERATORS, Share, replay
 
 Compile = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+NONE: Final = static(None)  # the form of what is absent throughout
 Present = tuple[bool, ...]  # which results, or operands, have an adjoint or a tangent
+
+
+def _nothing(*what: Any) -> None:
+    """Where the engine is in Python, it has no sweep in C to lend code to."""
+
+
+link: Callable[..., None] = twin("_link", _nothing)
 
 
 class Several(Call):
@@ -35,6 +48,7 @@ class Several(Call):
         self._tree, self._path, self._compile = tree, path, compile
         self._pulls: dict[Present, Callable[..., Any]] = {}
         self._pushes: dict[Present, Callable[..., Any]] = {}
+        self._linked: dict[bytes, Any] = {}
         self._masks: list[int] = []
         self._plans: dict[bytes, list[Any] | None] = {}
 
@@ -64,7 +78,28 @@ class Several(Call):
     def pull(self, ys: Sequence[Any], xs: Sequence[Any], y_bars: Sequence[Any]) -> Any:
         """x_bars, by code compiled for the results that have an adjoint."""
         given = [y_bar for y_bar in y_bars if y_bar is not None]
-        return _with_gaps(*self._pull(y_bars)([*xs], given))
+        pull = self._pull(y_bars)
+        found = pull([*xs], given)
+        if pull.ready is not None and link is not _nothing:
+            self._link(bytes([y_bar is not None for y_bar in y_bars]), pull.ready.path)
+        return _with_gaps(*found)
+
+    def _link(self, present: bytes, path: Any) -> None:
+        """Lend a pullback's machine code to C, which calls it in sweeps."""
+        entry = None if present in self._linked else path.executable.entry()
+        self._linked[present] = path  # which keeps the code in memory
+        if entry is None:
+            return
+        shares, absent = path.form.forms
+        places, flags = array("i"), len(shares.forms) - shares.forms.count(NONE)
+        of_flag = {i: flags + k for k, i in enumerate(absent.names)}
+        slots = count()
+        for i, form in enumerate(shares.forms):
+            place = -1 if form == NONE else next(slots)
+            places.extend([place, of_flag.get(i, -1)])
+        tape = path.executable.tape
+        sizes = len(tape.outputs), entry.workspace
+        link(self, present, entry.address, *sizes, places.tobytes())
 
     def pull_in_rows(
         self, ys: Sequence[Any], xs: Sequence[Any], y_bars: Sequence[Any]
@@ -182,7 +217,7 @@ class Derivative:
     def _handed_out(
         self, run: _Recording, found: list[Any], given: list[Any]
     ) -> tuple[list[Any], dict[int, Any]]:
-        """The shares, None for what is absent throughout; and where only here, a flag."""
+        """The shares, None for what is absent throughout, and flags for some others."""
         absent = {i: x.absent for i, x in enumerate(found) if type(x) is Share}
         shares = run.derivatives([0.0 if x is None else x for x in found], given)
         gaps = [None if x is None else share for x, share in zip(found, shares)]
