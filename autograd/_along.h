@@ -307,40 +307,56 @@ static int stands_on_leaves(const Graph *graph)
     return PyList_Size(graph->older) == n && graph->whole && !graph->calls;
 }
 
+static int begin_along(const Graph *graph, Along *along, PyObject *x_dots)
+{
+    along->bars = PyMem_Calloc((size_t)graph->size + 1, sizeof *along->bars);
+    if (!along->bars) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    if (init_sums(&along->dots, graph->size) < 0) {
+        PyMem_Free(along->bars);
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < PyTuple_Size(x_dots); i++)
+        add_to(&along->dots, place_of_any(graph, PyTuple_GetItem(graph->inputs, i)),
+               PyFloat_AsDouble(PyTuple_GetItem(x_dots, i)));
+    return 0;
+}
+
+/* The tangents of y's gradient; NULL without an error where C cannot run a rule. */
+static PyObject *find_along(const Graph *graph, PyObject *y, PyObject *x_dots)
+{
+    PyObject *list = NULL, *ys = tuple_of(NULL, &y, 1);
+    uint8_t *found = PyMem_Calloc((size_t)graph->size + 1, 1);
+    Along along;
+    if (!found)
+        PyErr_NoMemory();
+    else if (ys && begin_along(graph, &along, x_dots) == 0) {
+        find_below(graph, found, ys, graph->whole);
+        if (walk_along(graph, &along, y, found))
+            list = list_along(graph, &along);
+        free_sums(&along.dots);
+        PyMem_Free(along.bars);
+    }
+    PyMem_Free(found);
+    Py_XDECREF(ys);
+    return list;
+}
+
 /* along(y, x_dots): the tangents of y's gradient where those of the inputs are given, as
    floats; None where that is for the general way to find. */
 static PyObject *graph_along(PyObject *self, PyObject *args)
 {
     Graph *graph = (Graph *)self;
-    PyObject *y, *given, *x_dots, *list = NULL, *ys;
-    uint8_t *found = PyMem_Calloc((size_t)graph->size + 1, 1);
-    Along along = {{NULL, NULL}, NULL};
-    if (!PyArg_ParseTuple(args, "OO!:along", &y, &PyList_Type, &given) || !found) {
-        PyMem_Free(found);
-        return found ? NULL : PyErr_NoMemory();
-    }
-    x_dots = PyList_AsTuple(given);
-    ys = x_dots ? tuple_of(NULL, &y, 1) : NULL;
-    if (ys && !alert && all_floats(x_dots) && stands_on_leaves(graph) &&
-        PyTuple_Size(x_dots) == PyTuple_Size(graph->inputs) && need_marks(graph) == 0) {
-        along.bars = PyMem_Calloc((size_t)graph->size + 1, sizeof *along.bars);
-        if (!along.bars)
-            PyErr_NoMemory();
-        else if (init_sums(&along.dots, graph->size) == 0) {
-            for (Py_ssize_t i = 0; i < PyTuple_Size(x_dots); i++)
-                add_to(&along.dots,
-                       place_of_any(graph, PyTuple_GetItem(graph->inputs, i)),
-                       PyFloat_AsDouble(PyTuple_GetItem(x_dots, i)));
-            find_below(graph, found, ys, graph->whole);
-            if (walk_along(graph, &along, y, found))
-                list = list_along(graph, &along);
-            free_sums(&along.dots);
-        }
-        PyMem_Free(along.bars);
-    }
-    PyMem_Free(found);
-    Py_XDECREF(x_dots);
-    Py_XDECREF(ys);
+    PyObject *y, *given, *x_dots, *list = NULL;
+    if (!PyArg_ParseTuple(args, "OO!:along", &y, &PyList_Type, &given) ||
+        !(x_dots = PyList_AsTuple(given)))
+        return NULL;
+    if (!alert && all_floats(x_dots) && stands_on_leaves(graph) &&
+        PyTuple_Size(x_dots) == PyTuple_Size(graph->inputs) && need_marks(graph) == 0)
+        list = find_along(graph, y, x_dots);
+    Py_DECREF(x_dots);
     if (list || PyErr_Occurred())
         return list;
     Py_RETURN_NONE;

@@ -3,7 +3,7 @@
    Read those first: they are the reference, and whatever is rare (text, labels, copies,
    errors, odd operands) is left to them, by way of `connect`. Here are the node, the rows
    whose value and partials C computes itself, how operators record, and the sweep of
-   `backward`; those of transforms are in `_sweep.h`.
+   `backward`; what transforms do stands in `_graph.h` and the files that follow it.
 
    node      a Value: its number, its adjoint, its row, and an edge for each operand
    edge      an operand and the partial with respect to it, or LEFT_OUT
@@ -2465,6 +2465,9 @@ static PyObject *get_partials(PyObject *self, void *Py_UNUSED(closure))
 }
 
 #include "_rules.h"
+#include "_graph.h"
+#include "_again.h"
+#include "_calls.h"
 #include "_sweep.h"
 
 /* ---- the types --------------------------------------------------------------------------- */

@@ -250,7 +250,7 @@ class _Recording:
         self.forms = [form for _, form in flat]
         self.since = tick()
         self.numbers: Any = tracing() or _EAGER
-        self.used: dict[Value, None] = {}  # what was outside for transforms inside f
+        self.used: Used = {}  # what was outside for transforms inside f
         given = flat[0][0] if len(flat) == 1 else [x for xs, _ in flat for x in xs]
         self.fresh: list[Value] = self.numbers.copies(given)
         inputs = dict(zip(chosen, self._trees(self.fresh)))
@@ -348,7 +348,7 @@ class _Recording:
         """
         around = _running.get(get_ident())
         run = around and around()
-        used = run.used if run else {}
+        used = run.used if run else None
         return oldest(self.numbers.outside(xs), self.since, used)
 
     def derivatives(self, xs: list[Any], given: Sequence[Any] = ()) -> list[Any]:
@@ -390,6 +390,8 @@ class _Recording:
         return self.given([tree])[0]
 
 
+Used = dict[Value, None]
+
 # By thread: the latest run of which f has not returned yet.
 _running: dict[int, ref[_Recording] | None] = {}
 _PLAIN: Final = frozenset({float, int, bool, str, type(None)})
@@ -421,10 +423,11 @@ def copies(xs: Sequence[Any]) -> list[Value]:
 
 
 @in_c
-def oldest(xs: Sequence[Any], since: int, used: dict[Value, None]) -> Value | None:
+def oldest(xs: Sequence[Any], since: int, used: Used | None) -> Value | None:
     """The oldest Value among xs that was made before then, if any; all go to `used`."""
     older = [x for x in xs if type(x) is Value and x._made < since]
-    used.update(dict.fromkeys(older))
+    if used is not None:
+        used.update(dict.fromkeys(older))
     return min(older, key=attrgetter("_made"), default=None)
 
 

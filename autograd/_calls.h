@@ -1,0 +1,171 @@
+/* Calls with several results in sweeps that record: components hand their adjoints to the
+   call, which asks its one pullback; see `_pull_call` in transforms.py. */
+
+static PyObject *tuple_or_null(PyObject *first, PyObject *second)
+{
+    PyObject *pair = first && second ? PyTuple_Pack(2, first, second) : NULL;
+    Py_XDECREF(first);
+    Py_XDECREF(second);
+    return pair;
+}
+
+/* The results as new components, for rules to compute with. */
+static PyObject *components_again(Node *call)
+{
+    size_t n = count_results(call);
+    PyObject *ys = PyTuple_New((Py_ssize_t)n);
+    for (size_t i = 0; ys && i < n; i++) {
+        PyObject *y = new_component(call, i);
+        if (!y || PyTuple_SetItem(ys, (Py_ssize_t)i, y) < 0)
+            Py_CLEAR(ys);
+    }
+    return ys;
+}
+
+static PyObject *lowered_edges(const Graph *graph, Node *call)
+{
+    PyObject *xs = PyTuple_New(call->count);
+    for (uint32_t k = 0; xs && k < call->count; k++) {
+        PyObject *x = lowered(graph, call->edges[k].operand, Py_None);
+        if (!x || PyTuple_SetItem(xs, k, x) < 0)
+            Py_CLEAR(xs);
+    }
+    return xs;
+}
+
+/* (ys, xs): as recorded, or as Values again. */
+static PyObject *results_and_operands(Graph *graph, uint32_t i)
+{
+    Node *call = graph->nodes[i];
+    PyObject *uses, *ys;
+    int again;
+    if (!(graph->marks[i] & LIVE))
+        return tuple_or_null(floats_of(results(call), count_results(call)), point_of(call));
+    if (require_current(graph, call) < 0 ||
+        !(uses = PyObject_GetAttrString((PyObject *)own_row(call), "uses_results")))
+        return NULL;
+    again = PyObject_IsTrue(uses);
+    Py_DECREF(uses);
+    ys = again < 0 ? NULL
+         : again   ? components_again(call)
+                   : floats_of(results(call), count_results(call));
+    return tuple_or_null(ys, ys ? lowered_edges(graph, call) : NULL);
+}
+
+/* What the row's `method` gives for these adjoints or tangents: a list. */
+static PyObject *ask_call(Graph *graph, uint32_t i, const char *method, PyObject *given,
+                          PyObject *partials_of)
+{
+    Node *call = graph->nodes[i];
+    PyObject *pair, *found = NULL, *list;
+    pair = partials_of == Py_None
+               ? results_and_operands(graph, i)
+               : PyObject_CallFunctionObjArgs(partials_of, (PyObject *)call, NULL);
+    if (pair && PyTuple_Check(pair) && PyTuple_Size(pair) == 2)
+        found = PyObject_CallMethod((PyObject *)own_row(call), method, "OOO",
+                                    PyTuple_GetItem(pair, 0), PyTuple_GetItem(pair, 1),
+                                    given);
+    Py_XDECREF(pair);
+    list = found ? PySequence_List(found) : NULL;
+    Py_XDECREF(found);
+    return list;
+}
+
+static PyObject *list_of_none(size_t n)
+{
+    PyObject *list = PyList_New((Py_ssize_t)n);
+    for (size_t i = 0; list && i < n; i++) {
+        Py_INCREF(Py_None);
+        PyList_SetItem(list, (Py_ssize_t)i, Py_None);
+    }
+    return list;
+}
+
+static int all_none(PyObject *list)
+{
+    for (Py_ssize_t i = PyList_Size(list); i-- > 0;)
+        if (PyList_GetItem(list, i) != Py_None)
+            return 0;
+    return 1;
+}
+
+static int require_count(PyObject *list, size_t count)
+{
+    if (!list || PyList_Size(list) == (Py_ssize_t)count)
+        return list ? 0 : -1;
+    PyErr_SetString(PyExc_ValueError, "a call's rule must give one number for each");
+    return -1;
+}
+
+/* Keep the adjoint of a component until it is the call's turn. */
+static int gather_bar(Graph *graph, PyObject **bars, uint32_t i)
+{
+    Node *node = graph->nodes[i];
+    uint32_t place = graph->operand[graph->first[i]];
+    PyObject *list, *before, *sum;
+    if (!is_there(place) || !(graph->marks[place] & DEPENDS))
+        return 0;
+    if (!bars[place] && !(bars[place] = list_of_none(count_results(call_of(node)))))
+        return -1;
+    list = bars[place];
+    before = PyList_GetItem(list, (Py_ssize_t)component_place(node));
+    if (!before)
+        return -1;
+    Py_INCREF(before);
+    if (before == Py_None || bars[i] == Py_None) {
+        sum = before == Py_None ? bars[i] : before;
+        Py_INCREF(sum);
+    } else
+        sum = PyNumber_Add(before, bars[i]);
+    Py_DECREF(before);
+    return sum ? PyList_SetItem(list, (Py_ssize_t)component_place(node), sum) : -1;
+}
+
+/* Hand down what one pullback gives for the adjoints of all results. */
+static int pull_call(Graph *graph, PyObject **bars, uint32_t i, PyObject *partials_of)
+{
+    Node *call = graph->nodes[i];
+    const uint32_t *operand = graph->operand + graph->first[i];
+    PyObject *shares = all_none(bars[i])
+                           ? list_of_none(call->count)
+                           : ask_call(graph, i, "pull", bars[i], partials_of);
+    int failed = require_count(shares, call->count);
+    for (uint32_t k = 0; !failed && k < call->count; k++) {
+        PyObject *share = PyList_GetItem(shares, k);
+        if (!is_there(operand[k]) || !(graph->marks[operand[k]] & DEPENDS))
+            continue;
+        Py_INCREF(share);
+        failed = accumulate(&bars[operand[k]], share);
+    }
+    Py_XDECREF(shares);
+    return failed;
+}
+
+/* Keep the tangents of all results of a call, by one pushforward. */
+static int push_call(Graph *graph, PyObject **dots, uint32_t i, PyObject *partials_of)
+{
+    Node *call = graph->nodes[i];
+    const uint32_t *operand = graph->operand + graph->first[i];
+    PyObject *given = list_of_none(call->count);
+    for (uint32_t k = 0; given && k < call->count; k++)
+        if (is_there(operand[k]) && graph->marks[operand[k]] & DEPENDS && dots[operand[k]]) {
+            Py_INCREF(dots[operand[k]]);
+            PyList_SetItem(given, k, dots[operand[k]]);
+        }
+    if (given)
+        dots[i] = all_none(given) ? list_of_none(count_results(call))
+                                  : ask_call(graph, i, "push", given, partials_of);
+    Py_XDECREF(given);
+    return require_count(dots[i], count_results(call));
+}
+
+static int take_dot(Graph *graph, PyObject **dots, uint32_t i)
+{
+    uint32_t place = graph->operand[graph->first[i]];
+    PyObject *dot;
+    if (!is_there(place) || !dots[place])
+        return 0;
+    dot = PyList_GetItem(dots[place], (Py_ssize_t)component_place(graph->nodes[i]));
+    Py_XINCREF(dot);
+    return accumulate(&dots[i], dot);
+}
