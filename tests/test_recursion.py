@@ -374,7 +374,9 @@ def test_many_points_wide_layers_and_deep_nets_are_counted() -> None:
     assert "… and 21 more points" in text
     assert "… 4 more]" in text and "… 12 more]" in text and "… 11 more rows]" in text
     deep = nn.MLP(2, [4] * 50 + [1], "tanh", seed=0)
-    text = explain(nn.mse(deep([0.5, -1.0]), 1.0)).text
+    told = explain(nn.mse(deep([0.5, -1.0]), 1.0))
+    text = told.text
+    assert "$$" not in told.markdown
     assert "… 47 layers by the same lines" in text
     assert "layers 49 to 3 by the same line, with |δ| from" in text
     assert len(text.splitlines()) < 90

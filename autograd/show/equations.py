@@ -265,7 +265,12 @@ def _markdown_side(side: Side, first: bool = False) -> str:
 
 
 def _math(piece: str) -> str:
-    """A formula in a cell, with fractions as large as they would be on their own."""
+    """A formula in a cell, with fractions as large as they would be on their own.
+
+    Nothing stays nothing: two dollars would begin a formula that the next cells end.
+    """
+    if not piece:
+        return ""
     size = r"\displaystyle " if r"\frac" in piece else ""
     return f"${size}{piece.strip()}$"
 
