@@ -10,6 +10,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -371,3 +372,67 @@ def test_a_local_derivative_that_is_a_sum_stands_in_brackets() -> None:
     assert "· (1 - tanh(v)²)" in text
     assert "∂y/∂x · (-w)" not in text
     assert "∂y/∂y · (-1)" in explain(x - x * w).text
+
+
+# ---- programs drawn at random --------------------------------------------------------
+
+ROWS = [sin, tanh, sqrt, abs, relu, lambda x: x.sigmoid(), lambda x: x.floor()]
+PAIRS = [
+    lambda x, y: x + y, lambda x, y: x - y, lambda x, y: x * y, lambda x, y: x / y,
+    lambda x, y: x**2 - y, maximum, lambda x, y: where(x < y, x, y * y),
+    lambda x, y: dot([x, y, x], [y, 2.0, x]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_programs_drawn_at_random_are_told_right(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = random.Random(seed)
+    labels: list[str | None] = rng.choice([["x", "y"], ["x", "x"], [None, "u"]])
+    values = [Value(rng.choice([0.0, 1.0, rng.gauss(0, 1)]), x) for x in labels]
+    for _ in range(rng.randint(2, 30)):
+        x, y = rng.choice(values[-5:]), rng.choice(values)
+        row: Any = rng.choice(ROWS + PAIRS)
+        values.append(row(x) if row in ROWS else row(x, y))
+    width = rng.choice([50, 80])
+    monkeypatch.setenv("COLUMNS", str(width))
+    found = explain(values[-1])
+    assert max(map(len, found.text.splitlines())) <= width
+    assert "?" not in found.text + found.markdown
+    if found.is_chain or not found.order:
+        return
+    told = told_adjoints(found)
+    rows = [*found.sweep.rows, *found.leaves]
+    for x, bar in swept(values[-1], rows).items():
+        assert told[found.sweep.adjoint(x, SHORT)] == number(bar)
+
+
+# ---- on a page, in a real Chromium ---------------------------------------------------
+
+PAGE = """<!doctype html><meta charset="utf-8">
+<meta name="viewport" content="width=device-width"><body>{}</body>"""
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+@pytest.mark.parametrize(
+    "graph", [formula, recurrent, with_left_out, lambda: loss([8, 8, 1])]
+)
+def test_every_adjoint_stands_inside_the_page(
+    graph: Callable[[], Value], width: int, open_page: Any
+) -> None:
+    found = explain(graph())
+    options = {"viewport": {"width": width, "height": 800}, "is_mobile": True}
+    for told in found, explain(found.y, found.leaves[0]):
+        tab = open_page(PAGE.format(told.html), **options)
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+        ends = tab.evaluate(
+            "[...document.querySelectorAll('td')]"
+            ".map(cell => cell.getBoundingClientRect().right)"
+        )
+        assert ends and max(ends) <= width
+
+
+def test_the_page_has_the_colours_of_where_it_stands() -> None:
+    page = explain(formula()).html
+    assert "color" not in page and "background" not in page

@@ -170,7 +170,7 @@ def test_explain_summarises_a_large_graph_and_says_so():
         assert re.search(rf"^  {op} +300$", text, re.MULTILINE)
     y.backward()
     largest = max(weights, key=lambda w: abs(w.grad))
-    inputs = text.partition("Inputs with the largest derivatives")[2].splitlines()
+    inputs = text.partition("Inputs with the largest adjoints")[2].splitlines()
     assert inputs[2].split() == [
         largest.label,
         PLAIN.number(largest.data),

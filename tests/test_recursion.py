@@ -438,3 +438,71 @@ def test_a_network_is_left_as_it_was() -> None:
     assert not any(p.reached for p in model.parameters()) and not y.reached
     assert relu(y).data >= 0.0
     assert explain(y).text == text
+
+
+# ---- networks drawn at random, and bent ----------------------------------------------
+
+
+def drawn(rng: random.Random, bent: bool) -> Value:
+    """A network of random widths at a few points; bent in a place or two, or not."""
+    widths = [rng.randint(1, 4) for _ in range(rng.randint(2, 4))]
+    model = nn.MLP(widths[0], widths[1:], rng.choice(ACTIVATIONS), seed=rng)
+    parts: list[Value] = []
+
+    def bend(a: list[Any], before: list[Any]) -> list[Any]:
+        kind = rng.randrange(12) if bent else 12
+        if kind == 0:
+            parts.append(a[0])
+        elif kind == 1:
+            return [a[0] * 2.0, *a[1:]]
+        elif kind == 2:
+            return [a[0] + a[-1], *a[1:]]
+        elif kind == 3:
+            return [rng.gauss(0, 1), *a[1:]]
+        elif kind == 4:
+            return [a[0] + before[0], *a[1:]]
+        elif kind == 5:
+            parts.append(model.layers[0].neurons[0].w[0] ** 2)
+        return a
+
+    for _ in range(rng.randint(1, 3)):
+        a: list[Any] = [rng.gauss(0, 1) for _ in range(widths[0])]
+        for layer in model.layers:
+            a = bend(layer.activations(a), a)
+        parts += [x for x in a if isinstance(x, Value)]
+    return dot(parts, parts)
+
+
+@pytest.mark.parametrize("bent", [False, True])
+@pytest.mark.parametrize("seed", range(60))
+def test_what_is_claimed_of_a_network_drawn_at_random_holds(
+    seed: int, bent: bool
+) -> None:
+    y = drawn(random.Random(seed), bent)
+    found = network_of(y)
+    assert bent or found is not None
+    if found is None:
+        return
+    bars, within = adjoints(y, topological(y)), {*found.neuron_of, *found.inner}
+
+    def bar(x: Value) -> float:
+        return bars.get(x, 0.0)
+
+    for layers in found.points:
+        for layer, after in zip(layers, layers[1:]):
+            assert [bar(a) for a in layer.a] == pytest.approx(after.back(bars))
+        for layer in layers:
+            for a, z, slope in zip(layer.a, layer.z, layer.slopes()):
+                assert bar(a) * slope == pytest.approx(bar(z), abs=1e-12)
+            for neuron in layer.neurons:
+                b = 0.0 if neuron.b is None else neuron.b.data
+                x = [x.data if isinstance(x, Value) else x for x in neuron.x]
+                z = sum(w.data * xi for w, xi in zip(neuron.w, x)) + b
+                assert z == pytest.approx(neuron.z.data, abs=1e-12)
+    users = {p: n for n in topological(y) if n not in within for p in n.parents}
+    for n, layer in enumerate(found.layers):
+        for k, neuron in enumerate(layer.neurons):
+            at_points = [layers[n].neurons[k] for layers in found.points]
+            total = sum(bar(one.z) for one in at_points)
+            if neuron.b is not None and neuron.b not in users:
+                assert total == pytest.approx(bar(neuron.b), abs=1e-12)

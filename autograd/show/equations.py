@@ -220,8 +220,8 @@ def _append(lines: list[str], side: Side, indent: int, width: int) -> None:
     """Put a side behind the last line, breaking between its pieces and in long ones."""
     lines[-1] += f"{side.sign} " if side.sign else ""
     within = indent + len(side.sign) + 1
-    for piece in side.pieces:
-        if len((lines[-1] + piece).rstrip()) > width and lines[-1].strip(" =≈"):
+    for k, piece in enumerate(side.pieces):
+        if k and len((lines[-1] + piece).rstrip()) > width:
             lines.append(" " * within)
             piece = piece.lstrip()
         while len((lines[-1] + piece).rstrip()) > width:

@@ -105,7 +105,7 @@ class Explanation(Told):
     """What `explain` gives: print it, or read `.text`, `.markdown`, `.latex`, `.html`.
 
     A graph of more than 40 operations that is no network, or a chain of more than 60,
-    is summarised: its operations are counted, and its largest derivatives shown.
+    is summarised: its operations are counted, and its largest adjoints shown.
     """
 
     def __init__(self, y: Value, node: Value | None = None, paths: bool = False):

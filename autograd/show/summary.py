@@ -1,7 +1,7 @@
 """What is said of a graph too large to show whole: its size, and large adjoints.
 
 The first adjoints from the result back are told as everywhere, then the largest and
-smallest of all, and the inputs with the largest derivatives.
+smallest of all, and the inputs with the largest adjoints.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def summary(
     hidden = len(ranked) - len(shown)
     notes = [f"… and {hidden} more inputs"] if hidden else []
     rows = [_entry(sweep, leaf, style) for leaf in shown]
-    head = ["input", "value", "derivative"]
-    yield Table("Inputs with the largest derivatives", head, rows, notes)
+    head = ["input", "value", "adjoint"]
+    yield Table("Inputs with the largest adjoints", head, rows, notes)
 
 
 def first_rows(sweep: Sweep) -> list[Value]:

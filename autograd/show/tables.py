@@ -23,7 +23,7 @@ from .equations import (
     title_lines,
 )
 
-CELL: Final = "text-align:left;vertical-align:top;padding:0.1em 0.7em 0.1em 0"
+CELL: Final = "text-align:left;vertical-align:top;padding:0.1em 0.5em 0.1em 0"
 CAPTION: Final = "text-align:left;font-weight:bold;padding:0.8em 0 0.2em"
 PAGE: Final = "overflow-wrap:break-word;font-variant-numeric:tabular-nums"
 SHORT_CELL: Final = 20  # characters that stay on one line
