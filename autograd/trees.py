@@ -95,6 +95,7 @@ _registered: dict[type, tuple[Callable[..., Any], Callable[..., Any]]] = {
 _fields: Final[WeakKeyDictionary[type, tuple[str, ...]]] = WeakKeyDictionary()
 _LEAVES: Final = frozenset((int, bool, str, NoneType, Static))
 _TEXT: Final = frozenset((str,))
+_FLOAT: Final = frozenset((float,))
 _PLAIN: Final = frozenset((float, Value))
 _SEQUENCES: Final = frozenset((list, tuple))
 _BASES: Final[tuple[Any, ...]] = (tuple, list, OrderedDict, defaultdict, dict)
@@ -577,7 +578,7 @@ def _filled(form: Form, numbers: Iterator[Any]) -> Any:
     if isinstance(form, Objects):
         return _object_array(_items(form.forms, numbers), form.shape)
     if isinstance(form, Array):
-        return array_of([next(numbers) for _ in range(prod(form.shape))], form.shape)
+        return array_of(list(islice(numbers, prod(form.shape))), form.shape)
     return form.item
 
 
@@ -633,7 +634,7 @@ def array_of(items: list[Any], shape: tuple[int, ...]) -> Any:
         return rebuilt(first, [array_of(list(column), shape) for column in columns])
     if is_array(first):
         return np.stack(items).reshape(shape + first.shape)
-    if all(type(item) is float for item in items):
+    if _FLOAT.issuperset(map(type, items)):
         return np.array(items, dtype=np.float64).reshape(shape)
     return _object_array(items, shape) if not is_static(first) else first
 

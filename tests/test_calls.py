@@ -314,7 +314,7 @@ def taken(f: Any) -> int:
 
 def test_more_forms_than_are_known_give_what_python_gives() -> None:
     f = jit(summed)
-    for n in [*range(1, 15), *range(14, 0, -1), 3, 14, 3]:
+    for n in [*range(1, 40), *range(39, 0, -1), 3, 39, 3]:
         x = [0.1 * i for i in range(n)]
         assert told(f(x)) == told(by_python(f, x)) == told(summed(x))
 
@@ -858,6 +858,10 @@ def test_sums_of_other_batches_follow_one_another() -> None:
             xs, ys = DATA[::stride][:n, :2], DATA[::stride][:n, 2]
             agree(f, w, xs, ys)
     fortran = np.asfortranarray(DATA)[:, :2]
+    agree(f, w, fortran, DATA[:, 2])
+    agree(f, w, DATA[:40, :4:2], DATA[:40, 2])
+    many = np.asfortranarray(np.ones((40_000, 2)))
+    assert told(f(w, many, many[:, 1])) == told(f(w, many.copy("C"), many[:, 1]))
     assert told(f(w, fortran, DATA[:, 2])) == told(f(w, DATA[:, :2], DATA[:, 2]))
     for kind in ("f4", "i4", ">f8", "?", "f2"):
         xs = DATA[:, :2].astype(kind)
@@ -897,6 +901,20 @@ ODD_BATCHES: list[Any] = [
     ([[1.0], 2.0], [1.0, 2.0]), ((1.0, 2.0), (1.0, 2.0)), ([1.0, 2.0],),
     (np.ones(2, object), np.ones(2)), ({"a": [1.0]}, [1.0]),
 ]  # fmt: skip
+
+
+def test_batches_of_several_kinds_take_turns_in_c() -> None:
+    f = vmap(lambda w, x: summed(w, x), in_axes=(None, 0), reduce="sum")
+    w = [[0.1 * i] * 20 for i in range(5)]
+    batches = [np.ones((9, k)) for k in range(1, 5)]
+    batches += [np.ones(9), [1.0] * 9, np.ones((9, 2)).tolist(), [(1.0, 2.0)] * 3]
+    for xs in batches:
+        f(w, xs)
+    ways = [way for tree in f._trees.values() for way in tree.ways]
+    for xs in [*batches, *batches[::-1]]:
+        before = sum(way.taken - way.counted for way in ways)
+        assert told(f(w, xs)) == told(by_python(f, w, xs))
+        assert sum(way.taken - way.counted for way in ways) == before + len(xs)
 
 
 @pytest.mark.parametrize("args", ODD_BATCHES)

@@ -35,7 +35,8 @@
 
 #define MOST_AXES 32 /* of an array that is read here */
 #define ON_STACK 512 /* doubles that a call keeps on the stack */
-#define MOST_KNOWN 8 /* forms of the last calls, which C can repeat */
+#define MOST_COPIED 65536 /* doubles of a batch that lie in no rows */
+#define MOST_KNOWN 32 /* forms of the last calls, which C can repeat */
 
 typedef PyObject *(*Vectorcall)(PyObject *, PyObject *const *, size_t, PyObject *);
 typedef int32_t (*Code)(const double *in, double *out, double *workspace);
@@ -516,16 +517,23 @@ static int take_rows(Reader *reader, const Step *step, PyObject *x)
     Py_ssize_t columns = product(step);
     double *rows;
     Read read;
+    int fits;
     if (!look_into(x, view))
         return 0;
-    reader->view++;
     read = reader_of(view, step->count);
-    if (!read || !has_shape(view, step, 1) || !is_of_length(reader, view->shape[0]))
-        return 0;
-    if (read == read_double)
-        return is_in_place(view) && add_group(reader, columns, view->buf, view->strides[0]);
+    fits = read && has_shape(view, step, 1) && is_of_length(reader, view->shape[0]);
+    if (reader->skims)
+        PyBuffer_Release(view);
+    else
+        reader->view++;
+    if (!fits || reader->skims)
+        return fits;
+    if (read == read_double && is_in_place(view))
+        return add_group(reader, columns, view->buf, view->strides[0]);
     if (!columns)
         return 1;
+    if (read == read_double && reader->lanes > MOST_COPIED / columns)
+        return 0; /* Python has the code read each column where it is */
     rows = new_rows(reader, columns);
     if (rows)
         copy_numbers(rows, view, read);
@@ -540,6 +548,8 @@ static int take_lanes(Reader *reader, const Step *step, PyObject *x)
     int fits = 1;
     if (!PyList_CheckExact(x) || !is_of_length(reader, PyList_Size(x)))
         return 0;
+    if (reader->skims)
+        return take(reader, PyList_GetItem(x, 0));
     rows = new_rows(reader, step->count);
     if (!rows)
         return 0;
@@ -1013,6 +1023,25 @@ static int has_names(const Call *call, PyObject *names)
     return 1;
 }
 
+/* Read the arguments; whether they fit. */
+static int take_arguments(Reader *reader, const Steps *takes, const Call *call)
+{
+    reader->at = takes->steps;
+    reader->end = takes->steps + takes->count;
+    for (Py_ssize_t i = 0; i < call->total; i++)
+        if (!take(reader, call->args[i]))
+            return 0;
+    return reader->at == reader->end;
+}
+
+/* Whether they may fit, as far as their containers tell. */
+static int may_take(const Steps *takes, const Call *call)
+{
+    Py_buffer view;
+    Reader reader = {.skims = 1, .lanes = -1, .view = &view};
+    return take_arguments(&reader, takes, call);
+}
+
 /* ---- a path that is ready ----------------------------------------------------------------- */
 
 typedef struct Ready Ready;
@@ -1354,9 +1383,7 @@ static void end_work(Work *work, const Mapped *mapped)
 /* Whether the arguments fit: their numbers are in the room then, or in the groups. */
 static int read_batch(Mapped *mapped, Work *work, const Call *call)
 {
-    Reader reader = {.at = mapped->takes.steps,
-                     .end = mapped->takes.steps + mapped->takes.count,
-                     .to = work->room->shared,
+    Reader reader = {.to = work->room->shared,
                      .full = work->room->shared + mapped->inputs,
                      .first = work->room->shared,
                      .lanes = -1,
@@ -1365,11 +1392,10 @@ static int read_batch(Mapped *mapped, Work *work, const Call *call)
                      .view = work->views};
     const char *dense = PyBytes_AsString(mapped->dense);
     Py_ssize_t groups;
-    for (Py_ssize_t i = 0; i < call->total; i++)
-        if (!take(&reader, call->args[i]))
-            return 0;
+    if (!take_arguments(&reader, &mapped->takes, call))
+        return 0;
     groups = reader.group - work->ins;
-    if (reader.at != reader.end || groups != PyBytes_Size(mapped->dense))
+    if (groups != PyBytes_Size(mapped->dense))
         return 0;
     for (Py_ssize_t i = 0; reader.lanes > 1 && i < groups; i++) {
         const Group *group = &work->ins[i]; /* the stride of one lane says nothing */
@@ -1706,26 +1732,6 @@ static int take_closed(const Ready *ready, Reader *reader)
     return any;
 }
 
-/* Read the arguments; whether they fit. */
-static int take_arguments(const Ready *ready, Reader *reader, const Call *call)
-{
-    reader->at = ready->takes.steps;
-    reader->end = ready->takes.steps + ready->takes.count;
-    if (!has_names(call, ready->names))
-        return 0;
-    for (Py_ssize_t i = 0; i < call->total; i++)
-        if (!take(reader, call->args[i]))
-            return 0;
-    return reader->at == reader->end;
-}
-
-/* Whether they may fit, as far as their containers tell. */
-static int may_take(const Ready *ready, const Call *call)
-{
-    Reader reader = {.skims = 1};
-    return take_arguments(ready, &reader, call);
-}
-
 /* Run a path on the arguments; gives the guard that failed, -1, or ELSEWHERE. */
 static int32_t attempt(const Ready *ready, const Call *call, double *numbers,
                        PyObject **operands)
@@ -1734,7 +1740,8 @@ static int32_t attempt(const Ready *ready, const Call *call, double *numbers,
                      .full = numbers + ready->inputs,
                      .first = numbers,
                      .operands = operands};
-    if (!take_arguments(ready, &reader, call) || first_changed(ready->places) >= 0 ||
+    if (!has_names(call, ready->names) || !take_arguments(&reader, &ready->takes, call) ||
+        first_changed(ready->places) >= 0 ||
         (operands && !take_closed(ready, &reader)))
         return ELSEWHERE;
     return run(ready, numbers);
@@ -1970,13 +1977,20 @@ static PyObject *call_ready(Compiled *self, Ready *first, const Call *call, int 
     return result;
 }
 
-/* The result by a batch's way alone. */
-static PyObject *call_ready_batch(Compiled *self, Mapped *mapped, const Call *call,
-                                  int *fits)
+static const Steps *takes_of(PyObject *ready)
 {
-    PyObject *result = call_mapped(mapped, call, fits);
+    return Py_TYPE(ready) == MappedType ? &((Mapped *)ready)->takes
+                                        : &((Ready *)ready)->takes;
+}
+
+static PyObject *call_one(Compiled *self, PyObject *ready, const Call *call, int *fits)
+{
+    PyObject *result;
+    if (Py_TYPE(ready) == ReadyType)
+        return call_ready(self, (Ready *)ready, call, fits);
+    result = call_mapped((Mapped *)ready, call, fits);
     if (result)
-        prefer(self, (PyObject *)mapped);
+        prefer(self, ready);
     return result;
 }
 
@@ -1988,10 +2002,8 @@ static PyObject *call_known(Compiled *self, const Call *call)
     for (int i = 0; i < MOST_KNOWN && self->known[i] && !fits; i++) {
         PyObject *ready = self->known[i];
         Py_INCREF(ready); /* Python may run, and forget it */
-        if (Py_TYPE(ready) == MappedType)
-            result = call_ready_batch(self, (Mapped *)ready, call, &fits);
-        else if (i == 0 || may_take((Ready *)ready, call))
-            result = call_ready(self, (Ready *)ready, call, &fits);
+        if (i == 0 || may_take(takes_of(ready), call))
+            result = call_one(self, ready, call, &fits);
         Py_DECREF(ready);
         if (PyErr_Occurred())
             break;

@@ -233,10 +233,10 @@ def for_c(arg: Argument, form: Form) -> list[Any]:
 
 def _for_c(tree: Any, form: Form) -> Iterator[Any]:
     if isinstance(tree, list):
-        yield Batch(False, form == NUMBER, form)
+        yield Batch(False, size(form) == 1, form)
     elif is_array(tree):
         in_place = tree.dtype == np.float64  # numbers of other types are copied
-        dense = form == NUMBER and (tree.strides[0] == 8 or not in_place)
+        dense = size(form) == 1 and (tree.strides[0] == 8 or not in_place)
         yield Batch(True, dense, form)
     elif isinstance(form, Static):
         yield from steps(form)
