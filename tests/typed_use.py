@@ -226,6 +226,7 @@ def right_shown() -> None:
     y.backward()
     assert_type(explain(y).text, str)
     assert_type(explain(y).markdown, str)
+    assert_type(explain(y, y, inside=True, paths=True).html, str)
     assert_type(why(y, x).text, str)
     assert_type(rounding_error(y).total, float)
     assert_type(player(y).html, str)

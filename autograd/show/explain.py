@@ -276,11 +276,10 @@ class Explanation(Told):
     def _contrast(self, style: Style) -> Iterator[Section]:
         """What the products of all paths would take, and with paths=True themselves."""
         found: Cost = cost(self.y, self.order)
-        words = f"Each path on its own: {found.words}."
         if self.with_paths:
-            yield self._products(words, style)
+            yield self._products(f"Each path on its own: {found.words}.", style)
         elif found.multiplications > found.by_adjoints:
-            yield Section(words)
+            yield Section(f"Each path on its own (paths=True): {found.words}.")
 
     def _products(self, title: str, style: Style) -> Section:
         hidden = len(self.sensitivities) - MOST_LEAVES

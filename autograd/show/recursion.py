@@ -37,7 +37,7 @@ from .tables import Part, Table
 MOST_LAYERS: Final = 4  # beyond these the middle ones are told in one line
 MOST_POINTS: Final = 8
 MOST_TOGETHER: Final = 5  # entries of a matrix's row that stay on one line
-MOST_LOSS: Final = 6  # operations from the output to L
+MOST_LOSS: Final = 8  # operations from the output to L
 MOST_LENGTHS: Final = 4  # of δs, in the line of a point
 FORWARD: Final = ("vector", "value", "from the layer before it")
 VECTORS: Final = ("adjoint", "value", "from the layer after it")
