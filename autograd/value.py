@@ -332,6 +332,11 @@ class Value:
 
         return value_svg(self)
 
+    def _repr_mimebundle_(self, **kwargs: object) -> dict[str, str]:
+        from .show.draw import value_outputs
+
+        return value_outputs(self)
+
     def __init_subclass__(cls) -> None:
         raise TypeError(
             "Value: must not be subclassed, since every operation gives a plain Value; "

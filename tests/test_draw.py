@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import importlib.util
 import itertools
@@ -637,6 +638,53 @@ def test_svg_to_a_path_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> 
 def test_a_value_in_a_notebook_shows_its_graph() -> None:
     y = Value(2.0, "x").exp()
     assert y._repr_svg_() == draw(y).svg()
+
+
+def outputs(shown: object) -> dict[str, str]:
+    """What IPython keeps of an object in a notebook."""
+    formatters = pytest.importorskip("IPython.core.formatters", reason="no IPython")
+    return dict(formatters.DisplayFormatter().format(shown)[0])
+
+
+@pytest.mark.parametrize("swept", [False, True])
+def test_notebook_keeps_a_picture_for_where_svg_is_not_shown(swept: bool) -> None:
+    y = Value(2.0, "x & <y>").exp()
+    if swept:
+        y.backward()
+    for shown, plain in ((y, repr(y)), (draw(y), repr(draw(y)))):
+        kept = outputs(shown)
+        assert kept["image/svg+xml"] == draw(y).svg()
+        assert kept["text/plain"] == plain
+        match = re.fullmatch(
+            r'<img alt="([^"<>]*)" width="[\d.]+%?" style="max-width:100%;height:auto" '
+            r'src="data:image/svg\+xml;base64,([A-Za-z0-9+/=]*)">',
+            kept["text/html"],
+        )
+        assert match and match[1].startswith("Graph of exp")
+        picture = base64.b64decode(match[2]).decode()
+        assert len(picture) < len(kept["image/svg+xml"])
+        seen, whole = (
+            [text.text for text in ET.fromstring(svg).iter(f"{SVG}text")]
+            for svg in (picture, kept["image/svg+xml"])
+        )
+        assert seen == whole and "7.38906" in seen
+
+
+def test_notebook_shows_the_repr_of_a_value_that_cannot_be_drawn(no_dot: Path) -> None:
+    y = chain(3000)
+    assert outputs(y) == {"text/plain": repr(y)}
+
+
+def test_untrusted_picture_is_as_wide_as_it_was_and_shrinks(browser: object) -> None:
+    y = (Value(2.0, "x") * 3).tanh()
+    tab = browser.new_page(viewport={"width": 1000, "height": 500})  # type: ignore[attr-defined]
+    tab.set_content(f"<body style='margin:0'>{outputs(y)['text/html']}</body>")
+    wide = tab.locator("img").bounding_box()["width"]
+    viewbox = ET.fromstring(draw(y).svg()).get("viewBox", "").split()
+    assert abs(wide - float(viewbox[2])) < 1.5
+    tab.set_viewport_size({"width": 200, "height": 500})
+    assert tab.locator("img").bounding_box()["width"] <= 200
+    tab.close()
 
 
 def test_repr_of_a_drawing_is_short() -> None:

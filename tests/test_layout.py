@@ -125,8 +125,8 @@ def test_engine_imports_others_only_to_show_a_value_or_a_row() -> None:
         for name, function in project_imports(path)
         if function and name.removeprefix("autograd.") not in ENGINE
     }
-    shown = {("value", "_repr_svg_"), ("primitives", "__get__")}
-    assert {item[:2] for item in lazy} <= shown
+    shown = {("value", "_repr_svg_"), ("value", "_repr_mimebundle_")}
+    assert {item[:2] for item in lazy} <= {*shown, ("primitives", "__get__")}
     assert all(name.startswith("autograd.show") for _, _, name in lazy)
 
 

@@ -1,5 +1,6 @@
 """Networks as pictures: where cards stand, what lines say, what is clipped and safe."""
 
+import base64
 import itertools
 import re
 import xml.etree.ElementTree as ET
@@ -367,6 +368,16 @@ def test_save_of_a_png_without_graphviz_names_the_remedy(tmp_path, monkeypatch):
     with pytest.raises(RuntimeError, match="install Graphviz .*pip install pygraphviz"):
         drawing.save(tmp_path / "y.png")
     assert drawing.save(tmp_path / "y.svg")
+
+
+def test_notebook_keeps_a_picture_for_where_svg_is_not_shown():
+    drawing = draw_network(*network(2, 3, 1), title='a "network"')
+    kept = drawing._repr_mimebundle_(include=None, exclude=None)
+    assert kept["image/svg+xml"] == drawing.svg()
+    assert kept["text/html"].startswith('<img alt="a &quot;network&quot;" width="')
+    data = kept["text/html"].rpartition("base64,")[2].rstrip('">')
+    picture = ET.fromstring(base64.b64decode(data))
+    assert words(picture) == words(root_of(drawing))
 
 
 def test_strokes_are_those_of_the_svg():

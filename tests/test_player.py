@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import json
 import os
@@ -279,8 +280,35 @@ def test_page_keeps_hostile_labels_out_of_its_markup(name: str) -> None:
 def test_notebook_gets_a_sandboxed_frame() -> None:
     played = player(chain()[1])
     frame = played._repr_html_()
-    assert frame.count("<") == 4 and 'sandbox="allow-scripts"' in frame
+    assert frame.count("<") == 5 and 'sandbox="allow-scripts"' in frame
     assert html.unescape(re.search(r'srcdoc="([^"]*)"', frame)[1]) == played.html
+
+
+def sanitised(text: str) -> str:
+    """What JupyterLab leaves of HTML in a notebook that nobody trusts, about."""
+    text = re.sub(r"<(style|script)\b.*?</\1>", "", text, flags=re.S)
+    return re.sub(r"</?iframe[^>]*>", "", text)
+
+
+def picture_in(text: str) -> str:
+    """The SVG that an <img> has within itself."""
+    data = re.fullmatch(r'<img [^>]*src="data:image/svg\+xml;base64,([^"]*)">', text)
+    return base64.b64decode(data[1]).decode()
+
+
+def test_untrusted_notebook_shows_a_picture_in_place_of_the_frame() -> None:
+    moving = picture_in(sanitised(player(chain()[1])._repr_html_()))
+    assert "@keyframes" in moving and "2.17727" in moving
+    ET.fromstring(moving)
+    still = picture_in(sanitised(player(network())._repr_html_()))
+    assert "@keyframes" not in still and 'class="card ' in still
+    ET.fromstring(still)
+
+
+def test_trusted_notebook_shows_the_frame_alone(open_page: Any) -> None:
+    tab = open_page(f"<body>{player(chain()[1])._repr_html_()}</body>")
+    assert tab.locator("img").count() == 0
+    assert tab.frame_locator("iframe").locator("#next").is_visible()
 
 
 def test_page_can_be_laid_out_by_pygraphviz_alone(

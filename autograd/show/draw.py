@@ -25,6 +25,7 @@ from .collapsed import by_neuron, layer_of, loss_of
 from .dot import CROWDED, dot_text, size_note
 from .inside import opened
 from .latex import made_by, require_switch
+from .notebook import picture_outputs
 from .render import embeddable, render
 from .saving import save_picture
 
@@ -80,6 +81,9 @@ class Drawing:
     def _repr_svg_(self) -> str:
         return self._svg
 
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
+        return picture_outputs(self._svg, self.title)
+
     @cached_property
     def _svg(self) -> str:
         return self.laid_out(LAYOUT_SECONDS)
@@ -128,6 +132,16 @@ def draw(y: Any, inside: bool = False) -> Drawing:
     shown = opened(roots, "draw")
     _require_drawable(shown.roots)
     return _drawing(shown.roots, shown.calls)
+
+
+def value_outputs(y: Value) -> dict[str, str]:
+    """All that a notebook keeps of a Value's graph; nothing where `value_svg` is None.
+
+    A notebook then shows its repr alone.
+    """
+    svg = value_svg(y)
+    name = clean(y.label or made_by(y) or "a leaf", 40)
+    return {} if svg is None else picture_outputs(svg, f"Graph of {name}")
 
 
 def value_svg(y: Value) -> str | None:

@@ -27,6 +27,7 @@ from ..primitives import brief, clean
 from .dot import largest_of
 from .network_boxes import TALL, Column, Edges, Line, boxes_of, extent_of, lines_of
 from .network_svg import body_of, svg_of
+from .notebook import picture_outputs
 from .render import render
 from .saving import save_picture
 from .xdot import strokes_in_dot
@@ -73,6 +74,9 @@ class NetworkDrawing:
 
     def _repr_svg_(self) -> str:
         return self.text
+
+    def _repr_mimebundle_(self, **kwargs: object) -> dict[str, str]:
+        return picture_outputs(self.text, self.title)
 
 
 def draw_network(

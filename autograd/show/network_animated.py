@@ -41,14 +41,22 @@ RUN, BEAT, READ, REST = 2.0, 0.8, 2.6, 7.0  # seconds
 
 def animated_network(play: Play) -> str:
     """The SVG; raises ValueError for a network in which nobody would follow them."""
-    widest = max(len(play.inputs), *map(len, play.layers))
-    if len(play.layers) > MOST_LAYERS or widest > MOST_NEURONS:
+    if not can_follow(play):
         raise ValueError(
             f"player: animated_svg takes at most {MOST_LAYERS} layers of "
-            f"{MOST_NEURONS} neurons, but has {len(play.layers)} of up to {widest}; "
-            "write the page with save(path)"
+            f"{MOST_NEURONS} neurons, but has {len(play.layers)} of up to "
+            f"{_widest(play)}; write the page with save(path)"
         )
     return _Film(play).svg
+
+
+def can_follow(play: Play) -> bool:
+    """Whether the network is small enough for its numbers to be watched as they run."""
+    return len(play.layers) <= MOST_LAYERS and _widest(play) <= MOST_NEURONS
+
+
+def _widest(play: Play) -> int:
+    return max(len(play.inputs), *map(len, play.layers))
 
 
 # ---- where it stands -----------------------------------------------------------------

@@ -33,7 +33,7 @@ class NetworkScene:
     """The cards and edges of a cast, where they stand and how they look."""
 
     cast: Cast
-    digits = 3
+    digits, scale = 3, 1.6
     legend = "A card: activation a, error δ = ∂L/∂z (∂: of L). A dash: not yet."
 
     @property

@@ -22,15 +22,17 @@ from ..files import require_suffix, write_file
 from ..primitives import brief, clean
 from ..value import Value
 from .cards import Picture
-from .network_animated import animated_network
+from .network_animated import animated_network, can_follow
 from .network_cast import Cast
 from .network_scene import NetworkScene
 from .network_steps import network_steps
+from .notebook import as_image, in_one_file
 from .played import Playable
 from .player_animated import animated
 from .player_scene import Layout, laid_out, opacity, resource, sign, still, top_adjoint
 from .player_steps import Step, Sweep, require_playable
 
+MOST_MOVING: Final = 12  # Values, whose moving picture is small
 TALL: Final = 420.0  # pixels: beside such a drawing, text stands on the left
 
 
@@ -107,6 +109,14 @@ class Scene(Protocol):
     def legend(self) -> str:
         """What a card shows, in a sentence."""
 
+    @property
+    def scale(self) -> float:
+        """How much larger than it is a still of it should be."""
+
+    @property
+    def moves(self) -> bool:
+        """Whether it is small enough to be a moving picture."""
+
     def still(self) -> str: ...
     def animated(self, title: str, steps: list[Step]) -> str: ...
 
@@ -116,7 +126,7 @@ class Graph:
     """A graph of Values as a scene."""
 
     picture: Picture
-    digits = 6
+    digits, scale = 6, 1.0
     legend = "A dash: no adjoint yet."
 
     @cached_property
@@ -126,6 +136,10 @@ class Graph:
     @property
     def height(self) -> float:
         return self.layout.height
+
+    @property
+    def moves(self) -> bool:
+        return self.picture.count <= MOST_MOVING
 
     @property
     def top(self) -> float:
@@ -141,6 +155,10 @@ class Graph:
 @dataclass(frozen=True)
 class Network(NetworkScene):
     """A network of neurons as a scene."""
+
+    @property
+    def moves(self) -> bool:
+        return can_follow(self.cast.play)
 
     def animated(self, title: str, steps: list[Step]) -> str:
         return animated_network(self.cast.play)
@@ -203,8 +221,18 @@ class Player:
             f'{_FOLLOW_THEME}<iframe class="autograd-player" '
             f'title="{html.escape(self.title)}" sandbox="allow-scripts" '
             f'style="width:100%;height:{height}px;border:0" '
-            f'srcdoc="{html.escape(self.html)}"></iframe>'
+            f'srcdoc="{html.escape(self.html)}">{self._picture}</iframe>'
         )
+
+    @property
+    def _picture(self) -> str:
+        """What is seen where a frame is not: the moving picture, or a still one."""
+        if self.scene.moves:
+            svg = self.animated_svg()
+        else:
+            style, scale = resource("player.css"), self.scene.scale
+            svg = in_one_file(self.scene.still(), style, scale)
+        return as_image(svg, self.title)
 
     @property
     def _rows(self) -> int:
