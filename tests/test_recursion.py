@@ -373,6 +373,9 @@ def test_many_points_wide_layers_and_deep_nets_are_counted() -> None:
     text = explain(nn.mse([model(x) for x in points], [1.0] * 30)).text
     assert "… and 21 more points" in text
     assert "… 4 more]" in text and "… 12 more]" in text and "… 11 more rows]" in text
+    narrow = nn.MLP(2, [2] * 7 + [1], "tanh", seed=0)
+    text = explain(nn.mse(narrow([0.5, -1.0]), 1.0)).text
+    assert "by the same line" not in text and "δ₄    = (W₅ᵀδ₅) ⊙ tanh′(z₄)" in text
     deep = nn.MLP(2, [4] * 50 + [1], "tanh", seed=0)
     told = explain(nn.mse(deep([0.5, -1.0]), 1.0))
     text = told.text

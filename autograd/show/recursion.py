@@ -34,7 +34,8 @@ from .layers import Layer, Network, layer_attribute
 from .names import layer_heading, vector_name
 from .tables import Part, Table
 
-MOST_LAYERS: Final = 4  # beyond these the middle ones are told in one line
+MOST_LAYERS: Final = 4  # beyond these, and beyond so many neurons, the middle ones
+MOST_NEURONS: Final = 24  # are told in one line
 MOST_POINTS: Final = 8
 MOST_TOGETHER: Final = 5  # entries of a matrix's row that stay on one line
 MOST_LOSS: Final = 8  # operations from the output to L
@@ -160,7 +161,8 @@ class _Told:
 
     def elided(self) -> list[int]:
         """The layers in the middle of a deep network, which one line tells of."""
-        if self.depth <= MOST_LAYERS:
+        widths = [min(len(layer.z), MOST_ENTRIES) for layer in self.network.layers]
+        if self.depth <= MOST_LAYERS or sum(widths) <= MOST_NEURONS:
             return []
         return list(range(3, self.depth - 1))
 
