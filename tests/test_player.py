@@ -395,6 +395,26 @@ def test_page_shows_values_forward_and_adjoints_backward(open_page: Any) -> None
     ]  # fmt: skip
 
 
+def test_arrows_point_the_way_things_flow(open_page: Any) -> None:
+    """Onward until the adjoint has gone back along them: in page and moving picture."""
+    shown = """all => all.filter(tip => getComputedStyle(tip).visibility === "visible")
+        .map(tip => tip.getAttribute("class"))"""
+    played = player(chain()[1])
+    tab = open_page(played.html, "#step=3")
+    for step, back in enumerate([0, 0, 1, 2, 3, 3], start=3):
+        tips = tab.locator(".arrow polygon").evaluate_all(shown)
+        expected = ["onward"] * (3 - back) + ["backward"] * back
+        assert tips == expected, step
+        tab.keyboard.press("ArrowRight")
+    resting = open_page(played.animated_svg())
+    found = resting.locator(".arrow polygon").evaluate_all(
+        """all => all.filter(tip => getComputedStyle(tip).visibility === "visible" &&
+            getComputedStyle(tip.parentNode).opacity > 0)
+            .map(tip => tip.getAttribute("class"))"""
+    )
+    assert found == ["backward"] * 3
+
+
 def test_page_goes_back_to_where_it_was(open_page: Any) -> None:
     tab = open_page(player(chain()[1]).html)
     before = tab.locator("#scene").inner_html()

@@ -72,6 +72,7 @@ function paint() {
     arrow.classList.toggle("waiting", !known.has(Number(arrow.dataset.head)));
     arrow.classList.toggle("lit", taken.includes(i));
     arrow.classList.toggle(sign, walked.has(i));
+    arrow.classList.toggle("back", walked.has(i));
     arrow.style.strokeWidth = walked.has(i) ? width : 1;
   });
 }

@@ -75,17 +75,23 @@ _PLAYING: Final = (
 def _animated_arrows(
     steps: list[Step], picture: Picture, layout: Layout, clock: Clock
 ) -> Iterator[str]:
-    """Each arrow in grey, then coloured by what has flowed back, and lit in between."""
+    """Each arrow in grey, then coloured by what has flowed back, and lit in between.
+
+    It points the way things flow: onward in grey, and backward in colour.
+    """
     most = largest_of(arrow.flow for arrow in picture.arrows)
     for k, (arrow, curve) in enumerate(zip(picture.arrows, layout.arrows)):
         lit = [i for i, step in enumerate(steps) if k in step.arrows]
-        yield arrow_svg(arrow, curve, "", label=_shown(clock, lit[0]))
+        turned = next((i for i in lit if steps[i].back), None)
+        grey = _shown(clock, 0, turned)
+        yield arrow_svg(arrow, curve, grey, label=_shown(clock, lit[0]))
         wide = f'style="stroke-width:{stroke(arrow, most)}"'
         for i in lit:
             if steps[i].back:
-                classes = f"{sign(arrow.flow)} {_shown(clock, i)}"
+                classes = f"back {sign(arrow.flow)} {_shown(clock, i)}"
                 yield arrow_svg(arrow, curve, classes, wide)
-            yield arrow_svg(arrow, curve, f"lit {_shown(clock, i, i + 1)}")
+            back = "back " if steps[i].back else ""
+            yield arrow_svg(arrow, curve, f"lit {back}{_shown(clock, i, i + 1)}")
 
 
 def _animated_cards(

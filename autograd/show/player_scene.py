@@ -87,7 +87,8 @@ def still(picture: Picture, layout: Layout) -> str:
     for arrow, curve in zip(picture.arrows, layout.arrows):
         kind, width = sign(arrow.flow), stroke(arrow, most)
         data = f'data-sign="{kind}" data-width="{width}" data-head="{arrow.head}"'
-        parts.append(arrow_svg(arrow, curve, kind, data))
+        back = "" if arrow.flow is None else " back"
+        parts.append(arrow_svg(arrow, curve, kind + back, data))
     for card, place in zip(picture.cards, layout.cards):
         grad = card.grads[0] if card.grads else None
         data = f'data-value="{card.values[0]!r}" data-tip="{html.escape(card.tooltip)}"'
@@ -122,14 +123,22 @@ def arrow_svg(
     text = "" if arrow.factor is None else f"×{arrow.factor:.4g}"
     return (
         f'<g class="arrow {classes}{left}" {data}><path d="M{start}C{" ".join(bends)}"'
-        f'/><polygon points="{_arrowhead(points, (x, y))}"/>'
+        f'/><polygon class="onward" points="{_arrowhead(points[-1], (x, y))}"/>'
+        f'<polygon class="backward" points="{_arrowhead(*_start(points))}"/>'
         f'<text class="{label}" x="{middle:g}" y="{base + 1.5:g}">{text}</text></g>'
     )
 
 
-def _arrowhead(points: list[Point], tip: Point) -> str:
-    """A triangle from the end of the curve to its tip."""
-    (x, y), (tx, ty) = points[-1], tip
+def _start(points: list[Point]) -> tuple[Point, Point]:
+    """Where an arrowhead at the beginning of the curve has its base and its tip."""
+    (x, y), (ax, ay) = points[:2]
+    size = ((ax - x) ** 2 + (ay - y) ** 2) ** 0.5 or 1.0
+    return (x + 7.4 * (ax - x) / size, y + 7.4 * (ay - y) / size), (x, y)
+
+
+def _arrowhead(base: Point, tip: Point) -> str:
+    """A triangle from its base to its tip."""
+    (x, y), (tx, ty) = base, tip
     dx, dy = 0.35 * (tx - x), 0.35 * (ty - y)
     corners = [(x - dy, y + dx), (tx, ty), (x + dy, y - dx)]
     return " ".join(f"{px:.1f},{py:.1f}" for px, py in corners)
