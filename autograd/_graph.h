@@ -149,9 +149,9 @@ static int put_in_places(Graph *graph, Search *search)
         Node *node = search->nodes[i];
         node->state &= (uint8_t)~MARKED;
         graph->nodes[graph->by_time ? (size_t)(node->made - graph->start) : i] = node;
-        graph->calls |= (char)is_component(node);
     }
     graph->size = (uint32_t)size;
+    graph->calls = (char)has_calls(search);
     return 0;
 }
 

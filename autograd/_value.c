@@ -914,11 +914,14 @@ static Node *new_call(Row *row, PyObject *ys, PyObject *args, PyObject *point)
     return call;
 }
 
+static int components_made; /* whether there has been one in this process */
+
 static PyObject *new_component(Node *call, size_t place)
 {
     Node *node = new_node(COMPONENT, 1, is_foreign((PyObject *)call));
     if (!node)
         return NULL;
+    components_made = 1;
     node->data = results(call)[place];
     Py_INCREF((PyObject *)call);
     set_operand(node, 0, (PyObject *)call, (double)place, 1);
@@ -1468,7 +1471,6 @@ typedef struct {
     Node **nodes, **end;
     size_t count;
     int64_t first, last; /* when the oldest and the newest of them were made */
-    int calls;           /* whether there are some among them */
     Node *buffer[128];
 } Search;
 
@@ -1479,13 +1481,21 @@ static void init_search(Search *search)
     search->count = 0;
     search->first = INT64_MAX;
     search->last = INT64_MIN;
-    search->calls = 0;
 }
 
 static void free_search(Search *search)
 {
     if (search->nodes != search->buffer)
         PyMem_Free(search->nodes);
+}
+
+/* Whether there are calls among them; most programs never make one. */
+static int has_calls(const Search *search)
+{
+    for (size_t i = 0; components_made && i < search->count; i++)
+        if (is_component(search->nodes[i]))
+            return 1;
+    return 0;
 }
 
 static void unmark(Search *search)
@@ -1539,7 +1549,6 @@ INLINE int search_from(Search *search, Node *root, int64_t since, int whole)
             first = node->made;
         if (node->made > search->last)
             search->last = node->made;
-        search->calls |= is_component(node);
         for (; edge < end; edge++) {
             Node *operand = (Node *)edge->operand;
             if (left_out(edge) && !(whole && is_value(edge->operand)))
@@ -1973,7 +1982,7 @@ static PyObject *value_backward(PyObject *self, PyObject *Py_UNUSED(ignored))
     failed = search_from(&search, (Node *)self, INT64_MIN, 0);
     if (!failed) {
         put_in_order(&search, &order);
-        if (search.calls) {
+        if (has_calls(&search)) {
             unmark(&search);
             failed = sweep_through_calls((Node *)self, &order);
         } else
@@ -2004,7 +2013,7 @@ static PyObject *topological(PyObject *Py_UNUSED(module), PyObject *roots,
 {
     static char *names[] = {"since", "whole", "calls", NULL};
     long long since = 0;
-    int whole = 0, calls = 0, failed = 0;
+    int whole = 0, calls = 0, failed = 0, shorter = 0;
     Search search;
     Order order;
     PyObject *none = PyTuple_New(0), *list = NULL;
@@ -2030,10 +2039,11 @@ static PyObject *topological(PyObject *Py_UNUSED(module), PyObject *roots,
         unmark(&search);
         put_in_order(&search, &order);
         list = list_of(&order, search.count);
+        shorter = !calls && has_calls(&search);
         free_order(&order, &search);
     }
     free_search(&search);
-    if (list && search.calls && !calls) {
+    if (list && shorter) {
         Py_DECREF(list);
         list = PyObject_Call(python.topological, roots, keywords);
     }
