@@ -183,7 +183,9 @@ static int push_one(Graph *graph, PyObject **dots, uint32_t i, PyObject *partial
             continue;
         dot = dots[operand[k]] ? dots[operand[k]] : Py_None;
         partial = partial_at(&partials, k);
-        failed = !partial || accumulate(&dots[i], share_of(node, partial, dot)) < 0;
+        failed = !partial;
+        if (partial == Py_None || dots[operand[k]])
+            failed = !partial || accumulate(&dots[i], share_of(node, partial, dot)) < 0;
         Py_XDECREF(partial);
     }
     Py_XDECREF(partials.given);
@@ -365,6 +367,8 @@ static PyObject *push_recording(Graph *graph, const Sweep *sweep)
     int failed = !dots;
     for (Py_ssize_t i = 0; !failed && i < PyTuple_Size(graph->inputs); i++) {
         PyObject *dot = PyTuple_GetItem(sweep->bars, i);
+        if (dot == Py_None)
+            continue;
         Py_INCREF(dot);
         failed = accumulate(
             &dots[place_of_any(graph, PyTuple_GetItem(graph->inputs, i))], dot);
@@ -432,6 +436,7 @@ static PyObject *graph_push(PyObject *self, PyObject *args)
     return start((Graph *)self, args, 1);
 }
 
+#include "_columns.h"
 #include "_along.h"
 
 /* ---- the type --------------------------------------------------------------------------- */
@@ -477,6 +482,7 @@ static PyMethodDef graph_methods[] = {
     {"live", graph_live, METH_O, "Whether x depends on Values from outside."},
     {"lower", graph_lower, METH_VARARGS, "Numbers, save where Values have a say."},
     {"pull", graph_pull, METH_VARARGS, "Reverse sweep: the adjoints of the inputs."},
+    {"columns", graph_columns, METH_VARARGS, "Forward sweeps, one for each input."},
     {"along", graph_along, METH_VARARGS, "The tangents of a gradient, or None."},
     {"push", graph_push, METH_VARARGS, "Forward sweep: the tangents of the results."},
     {NULL, NULL, 0, NULL}};

@@ -170,13 +170,47 @@ def jacobian(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
     >>> jacobian(lambda x: [x[0] * x[1], x[0] + x[1]])([2.0, 3.0])
     [[3.0, 2.0], [1.0, 1.0]]
 
-    f runs once; one reverse sweep is made for each number that f returns.
+    f runs once. Where it takes fewer numbers than it gives, this is `jacfwd`, else
+    `jacrev`.
     """
-    return _jacobian("jacobian", f, argnums, "no truths")
+    return _jacobian("jacobian", f, argnums, "no truths", _are_fewer)
+
+
+@seen_as(signatures.Jacobian)
+def jacfwd(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
+    """The Jacobian by forward mode: the tangents of all inputs, in one sweep.
+
+    >>> jacfwd(lambda t: [t, t**2, t**3])(2.0)
+    [1.0, 4.0, 12.0]
+
+    Its price grows with the numbers that f takes; those that it gives are free.
+    """
+    return _jacobian("jacfwd", f, argnums, "no truths", lambda xs, ys: True)
+
+
+@seen_as(signatures.Jacobian)
+def jacrev(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
+    """The Jacobian by reverse mode: one sweep for each number that f gives.
+
+    >>> jacrev(lambda x: [x[0] * x[1] * x[2]])([2.0, 3.0, 5.0])
+    [[15.0, 10.0, 6.0]]
+
+    Its price grows with the numbers that f gives; those that it takes are free.
+    """
+    return _jacobian("jacrev", f, argnums, "no truths", lambda xs, ys: False)
+
+
+def _are_fewer(xs: Sequence[Any], ys: Sequence[Any]) -> bool:
+    """Whether fewer sweeps are made for the inputs than for the results."""
+    return len(xs) < list(map(type, ys)).count(Value)
 
 
 def _jacobian(
-    operation: str, f: Callable[..., Any], argnums: ArgNums, static: Statics
+    operation: str,
+    f: Callable[..., Any],
+    argnums: ArgNums,
+    static: Statics,
+    forward: Callable[[Sequence[Any], Sequence[Any]], bool],
 ) -> Callable[..., Any]:
     _require_callable(operation, f)
     _require_positions(operation, argnums)
@@ -184,7 +218,11 @@ def _jacobian(
     def jacobian_of_f(*args: Any, **kwargs: Any) -> Any:
         run = _Recording(operation, f, args, argnums, kwargs)
         ys, form = run.results(static)
-        return fill(form, [run.unravel(run.pull([y], [1.0])) for y in ys])
+        if run.fresh and forward(run.fresh, ys):
+            rows: Any = zip(*run.columns(ys))
+        else:
+            rows = [run.pull([y], [1.0]) for y in ys]
+        return fill(form, map(run.unravel, rows))
 
     return jacobian_of_f
 
@@ -198,7 +236,8 @@ def hessian(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
     """
     _require_callable("hessian", f)
     _require_positions("hessian", argnums)
-    return _jacobian("hessian", grad(f, argnums), argnums, "named")
+    gradient = grad(f, argnums)
+    return _jacobian("hessian", gradient, argnums, "named", lambda xs, ys: False)
 
 
 @seen_as(signatures.Hvp)
@@ -318,6 +357,13 @@ class _Recording:
         watcher = watching()
         seen = watcher.see_tangents if watcher else None
         return self._graph.push(ys, x_dots, missing, self._partials_of, seen)
+
+    def columns(self, ys: Sequence[Any]) -> list[list[Any]]:
+        """For each input, the tangents of the results where it alone moves."""
+        watcher = watching()
+        seen = watcher.see_tangents if watcher else None
+        found = self._graph.columns(ys, 0.0, self._partials_of, seen)
+        return [self.derivatives(column) for column in found]
 
     def _explore(self, given: list[Value]) -> None:
         """Find what depends on the inputs, and which Values from outside have a say.
@@ -584,8 +630,45 @@ class Graph:
         seen: Seen | None,
     ) -> list[Any]:
         """Gather tangents, operands before results: those of the ys, likewise."""
-        dots: dict[Any, Any] = dict(zip(self._inputs, x_dots, strict=True))
-        order, find = self._order(ys, whole=False), partials_of or self._partials
+        order = self._order(ys, whole=False)
+        return self._pushed(order, ys, x_dots, missing, partials_of, seen)
+
+    def columns(
+        self,
+        ys: Sequence[Any],
+        missing: Any,
+        partials_of: PartialsOf | None,
+        seen: Seen | None,
+    ) -> list[list[Any]]:
+        """For each input, the tangents of the ys where it alone moves, at rate 1.
+
+        The others have none, which is not a zero: beside an infinite slope that tells.
+        """
+        order = self._order(ys, whole=False)
+        return [
+            self._pushed(
+                order,
+                ys,
+                [1.0 if x is moving else None for x in self._inputs],
+                missing,
+                partials_of,
+                seen,
+            )
+            for moving in self._inputs
+        ]
+
+    def _pushed(
+        self,
+        order: list[Value],
+        ys: Sequence[Any],
+        x_dots: Sequence[Any],
+        missing: Any,
+        partials_of: PartialsOf | None,
+        seen: Seen | None,
+    ) -> list[Any]:
+        pairs = zip(self._inputs, x_dots, strict=True)
+        dots: dict[Any, Any] = {x: dot for x, dot in pairs if dot is not None}
+        find = partials_of or self._partials
         for node in order:
             if node._call is not None:
                 _accumulate(dots, node, dots[node._call][node._place])
@@ -593,7 +676,8 @@ class Graph:
                 dots[node] = self._push_call(dots, node, find)
             else:
                 for arg, partial in zip(node._args, find(node)):
-                    if self.depends(arg):
+                    moves = arg in dots if type(arg) is Value else False
+                    if self.depends(arg) and (moves or partial is None):
                         _accumulate(dots, node, _share(node, partial, dots.get(arg)))
         order = [node for node in order if not _is_call(node)]
         dots = _present(dots)

@@ -26,7 +26,7 @@ from autograd import (
     grad,
     hessian,
     hvp,
-    jacobian,
+    jacrev,
     jvp,
     value_and_grad,
     vjp,
@@ -210,7 +210,7 @@ def test_other_results_do_not_change_a_bit_of_a_gradient(case: Any) -> None:
 
     found, _ = grad(with_trace, chosen, has_aux=True)(*point)
     assert found == expected
-    assert jacobian(with_trace, chosen)(*point)[0] == expected
+    assert jacrev(with_trace, chosen)(*point)[0] == expected
 
 
 @some

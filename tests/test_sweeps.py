@@ -160,6 +160,8 @@ def nested(seed: int, engine: Any) -> Any:
         lambda: t.jvp(f, (xs,), (along,)),
         lambda: t.jacobian(lambda xs: program(xs, kept))(xs),
         lambda: t.jacobian(structured)({"a": xs[0], "b": (xs[1],)}),
+        lambda: t.jacfwd(lambda xs: [program(xs, kept), xs[1] * kept, *xs])(xs),
+        lambda: t.jacfwd(t.grad(lambda xs: program(xs, kept)))(xs),
         lambda: t.vjp(lambda xs: program(xs, kept), xs)[1]([along[0], 0.0, 1.0, -1.0]),
         lambda: t.hessian(f)(xs),
         lambda: t.hvp(f, (xs,), (along,)),

@@ -23,7 +23,9 @@ from autograd import (
     grad,
     hessian,
     hvp,
+    jacfwd,
     jacobian,
+    jacrev,
     jvp,
     ravel,
     value_and_grad,
@@ -616,6 +618,58 @@ def test_jacobian_of_an_array_in_several_arguments_is_a_tuple_of_arrays() -> Non
     by_x, by_y = f(np.array([1.0, 2.0]), np.array([3.0, 4.0]))
     assert by_x.tolist() == [[3.0, 0.0], [0.0, 4.0]]
     assert by_y.tolist() == [[1.0, 0.0], [0.0, 2.0]]
+
+
+@pytest.mark.parametrize("jac", [jacobian, jacfwd, jacrev])
+def test_jacobian_leaves_out_what_does_not_move_beside_an_infinite_slope(
+    jac: Any,
+) -> None:
+    f = jac(lambda x: [ag.sqrt(x[0]), x[1], x[0] * x[1]])
+    assert f([0.0, 2.0]) == [[inf, 0.0], [0.0, 1.0], [2.0, 0.0]]
+
+
+@pytest.mark.parametrize("jac", [jacobian, jacfwd, jacrev])
+def test_jacobian_is_of_values_where_one_from_outside_has_a_say(jac: Any) -> None:
+    w = Value(2.0)
+    rows = jac(lambda x: [x[0] * w, x[1] * x[1], 5.0])([3.0, 4.0])
+    assert [[type(x) for x in row] for row in rows] == [[Value, Value]] * 3
+    assert rows == [[2.0, 0.0], [0.0, 8.0], [0.0, 0.0]]
+    assert grad(lambda v: jac(lambda x: [x * v, x])(3.0)[0])(2.0) == 1.0
+
+
+def test_jacobian_is_forward_where_f_takes_fewer_numbers_than_it_gives() -> None:
+    pulled: list[int] = []
+
+    def pullback(ys: Any, xs: Any, y_bars: Any) -> list[Any]:
+        pulled.append(1)
+        return [3.0 * y_bars[0]]
+
+    def pushforward(ys: Any, xs: Any, x_dots: Any) -> list[Any]:
+        return [3.0 * x_dots[0]]
+
+    three = ag.VectorPrimitive(
+        "three", lambda x: [3.0 * x], pullback, outputs=1, pushforward=pushforward
+    )
+    assert jacobian(lambda x: [*three(x), x * x])(2.0) == [3.0, 4.0] and not pulled
+    assert jacobian(lambda x: [*three(x), 7.0])(2.0) == [3.0, 0.0] and pulled == [1]
+
+
+@pytest.mark.parametrize("inputs", [1, 3, 64, 65, 130])
+def test_jacfwd_takes_any_number_of_inputs(inputs: int) -> None:
+    xs = [0.01 * i for i in range(inputs)]
+
+    def f(x: Any) -> Any:
+        head = sum(x) * x[0]
+        return [head, *[ag.sin(a) * b + head for a, b in zip(x, reversed(x))]]
+
+    forward, reverse = jacfwd(f)(xs), jacrev(f)(xs)
+    for row, other in zip(forward, reverse, strict=True):
+        assert row == pytest.approx(other, rel=1e-14, abs=1e-300)
+
+
+def test_jacobian_without_inputs_is_empty() -> None:
+    assert jacobian(lambda x: [1.0, 2.0])([]) == [[], []]
+    assert jacfwd(lambda x: [1.0, 2.0])([]) == [[], []]
 
 
 def test_jacobian_runs_f_once() -> None:

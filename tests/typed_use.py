@@ -27,7 +27,9 @@ from autograd import (
     hessian,
     hvp,
     hypot,
+    jacfwd,
     jacobian,
+    jacrev,
     jit,
     jvp,
     logsumexp,
@@ -163,6 +165,8 @@ def right_derivatives() -> None:
     assert_type(jacobian(to_a_list)([1.0, 2.0]), list[list[float]])
     assert_type(jacobian(to_a_list)([v, v]), list[list[Value]])
     assert_type(jacobian(of_floats)(1.0), float)
+    assert_type(jacfwd(to_a_list)([1.0, 2.0]), list[list[float]])
+    assert_type(jacrev(of_floats)(1.0), float)
     y, pullback = vjp(of_two, 1.0, 2.0)
     assert_type(y, float)
     assert_type(pullback(1.0), tuple[float, ...])
