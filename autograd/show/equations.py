@@ -72,10 +72,6 @@ def columns() -> int:
     return max(NARROWEST, shutil.get_terminal_size((80, 24)).columns)
 
 
-def style_of(latex: bool) -> Style:
-    return SHORT_LATEX if latex else SHORT
-
-
 # ---- numbers -------------------------------------------------------------------------
 
 
