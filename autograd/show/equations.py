@@ -12,6 +12,7 @@ so that nothing is cut off where there is less room.
 from __future__ import annotations
 
 import html
+import re
 import shutil
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -28,6 +29,8 @@ MOST_ENTRIES: Final = 8  # of a vector
 MOST_IN_LINE: Final = 4  # pieces of a side that others stand beside on a page
 NO_BREAK: Final = "\u00a0"
 SIGNS: Final = {"=": "=", "≈": r"\approx", "+": r"\quad +", "⊙": r"\odot", "": ""}
+
+_text = re.compile(r"\\text\{([^{}]*)\}")
 
 
 @dataclass(frozen=True)
@@ -254,8 +257,15 @@ def markdown_row(equation: Equation) -> list[str]:
 
 
 def _markdown_side(side: Side, first: bool = False) -> str:
-    """In pieces, so that a cell can break it."""
+    """In pieces, so that a cell can break it; vectors and remarks in words.
+
+    MathJax 2, which pages made of notebooks use, breaks a formula in a cell wherever it
+    may: behind a bracket, and before a comma.
+    """
     sign = "" if first and side.sign == "=" else side.sign
+    words = _text.sub(r"\1", "".join(side.pieces)).replace(r"\left|\delta\right|", "&#124;δ&#124;")
+    if "\\" not in words and words.startswith(("[", "…")):
+        return f"{sign} {words}".strip().replace("-", "−")
     pieces = [f"{SIGNS[sign]} {side.pieces[0]}".strip(), *side.pieces[1:]]
     return " ".join(map(_math, pieces))
 
