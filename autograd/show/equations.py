@@ -263,7 +263,8 @@ def _markdown_side(side: Side, first: bool = False) -> str:
     may: behind a bracket, and before a comma.
     """
     sign = "" if first and side.sign == "=" else side.sign
-    words = _text.sub(r"\1", "".join(side.pieces)).replace(r"\left|\delta\right|", "&#124;δ&#124;")
+    words = _text.sub(r"\1", "".join(side.pieces))
+    words = words.replace(r"\left|\delta\right|", "&#124;δ&#124;")
     if "\\" not in words and words.startswith(("[", "…")):
         return f"{sign} {words}".strip().replace("-", "−")
     pieces = [f"{SIGNS[sign]} {side.pieces[0]}".strip(), *side.pieces[1:]]
