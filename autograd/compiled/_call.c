@@ -255,10 +255,22 @@ static double *copy_axis(double *to, const Py_buffer *view, Read read, int axis,
     return to;
 }
 
+/* Whether numbers lie side by side, in the order of C, from that axis on. */
+static int is_packed(const Py_buffer *view, int axis)
+{
+    Py_ssize_t stride = view->itemsize;
+    for (int i = view->ndim - 1; i >= axis; i--) {
+        if (view->strides[i] != stride)
+            return 0;
+        stride *= view->shape[i];
+    }
+    return 1;
+}
+
 /* Write all numbers of a buffer down, in the order of C. */
 static void copy_numbers(double *to, const Py_buffer *view, Read read)
 {
-    if (read == read_double && PyBuffer_IsContiguous(view, 'C'))
+    if (read == read_double && is_packed(view, 0))
         memcpy(to, view->buf, (size_t)view->len);
     else if (view->ndim)
         copy_axis(to, view, read, 0, view->buf);
@@ -500,15 +512,9 @@ static double *new_rows(Reader *reader, Py_ssize_t row)
 /* Whether each row has its doubles side by side, where the code can read them. */
 static int is_in_place(const Py_buffer *view)
 {
-    Py_ssize_t stride = sizeof(double);
-    if ((uintptr_t)view->buf % sizeof(double) || view->strides[0] % (Py_ssize_t)sizeof(double))
-        return 0;
-    for (int i = view->ndim - 1; i > 0; i--) {
-        if (view->strides[i] != stride)
-            return 0;
-        stride *= view->shape[i];
-    }
-    return 1;
+    Py_ssize_t size = sizeof(double);
+    return !((uintptr_t)view->buf % sizeof(double) || view->strides[0] % size) &&
+           is_packed(view, 1);
 }
 
 static int take_rows(Reader *reader, const Step *step, PyObject *x)
@@ -743,10 +749,12 @@ static PyObject *give_array(Builder *builder, const Step *step)
 /* The shape of so many lanes of a shape. */
 static PyObject *shape_of(Py_ssize_t lanes, PyObject *lane)
 {
-    PyObject *length = PyLong_FromSsize_t(lanes);
-    PyObject *first = length ? PyTuple_Pack(1, length) : NULL;
-    PyObject *shape = first ? PySequence_Concat(first, lane) : NULL;
-    Py_XDECREF(length);
+    PyObject *length = PyLong_FromSsize_t(lanes), *first, *shape;
+    if (!length || !PyTuple_Size(lane))
+        return length; /* which NumPy takes for a shape of one axis */
+    first = PyTuple_Pack(1, length);
+    shape = first ? PySequence_Concat(first, lane) : NULL;
+    Py_DECREF(length);
     Py_XDECREF(first);
     return shape;
 }
@@ -1012,10 +1020,10 @@ static void replace(PyObject **place, PyObject *new)
     Py_XDECREF(before);
 }
 
-static int has_names(const Call *call, PyObject *names)
+INLINE int has_names(const Call *call, PyObject *names)
 {
-    Py_ssize_t count = PyTuple_Size(names);
-    if (call->total - call->n != count)
+    Py_ssize_t count = call->total - call->n;
+    if (PyTuple_Size(names) != count)
         return 0;
     for (Py_ssize_t i = 0; i < count; i++)
         if (!is_same(PyTuple_GetItem(call->names, i), PyTuple_GetItem(names, i)))
@@ -1956,7 +1964,7 @@ static void forget(Compiled *self)
 }
 
 /* The result by ready paths alone, of which this is the first to try. */
-static PyObject *call_ready(Compiled *self, Ready *first, const Call *call, int *fits)
+INLINE PyObject *call_ready(Compiled *self, Ready *first, const Call *call, int *fits)
 {
     Ready *ready = NULL;
     PyObject *result = NULL;
@@ -1983,7 +1991,7 @@ static const Steps *takes_of(PyObject *ready)
                                         : &((Ready *)ready)->takes;
 }
 
-static PyObject *call_one(Compiled *self, PyObject *ready, const Call *call, int *fits)
+INLINE PyObject *call_one(Compiled *self, PyObject *ready, const Call *call, int *fits)
 {
     PyObject *result;
     if (Py_TYPE(ready) == ReadyType)
@@ -2005,7 +2013,7 @@ static PyObject *call_known(Compiled *self, const Call *call)
         if (i == 0 || may_take(takes_of(ready), call))
             result = call_one(self, ready, call, &fits);
         Py_DECREF(ready);
-        if (PyErr_Occurred())
+        if (result || PyErr_Occurred())
             break;
     }
     return result;
