@@ -128,10 +128,16 @@ static void free_totals(PyObject **totals, uint32_t size)
     PyMem_Free(totals);
 }
 
-/* The copy of a Value from outside: it has no rule to run, but must be current too. */
-static int input_reached(const Graph *graph, uint32_t i)
+/* The copy of a Value from outside has no rule to run, but must be current when the first
+   sweep comes here, as a node whose rules run then. */
+static int input_reached(Graph *graph, uint32_t i)
 {
-    return require_current(graph, graph->nodes[i]);
+    if (graph->marks[i] & AGAIN)
+        return 0;
+    if (require_current(graph, graph->nodes[i]) < 0)
+        return -1;
+    graph->marks[i] |= AGAIN;
+    return 0;
 }
 
 /* Hand the adjoint of one node down. */
