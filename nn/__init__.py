@@ -4,6 +4,7 @@ It uses nothing of `autograd` but its public names: whatever is here could be wr
 anyone who has read `help(autograd)`.
 """
 
+from .laboratory import lab
 from .layers import MLP, Layer, Neuron
 from .losses import accuracy, binary_cross_entropy, cross_entropy, hinge, mse
 from .module import Module
@@ -13,8 +14,8 @@ from .training import History, fit, predict
 
 __all__ = [
     "MLP", "SGD", "Adam", "History", "Layer", "Module", "Neuron", "accuracy",
-    "backprop_table", "binary_cross_entropy", "cross_entropy", "fit", "hinge", "mse",
-    "predict",
+    "backprop_table", "binary_cross_entropy", "cross_entropy", "fit", "hinge", "lab",
+    "mse", "predict",
 ]  # fmt: skip
 
 
