@@ -127,11 +127,11 @@ accelerated = not _reason  # whether Value and Primitive are the types in C
 
 _LAZY = {  # for people who look, for speed, and for what stands beside the engine
     "brief": ".primitives",
-    "draw": ".show.draw",
-    "draw_network": ".show.network",
-    "explain": ".show.explain",
+    "draw": ".show.draw.draw",
+    "draw_network": ".show.draw.network",
+    "explain": ".show.explain.explain",
     "jit": ".compiled.jit",
-    "player": ".show.player",
+    "player": ".show.player.player",
     "rounding_error": ".show.rounding",
     "vmap": ".compiled.batch",
     "why": ".show.why",
@@ -164,10 +164,10 @@ if (
     from .compiled.jit import jit
     from .files import write_file
     from .primitives import brief
-    from .show.draw import draw
-    from .show.explain import explain
-    from .show.network import draw_network
-    from .show.player import player
+    from .show.draw.draw import draw
+    from .show.draw.network import draw_network
+    from .show.explain.explain import explain
+    from .show.player.player import player
     from .show.rounding import rounding_error
     from .show.why import why
 else:

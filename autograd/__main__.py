@@ -38,7 +38,7 @@ from .expressions import (
     near,
     parse,
 )
-from .show.explain import explain
+from .show.explain.explain import explain
 from .show.latex import SUPERSCRIPTS
 from .show.why import why
 from .transforms import grad
@@ -472,7 +472,7 @@ def _diagnoses(y: Value, xs: Iterable[Value]) -> list[str]:
 
 def _write_svg(y: Value, path: str) -> InputError | None:
     """Draw y; where there is no renderer say so, and give the report all the same."""
-    from .show.draw import draw
+    from .show.draw.draw import draw
 
     y.backward()
     try:

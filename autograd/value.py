@@ -328,12 +328,12 @@ class Value:
         return format(self._data, spec)
 
     def _repr_svg_(self) -> str | None:
-        from .show.draw import value_svg
+        from .show.draw.draw import value_svg
 
         return value_svg(self)
 
     def _repr_mimebundle_(self, **kwargs: object) -> dict[str, str]:
-        from .show.draw import value_outputs
+        from .show.draw.draw import value_outputs
 
         return value_outputs(self)
 

@@ -28,8 +28,8 @@ from autograd import (
     tanh,
     where,
 )
-from autograd.show.equations import SHORT, norm, number, sign_of, vector
-from autograd.show.explain import Explanation
+from autograd.show.explain.equations import SHORT, norm, number, sign_of, vector
+from autograd.show.explain.explain import Explanation
 
 XOR = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0.0, 1.0, 1.0, 0.0]
 NUMBER = r"-?(?:\d+\.?\d*(?:e[+-]?\d+)?|inf|nan)"

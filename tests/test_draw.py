@@ -20,9 +20,9 @@ import pytest
 
 import autograd
 from autograd import Primitive, Value, clip, dot, leaky_relu, maximum, where
-from autograd.show import render
-from autograd.show.dot import CROWDED, LEGIBLE
-from autograd.show.draw import LIMIT, Drawing, draw, value_svg
+from autograd.show.draw import render
+from autograd.show.draw.dot import CROWDED, LEGIBLE
+from autograd.show.draw.draw import LIMIT, Drawing, draw, value_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 needs_dot = pytest.mark.skipif(not shutil.which("dot"), reason="no program dot")
@@ -561,7 +561,7 @@ def test_no_renderer_names_both_remedies(
 
 
 def test_a_layout_without_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = sys.modules["autograd.show.draw"]
+    module = sys.modules["autograd.show.draw.draw"]
     monkeypatch.setattr(module, "LAYOUT_SECONDS", 1e-6)
     monkeypatch.setattr(module, "NOTEBOOK_SECONDS", 1e-6)
     y = Value(2.0).exp()

@@ -24,7 +24,9 @@ from autograd import (
     stop_gradient,
     where,
 )
-from autograd.show.explain import MOST_NODES, explain
+from autograd.show.explain.explain import MOST_NODES, explain
+from autograd.show.explain.paths import MOST_PATHS
+from autograd.show.explain.summary import MOST_LEAVES
 from autograd.show.latex import (
     LATEX,
     PLAIN,
@@ -33,8 +35,6 @@ from autograd.show.latex import (
     partial_formulas,
     row_formula,
 )
-from autograd.show.paths import MOST_PATHS
-from autograd.show.summary import MOST_LEAVES
 
 
 def chain():

@@ -269,7 +269,7 @@ def test_main_without_a_renderer_gives_the_report_all_the_same(
     def missing(*args):
         raise RuntimeError("draw: a renderer must be installed, but there is none")
 
-    monkeypatch.setattr("autograd.show.draw.render", missing)
+    monkeypatch.setattr("autograd.show.draw.draw.render", missing)
     path = tmp_path / "graph.svg"
     code, out, err = run(capsys, "x*x", "x=3", "--svg", str(path))
     assert code == 2

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from autograd import Value, exp, player, sin
-from autograd.show.network_animated import MOST_LAYERS, MOST_NEURONS
-from autograd.show.network_words import number, product
+from autograd.show.player.network.animated import MOST_LAYERS, MOST_NEURONS
+from autograd.show.player.network.words import number, product
 from nn import MLP, backprop_table, binary_cross_entropy, cross_entropy, mse
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"

@@ -9,18 +9,18 @@ from math import inf, nan
 import pytest
 
 import autograd
-from autograd.show import render
-from autograd.show.dot import COLOURS
-from autograd.show.network import (
+from autograd.show.draw import render
+from autograd.show.draw.boxes import NAMED, TALL, WIDTH
+from autograd.show.draw.dot import COLOURS
+from autograd.show.draw.network import (
     DEEPEST,
     MOST_COLUMNS,
     MOST_LINES,
     WIDEST,
     draw_network,
 )
-from autograd.show.network_boxes import NAMED, TALL, WIDTH
-from autograd.show.network_svg import ARROWHEADS, TOOLTIPS
-from autograd.show.xdot import strokes_in_dot
+from autograd.show.draw.network_svg import ARROWHEADS, TOOLTIPS
+from autograd.show.draw.xdot import strokes_in_dot
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = [

@@ -8,8 +8,13 @@ from typing import Any
 import pytest
 
 from autograd import Primitive, Value, player
-from autograd.show.network_cast import MOST_LAYERS, MOST_NEURONS, Cast, kept_layers
-from autograd.show.player import Player
+from autograd.show.player.network.cast import (
+    MOST_LAYERS,
+    MOST_NEURONS,
+    Cast,
+    kept_layers,
+)
+from autograd.show.player.player import Player
 from nn import MLP, backprop_table, binary_cross_entropy, cross_entropy, hinge, mse
 
 PHONE = {"width": 390, "height": 844}

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from autograd import Value, dot, exp, relu, sin, sqrt, where
-from autograd.show import render
-from autograd.show.player import Player, player
-from autograd.show.player_steps import LIMIT, MOST_LINES
+from autograd.show.draw import render
+from autograd.show.player.player import Player, player
+from autograd.show.player.steps import LIMIT, MOST_LINES
 from nn import MLP
 
 PHONE = {"width": 390, "height": 844}

@@ -12,10 +12,10 @@ import pytest
 
 import nn
 from autograd import Primitive, Value, dot, explain, fma, logsumexp, relu, sigmoid, tanh
-from autograd.show.equations import number
-from autograd.show.explain import adjoints
-from autograd.show.layers import Network, find_network, layer_attribute
-from autograd.show.recursion import telling_point
+from autograd.show.explain.equations import number
+from autograd.show.explain.explain import adjoints
+from autograd.show.explain.layers import Network, find_network, layer_attribute
+from autograd.show.explain.recursion import telling_point
 from autograd.value import topological
 
 XOR: tuple[list[list[float]], list[float]] = (

@@ -23,12 +23,12 @@ from typing import Any, Final
 
 from ..primitives import Primitive, brief, polygamma
 from ..value import Value, require_current, topological
-from .explain import adjoints
+from .explain.explain import adjoints
+from .explain.tables import aligned, table_safe
 from .inside import is_closed, opened
 from .jumps import bends, is_jump, margin, missed, numbers_of, passes_on
 from .latex import LATEX, PLAIN, Told, known, row_formula
 from .names import input_values, variable_names
-from .tables import aligned, table_safe
 
 MOST_ROWS: Final = 12
 MOST_SLOPES, MOST_STEPS = 8, 2000  # of inputs and operations, to tell of derivatives

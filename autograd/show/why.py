@@ -24,9 +24,9 @@ from typing import Final
 from .. import primitives as p
 from ..primitives import Primitive, brief, clean
 from ..value import COMPARISONS, Value, require_current, topological
+from .explain.paths import Step
 from .inside import opened
 from .latex import PLAIN, Told, known, made_by
-from .paths import Step
 
 Found = tuple[str, Value, str]  # (kind, node, sentence) of what becomes a Cause
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-from ..primitives import clean
-from .dot import largest_of, share_of
-from .network_cast import Cast, Column, Edge
-from .network_words import number
-from .player_scene import opacity, sign
+from ....primitives import clean
+from ...draw.dot import largest_of, share_of
+from ..scene import opacity, sign
+from .cast import Cast, Column, Edge
+from .words import number
 
 CARD, ROW, HEAD = 58.0, 14.0, 28.0
 NARROW: Final = 56.0  # the place of a gap

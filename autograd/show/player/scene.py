@@ -9,10 +9,10 @@ from functools import cache
 from importlib import resources
 from typing import Final
 
-from ..primitives import clean
-from .cards import Arrow, Card, Picture
-from .dot import LEGIBLE, dot_text, largest_of, share_of
-from .render import render
+from ...primitives import clean
+from ..draw.cards import Arrow, Card, Picture
+from ..draw.dot import LEGIBLE, dot_text, largest_of, share_of
+from ..draw.render import render
 
 LAYOUT_SECONDS: Final = 20.0
 LEFT, ROW = 40.0, 26.0  # of a card: its left column and the height of its rows

@@ -15,8 +15,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
-from ..primitives import clean
-from ..value import Value
+from ...primitives import clean
+from ...value import Value
+from ..latex import Style
+from ..names import layer_heading, vector_name
 from .adjoints import Sweep
 from .equations import (
     MOST_ENTRIES,
@@ -29,9 +31,7 @@ from .equations import (
     vector,
 )
 from .equations import number as short
-from .latex import Style
 from .layers import Layer, Network, layer_attribute
-from .names import layer_heading, vector_name
 from .tables import Part, Table
 
 MOST_LAYERS: Final = 4  # beyond these, and beyond so many neurons, the middle ones

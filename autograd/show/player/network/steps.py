@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from ..primitives import clean
-from .names import neuron_name, vector_name, weight_name
-from .network_cast import Cast, Column
-from .network_words import is_linear, last_words, number
+from ....primitives import clean
+from ...names import neuron_name, vector_name, weight_name
+from ..steps import Line, Step
+from .cast import Cast, Column
 from .played import Neuron
-from .player_steps import Line, Step
+from .words import is_linear, last_words, number
 
 DIGITS: Final = 6
 MOST_TERMS: Final = 5  # of a sum that is written out

@@ -13,9 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from ..value import Value
-from .equations import Equation, Side, factor, number, sign_of
-from .latex import (
+from ...value import Value
+from ..latex import (
     MOST_OPERANDS,
     NAME,
     Formula,
@@ -25,6 +24,7 @@ from .latex import (
     row_formula,
     total,
 )
+from .equations import Equation, Side, factor, number, sign_of
 from .layers import Network, Neuron
 
 MOST_SHARES: Final = 8  # of one adjoint

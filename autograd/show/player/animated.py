@@ -6,11 +6,11 @@ import html
 from collections.abc import Iterator
 from typing import Final
 
-from ..primitives import clean
-from .cards import Picture
+from ...primitives import clean
+from ..draw.cards import Picture
+from ..draw.dot import largest_of
 from .clock import Clock
-from .dot import largest_of
-from .player_scene import (
+from .scene import (
     Layout,
     adjoint_svg,
     arrow_svg,
@@ -21,7 +21,7 @@ from .player_scene import (
     stroke,
     top_adjoint,
 )
-from .player_steps import Step
+from .steps import Step
 
 # ---- an SVG that plays by itself -----------------------------------------------------
 

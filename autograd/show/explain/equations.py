@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Final
 
-from .latex import Style
+from ..latex import Style
 
 SHORT: Final = Style(latex=False, digits=6)  # for many numbers at once
 SHORT_LATEX: Final = Style(latex=True, digits=6)

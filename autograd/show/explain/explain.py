@@ -11,15 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from ..primitives import brief
-from ..value import Value, require_current, topological
+from ...primitives import brief
+from ...value import Value, require_current, topological
+from ..inside import opened
+from ..latex import LATEX, PLAIN, Style, Told, made_by, require_switch
+from ..names import input_values, variable_names
 from .adjoints import Sweep
 from .chain import chain_pairs, products
 from .equations import SHORT, SHORT_LATEX, Equation, Section, columns
-from .inside import opened
-from .latex import LATEX, PLAIN, Style, Told, made_by, require_switch
 from .layers import Network, find_network
-from .names import input_values, variable_names
 from .paths import (
     Cost,
     Sensitivity,

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 from math import inf, isnan
 from typing import Final
 
-from ..primitives import clean
-from ..value import Value
+from ...primitives import clean
+from ...value import Value
+from ..latex import MOST_OPERANDS, PLAIN, Style, made_by, row_formula
 from .adjoints import Sweep
 from .equations import Section
-from .latex import MOST_OPERANDS, PLAIN, Style, made_by, row_formula
 from .paths import Sensitivity
 from .tables import Part, Table
 

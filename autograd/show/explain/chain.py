@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
-from ..value import Value
+from ...value import Value
+from ..latex import MOST_OPERANDS, PLAIN, Style, factor_text, partial_terms, total
 from .adjoints import Sweep
 from .equations import Equation, Section, Side, factor, sign_of
-from .latex import MOST_OPERANDS, PLAIN, Style, factor_text, partial_terms, total
 from .paths import Path, Sensitivity, edges
 from .tables import Pairs
 

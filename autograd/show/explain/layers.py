@@ -24,10 +24,10 @@ from itertools import pairwise
 from math import inf, isclose
 from typing import Final
 
-from ..primitives import clean
-from ..value import Value
-from .latex import known, made_by, row_formula
-from .names import family, neuron_name, vector_name, weight_name
+from ...primitives import clean
+from ...value import Value
+from ..latex import known, made_by, row_formula
+from ..names import family, neuron_name, vector_name, weight_name
 
 # At the output what follows z may be part of the loss; these are activations there too.
 OUTPUT_ACTIVATIONS: Final = {"tanh", "sigmoid", "relu", "leaky_relu", "silu", "gelu"}

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..value import Value
+from ...value import Value
+from ..latex import known
 from .cards import (
     Arrow,
     Card,
@@ -21,7 +22,6 @@ from .cards import (
     operands_of,
     operation_of,
 )
-from .latex import known
 
 MOST_INPUTS: Final = 16  # of more, one card stands for all
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 from math import isfinite, sqrt
 from typing import Any, Final
 
-from ..primitives import clean
+from ...primitives import clean
 from .cards import PENALTY, Arrow, Card, Picture, home_name
 from .collapsed import natural_key
 

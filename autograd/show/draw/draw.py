@@ -17,15 +17,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
-from ..files import require_suffix, write_file
-from ..primitives import brief, clean
-from ..value import Value
+from ...files import require_suffix, write_file
+from ...primitives import brief, clean
+from ...value import Value
+from ..inside import opened
+from ..latex import made_by, require_switch
+from ..notebook import picture_outputs
 from .cards import Picture, all_values, detailed, neurons_of
 from .collapsed import by_neuron, layer_of, loss_of
 from .dot import CROWDED, dot_text, size_note
-from .inside import opened
-from .latex import made_by, require_switch
-from .notebook import picture_outputs
 from .render import embeddable, render
 from .saving import save_picture
 

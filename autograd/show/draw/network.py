@@ -22,12 +22,12 @@ from itertools import pairwise
 from math import isfinite
 from typing import Final
 
-from ..files import require_suffix, write_file
-from ..primitives import brief, clean
+from ...files import require_suffix, write_file
+from ...primitives import brief, clean
+from ..notebook import picture_outputs
+from .boxes import TALL, Column, Edges, Line, boxes_of, extent_of, lines_of
 from .dot import largest_of
-from .network_boxes import TALL, Column, Edges, Line, boxes_of, extent_of, lines_of
 from .network_svg import body_of, svg_of
-from .notebook import picture_outputs
 from .render import render
 from .saving import save_picture
 from .xdot import strokes_in_dot

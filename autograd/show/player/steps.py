@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
-from ..primitives import clean
-from ..value import Value, require_current, topological
-from .cards import all_values, detailed, home_name, neurons_of
-from .latex import PLAIN, Names, formula, known, made_by, partial_formulas, row_formula
-from .names import variable_names
+from ...primitives import clean
+from ...value import Value, require_current, topological
+from ..draw.cards import all_values, detailed, home_name, neurons_of
+from ..latex import PLAIN, Names, formula, known, made_by, partial_formulas, row_formula
+from ..names import variable_names
 
 LIMIT: Final = 300  # Values: more steps than a person will watch
 MOST_LINES: Final = 8  # of one step

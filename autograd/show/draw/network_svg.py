@@ -8,9 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Final
 
-from ..primitives import clean
-from .dot import COLOURS, FILLS, largest_of, shade_of, share_of
-from .network_boxes import (
+from ...primitives import clean
+from .boxes import (
     HEAD,
     MARGIN,
     ROW,
@@ -22,6 +21,7 @@ from .network_boxes import (
     Line,
     height_of,
 )
+from .dot import COLOURS, FILLS, largest_of, shade_of, share_of
 from .render import shown_size
 
 ARROWHEADS, TOOLTIPS, SOLID = 150, 600, 300  # numbers of lines

@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import PurePath
 
-from ..files import write_file
-from ..primitives import brief
+from ...files import write_file
+from ...primitives import brief
 
 Writers = Mapping[str, Callable[[], bytes]]  # by suffix
 

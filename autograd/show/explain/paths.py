@@ -11,7 +11,7 @@ import heapq
 from dataclasses import dataclass
 from typing import Final
 
-from ..value import Value
+from ...value import Value
 
 MOST_PATHS: Final = 8  # for one input, the largest first
 

@@ -18,19 +18,19 @@ from functools import cached_property
 from string import Template
 from typing import Any, Final, Protocol, overload
 
-from ..files import require_suffix, write_file
-from ..primitives import brief, clean
-from ..value import Value
-from .cards import Picture
-from .network_animated import animated_network, can_follow
-from .network_cast import Cast
-from .network_scene import NetworkScene
-from .network_steps import network_steps
-from .notebook import as_image, in_one_file
-from .played import Playable
-from .player_animated import animated
-from .player_scene import Layout, laid_out, opacity, resource, sign, still, top_adjoint
-from .player_steps import Step, Sweep, require_playable
+from ...files import require_suffix, write_file
+from ...primitives import brief, clean
+from ...value import Value
+from ..draw.cards import Picture
+from ..notebook import as_image, in_one_file
+from .animated import animated
+from .network.animated import animated_network, can_follow
+from .network.cast import Cast
+from .network.played import Playable
+from .network.scene import NetworkScene
+from .network.steps import network_steps
+from .scene import Layout, laid_out, opacity, resource, sign, still, top_adjoint
+from .steps import Step, Sweep, require_playable
 
 MOST_MOVING: Final = 12  # Values, whose moving picture is small
 TALL: Final = 420.0  # pixels: beside such a drawing, text stands on the left

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from ..primitives import clean
-from ..value import Value, require_current, topological
-from .inside import is_closed
-from .latex import known, made_by
+from ...primitives import clean
+from ...value import Value, require_current, topological
+from ..inside import is_closed
+from ..latex import known, made_by
 
 SYMBOLS: Final = {
     "add": "+", "sub": "−", "mul": "×", "div": "÷", "pow": "^", "mod": "mod",

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from ..primitives import clean
-from .names import vector_name
+from ....primitives import clean
+from ...names import vector_name
 from .played import Neuron, Play
 
 MOST_FORMULAS: Final = 4  # layers, of which each has its own

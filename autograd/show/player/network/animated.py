@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from ..primitives import clean
-from .clock import Clock, Point
-from .names import vector_name
-from .network_words import (
+from ....primitives import clean
+from ...names import vector_name
+from ..clock import Clock, Point
+from ..scene import resource, sign
+from .played import Neuron, Play
+from .words import (
     back_words,
     forward_words,
     is_linear,
@@ -26,8 +28,6 @@ from .network_words import (
     vector,
     weights_words,
 )
-from .played import Neuron, Play
-from .player_scene import resource, sign
 
 MOST_LAYERS, MOST_NEURONS = 4, 4  # whose numbers people can follow as they run
 

@@ -1,0 +1,1 @@
+"""Pictures of graphs and of networks: cards and arrows, laid out by Graphviz."""

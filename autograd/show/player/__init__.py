@@ -1,0 +1,1 @@
+"""Pages and moving pictures that step through a sweep, there and back."""
