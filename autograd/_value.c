@@ -374,7 +374,9 @@ struct Row {
     Pull *pulls; /* see `_link` */
     int arity;
     char select, variadic;
-    char joins; /* whether it is of calls with several results */
+    char joins;  /* whether it is of calls with several results */
+    char doubles; /* whether it has `pull_doubles` */
+    char sealed; /* whether no Value can be reached from it: then its nodes are plain ones */
     char is_dot;
     struct Lines *lines; /* of its rules, if it is of the table: see `_rules.h` */
     uint16_t number; /* in the table; OWN if it is not there: its nodes refer to it */
@@ -882,9 +884,9 @@ static PyObject *record_tuple(Row *row, PyObject *args)
 /* ---- several results of one call -------------------------------------------------------- */
 
 /* A call of that row, whose operands and results are to be set before it is tracked. */
-static Node *new_empty_call(Row *row, size_t n, size_t k)
+static Node *new_empty_call(Row *row, size_t n, size_t k, int foreign)
 {
-    Node *call = new_large_node(OWN, n, edges_for(k), 1);
+    Node *call = new_large_node(OWN, n, edges_for(k), foreign || !row->sealed);
     if (!call)
         return NULL;
     call->data = NAN;
@@ -894,12 +896,28 @@ static Node *new_empty_call(Row *row, size_t n, size_t k)
     return call;
 }
 
+/* Whether it is a tuple, or doubles as bytes, which have an address; and how many. */
+static const double *doubles_in(PyObject *ys, size_t *count)
+{
+    if (PyTuple_Check(ys)) {
+        *count = (size_t)PyTuple_Size(ys);
+        return NULL;
+    }
+    *count = (size_t)PyBytes_Size(ys) / sizeof(double);
+    return (const double *)(const void *)PyBytes_AsString(ys);
+}
+
 /* A call on these operands; without a point, at the numbers they have. */
 static Node *new_call(Row *row, PyObject *ys, PyObject *args, PyObject *point)
 {
-    size_t n = (size_t)PyTuple_Size(args), k = (size_t)PyTuple_Size(ys);
-    Node *call = new_empty_call(row, n, k);
-    if (!call)
+    size_t n = (size_t)PyTuple_Size(args), k;
+    const double *known = doubles_in(ys, &k);
+    int foreign = 0;
+    Node *call;
+    for (size_t i = 0; i < n; i++)
+        if (is_value(PyTuple_GetItem(args, (Py_ssize_t)i)))
+            foreign |= is_foreign(PyTuple_GetItem(args, (Py_ssize_t)i));
+    if (!(call = new_empty_call(row, n, k, foreign)))
         return NULL;
     for (size_t i = 0; i < n; i++) {
         PyObject *arg = PyTuple_GetItem(args, (Py_ssize_t)i);
@@ -909,8 +927,10 @@ static Node *new_call(Row *row, PyObject *ys, PyObject *args, PyObject *point)
                     is_value(arg) && x != Py_None);
     }
     for (size_t i = 0; i < k; i++)
-        results(call)[i] = PyFloat_AsDouble(PyTuple_GetItem(ys, (Py_ssize_t)i));
-    PyObject_GC_Track((PyObject *)call);
+        results(call)[i] =
+            known ? known[i] : PyFloat_AsDouble(PyTuple_GetItem(ys, (Py_ssize_t)i));
+    if (is_foreign((PyObject *)call))
+        PyObject_GC_Track((PyObject *)call);
     return call;
 }
 
@@ -948,17 +968,21 @@ static PyObject *make_components(PyObject *row, const double *ys, size_t k,
                                  PyObject **operands, const double *numbers, size_t n)
 {
     Node *call;
-    for (size_t i = 0; i < n; i++)
+    int foreign = 0;
+    for (size_t i = 0; i < n; i++) {
         if (!operands[i] && !(operands[i] = PyFloat_FromDouble(numbers[i])))
             return NULL;
-    if (!(call = new_empty_call((Row *)row, n, k)))
+        foreign |= is_value(operands[i]) && is_foreign(operands[i]);
+    }
+    if (!(call = new_empty_call((Row *)row, n, k, foreign)))
         return NULL;
     for (size_t i = 0; i < n; i++) {
         set_operand(call, i, operands[i], numbers[i], is_value(operands[i]));
         operands[i] = NULL;
     }
     memcpy(results(call), ys, k * sizeof *ys);
-    PyObject_GC_Track((PyObject *)call);
+    if (is_foreign((PyObject *)call))
+        PyObject_GC_Track((PyObject *)call);
     return all_components(call);
 }
 
@@ -980,15 +1004,26 @@ static int are_plain(PyObject *tuple, int values)
     return 1;
 }
 
-/* _components(row, ys, args): the results of a call, which holds the operands. */
+static int are_numbers(PyObject *ys)
+{
+    if (PyBytes_Check(ys))
+        return 1;
+    if (PyTuple_Check(ys))
+        return are_plain(ys, 0);
+    PyErr_SetString(PyExc_TypeError, "_components: results must be a tuple or bytes");
+    return 0;
+}
+
+/* _components(row, ys, args): the results of a call, which holds the operands; their
+   numbers are floats in a tuple, or doubles in bytes. */
 static PyObject *components(PyObject *Py_UNUSED(module), PyObject *given)
 {
     PyObject *row, *ys, *args, *list, *found;
     Node *call;
     if (!connected() ||
-        !PyArg_ParseTuple(given, "O!O!O!:_components", RowType, &row, &PyTuple_Type, &ys,
-                          &PyTuple_Type, &args) ||
-        !are_plain(ys, 0) || !are_plain(args, 1) ||
+        !PyArg_ParseTuple(given, "O!OO!:_components", RowType, &row, &ys, &PyTuple_Type,
+                          &args) ||
+        !are_plain(args, 1) || !are_numbers(ys) ||
         !(call = new_call((Row *)row, ys, args, NULL)) || !(list = all_components(call)))
         return NULL;
     found = PyList_AsTuple(list);
@@ -1655,8 +1690,8 @@ static void sweep(Node *root, Node **order, size_t count)
 
 /* ---- a sweep through calls --------------------------------------------------------------- */
 
-/* Their pullbacks are Python, which may raise, or sweep meanwhile: so the adjoints have a
-   table of their own until the sweep is done. */
+/* Their pullbacks may be Python, which may raise, or sweep meanwhile: so the adjoints have
+   places of their own until the sweep is done. */
 
 typedef struct {
     double adjoint;
@@ -1664,70 +1699,89 @@ typedef struct {
 } Gathered; /* what has come to one result of a call */
 
 typedef struct {
-    Node *node; /* NULL where the table is free */
-    double adjoint;
-    Gathered *gathered; /* of a call */
-} Entry;
+    Node *leaf;
+    double share;
+} Pending;
 
 typedef struct {
-    Entry *entries;
-    size_t room, used; /* the room is a power of two, and at most half is used */
+    const Order *order;
+    int64_t start;       /* when the node of the first place was made, if `by_time` */
+    int by_time;         /* whether the place of a node follows from when it was made */
+    double *total;       /* by place, for those that have one */
+    char *has;
+    Gathered **gathered; /* by place, for calls */
+    Pending *pending;    /* shares of leaves, in the order they came */
+    size_t used, room;
 } Adjoints;
 
-static Entry *place_in(const Adjoints *table, const Node *node)
+static int init_adjoints(Adjoints *bars, const Order *order, const Search *search)
 {
-    uint64_t hash = (uint64_t)(uintptr_t)node * UINT64_C(0x9e3779b97f4a7c15);
-    size_t at = (size_t)(hash >> 32) & (table->room - 1);
-    while (table->entries[at].node && table->entries[at].node != node)
-        at = (at + 1) & (table->room - 1);
-    return &table->entries[at];
+    size_t n = order->count + 1;
+    memset(bars, 0, sizeof *bars);
+    bars->order = order;
+    bars->start = search->first;
+    bars->by_time = order->nodes != search->nodes;
+    bars->total = PyMem_Malloc(n * sizeof(double));
+    bars->has = PyMem_Calloc(n, 1);
+    bars->gathered = PyMem_Calloc(n, sizeof(Gathered *));
+    if (bars->total && bars->has && bars->gathered)
+        return 0;
+    PyErr_NoMemory();
+    return -1;
 }
 
-static int enlarge(Adjoints *table, size_t room)
+static void free_adjoints(Adjoints *bars)
 {
-    Adjoints larger = {PyMem_Calloc(room, sizeof(Entry)), room, table->used};
-    if (!larger.entries) {
+    for (size_t i = 0; bars->gathered && i < bars->order->count; i++)
+        PyMem_Free(bars->gathered[i]);
+    PyMem_Free(bars->total);
+    PyMem_Free(bars->has);
+    PyMem_Free(bars->gathered);
+    PyMem_Free(bars->pending);
+}
+
+/* The place of a node that the search has found. */
+INLINE size_t place_in(const Adjoints *bars, const Node *node)
+{
+    size_t low = 0, high = bars->order->count;
+    if (bars->by_time)
+        return (size_t)(node->made - bars->start);
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (bars->order->nodes[middle]->made < node->made)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static int more_pending(Adjoints *bars)
+{
+    size_t room = bars->room ? 2 * bars->room : 256;
+    Pending *more = PyMem_Realloc(bars->pending, room * sizeof *more);
+    if (!more) {
         PyErr_NoMemory();
         return -1;
     }
-    for (size_t i = 0; i < table->room; i++)
-        if (table->entries[i].node)
-            *place_in(&larger, table->entries[i].node) = table->entries[i];
-    PyMem_Free(table->entries);
-    *table = larger;
+    bars->pending = more;
+    bars->room = room;
     return 0;
 }
 
-static void free_adjoints(Adjoints *table)
+INLINE int add_share(Adjoints *bars, PyObject *operand, double share)
 {
-    for (size_t i = 0; i < table->room; i++)
-        PyMem_Free(table->entries[i].gathered);
-    PyMem_Free(table->entries);
-}
-
-/* The entry of a node, new or not; NULL if there is no memory. */
-static Entry *entry_of(Adjoints *table, Node *node)
-{
-    Entry *entry = place_in(table, node);
-    if (entry->node)
-        return entry;
-    if (2 * table->used >= table->room) {
-        if (enlarge(table, 2 * table->room) < 0)
-            return NULL;
-        entry = place_in(table, node);
+    Node *node = (Node *)operand;
+    size_t place;
+    if (is_leaf(node)) {
+        if (bars->used == bars->room && more_pending(bars) < 0)
+            return -1;
+        bars->pending[bars->used++] = (Pending){node, share};
+        return 0;
     }
-    table->used++;
-    entry->node = node;
-    entry->adjoint = is_leaf(node) ? node->grad : 0.0;
-    return entry;
-}
-
-INLINE int add_share(Adjoints *table, PyObject *operand, double share)
-{
-    Entry *entry = entry_of(table, (Node *)operand);
-    if (!entry)
-        return -1;
-    entry->adjoint += share;
+    place = place_in(bars, node);
+    bars->total[place] = (bars->has[place] ? bars->total[place] : 0.0) + share;
+    bars->has[place] = 1;
     return 0;
 }
 
@@ -1746,10 +1800,11 @@ static int gather_at(Gathered **gathered, Node *component, double adjoint)
     return 0;
 }
 
-static int gather(Adjoints *table, Node *component, double adjoint)
+static int gather(Adjoints *bars, Node *component, double adjoint)
 {
-    Entry *entry = entry_of(table, call_of(component));
-    return entry ? gather_at(&entry->gathered, component, adjoint) : -1;
+    size_t place = place_in(bars, call_of(component));
+    bars->has[place] = 1;
+    return gather_at(&bars->gathered[place], component, adjoint);
 }
 
 static PyObject *floats_of(const double *numbers, size_t n)
@@ -1887,6 +1942,60 @@ static int pull_by_code(Node *call, const Gathered *gathered, Shares *shares)
     return done;
 }
 
+/* The numbers of the operands, of the adjoints, and which are there: as bytes. */
+static PyObject *point_as_bytes(Node *call)
+{
+    PyObject *bytes = PyBytes_FromStringAndSize(NULL, call->count * (Py_ssize_t)sizeof(double));
+    double *to = bytes ? (double *)(void *)PyBytes_AsString(bytes) : NULL;
+    for (uint32_t i = 0; to && i < call->count; i++) {
+        const Edge *edge = &call->edges[i];
+        to[i] = left_out(edge) ? number_of(edge->operand) : edge->partial;
+    }
+    return bytes;
+}
+
+static PyObject *bars_as_bytes(const Gathered *gathered, size_t n)
+{
+    PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(n * sizeof(double)));
+    double *to = bytes ? (double *)(void *)PyBytes_AsString(bytes) : NULL;
+    for (size_t i = 0; to && i < n; i++)
+        to[i] = gathered[i].adjoint;
+    return bytes;
+}
+
+static int are_all_there(const Gathered *gathered, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!gathered[i].there)
+            return 0;
+    return 1;
+}
+
+/* By the row's `pull_doubles`, where all results have an adjoint; 0 if it has none. */
+static int pull_by_doubles(Node *call, const Gathered *gathered, Shares *shares)
+{
+    size_t k = count_results(call), n = call->count;
+    PyObject *xs, *bars, *found = NULL;
+    int done = 0;
+    if (!own_row(call)->doubles || !are_all_there(gathered, k))
+        return 0;
+    xs = point_as_bytes(call);
+    bars = xs ? bars_as_bytes(gathered, k) : NULL;
+    if (bars)
+        found = PyObject_CallMethod((PyObject *)own_row(call), "pull_doubles", "OO", xs, bars);
+    Py_XDECREF(xs);
+    Py_XDECREF(bars);
+    if (!found)
+        return -1;
+    if (PyBytes_Check(found) && (size_t)PyBytes_Size(found) == n * sizeof(double)) {
+        memcpy(shares->share, PyBytes_AsString(found), n * sizeof(double));
+        memset(shares->there, 1, n);
+        done = 1;
+    }
+    Py_DECREF(found);
+    return done;
+}
+
 static int pull_by_python(Node *call, const Gathered *gathered, Shares *shares)
 {
     PyObject *found = pull(call, gathered);
@@ -1904,15 +2013,19 @@ static int pull_by_python(Node *call, const Gathered *gathered, Shares *shares)
 /* What a call's pullback makes of the adjoints of its results. */
 static int pull_shares(Node *call, const Gathered *gathered, Shares *shares)
 {
+    int done;
     if (init_shares(shares, call->count) < 0)
         return -1;
-    if (pull_by_code(call, gathered, shares) || pull_by_python(call, gathered, shares) == 0)
+    if (pull_by_code(call, gathered, shares))
+        return 0;
+    done = pull_by_doubles(call, gathered, shares);
+    if (done > 0 || (done == 0 && pull_by_python(call, gathered, shares) == 0))
         return 0;
     free_shares(shares);
     return -1;
 }
 
-static int sweep_call(Adjoints *table, Node *call, const Gathered *gathered)
+static int sweep_call(Adjoints *bars, Node *call, const Gathered *gathered)
 {
     Shares shares;
     int failed = 0;
@@ -1920,54 +2033,65 @@ static int sweep_call(Adjoints *table, Node *call, const Gathered *gathered)
         return -1;
     for (uint32_t i = 0; !failed && i < call->count; i++)
         if (shares.there[i] && !left_out(&call->edges[i]))
-            failed = add_share(table, call->edges[i].operand, shares.share[i]);
+            failed = add_share(bars, call->edges[i].operand, shares.share[i]);
     free_shares(&shares);
     return failed;
 }
 
-static int sweep_node(Adjoints *table, Node *node, double adjoint)
+static int sweep_node(Adjoints *bars, Node *node, double adjoint)
 {
     for (uint32_t i = 0; i < node->count; i++) {
         const Edge *edge = &node->edges[i];
-        if (!left_out(edge) && add_share(table, edge->operand, edge->partial * adjoint) < 0)
+        if (!left_out(edge) && add_share(bars, edge->operand, edge->partial * adjoint) < 0)
             return -1;
     }
     return 0;
 }
 
-static int sweep_all(Adjoints *table, Node *root, const Order *order)
+static int sweep_all(Adjoints *bars)
 {
-    Entry *first = entry_of(table, root);
-    int failed = !first;
-    if (first)
-        first->adjoint += 1.0;
-    for (size_t k = order->count; !failed && k-- > 0;) {
-        Node *node = order->nodes[k];
-        Entry *entry = node ? place_in(table, node) : NULL;
-        if (!entry || !entry->node)
-            continue; /* a pullback has left it out */
+    int failed = 0;
+    for (size_t i = bars->order->count; !failed && i-- > 0;) {
+        Node *node = bars->order->nodes[i];
+        if (i >= AHEAD)
+            PREFETCH(bars->order->nodes[i - AHEAD]);
+        if (!bars->has[i])
+            continue; /* there is none, or a pullback has left it out */
         if (is_component(node))
-            failed = gather(table, node, entry->adjoint);
+            failed = gather(bars, node, bars->total[i]);
         else if (is_call(node))
-            failed = sweep_call(table, node, entry->gathered);
+            failed = sweep_call(bars, node, bars->gathered[i]);
         else
-            failed = sweep_node(table, node, entry->adjoint);
+            failed = sweep_node(bars, node, bars->total[i]);
     }
     return failed;
 }
 
-static int sweep_through_calls(Node *root, const Order *order)
+static void hand_over(const Adjoints *bars)
 {
-    Adjoints table = {NULL, 0, 0};
-    int failed = enlarge(&table, 1024) < 0 || sweep_all(&table, root, order) < 0;
-    for (size_t i = 0; !failed && i < table.room; i++) {
-        Entry *entry = &table.entries[i];
-        if (entry->node && !entry->gathered) {
-            entry->node->grad = entry->adjoint;
-            entry->node->state = REACHED;
+    for (size_t i = 0; i < bars->order->count; i++)
+        if (bars->has[i] && !bars->gathered[i]) {
+            bars->order->nodes[i]->grad = bars->total[i];
+            bars->order->nodes[i]->state = REACHED;
         }
+    for (size_t i = 0; i < bars->used; i++) {
+        bars->pending[i].leaf->grad += bars->pending[i].share;
+        bars->pending[i].leaf->state = REACHED;
     }
-    free_adjoints(&table);
+}
+
+static int sweep_through_calls(Node *root, const Order *order, const Search *search)
+{
+    Adjoints bars;
+    int failed = init_adjoints(&bars, order, search);
+    if (!failed) {
+        bars.total[place_in(&bars, root)] = 1.0;
+        bars.has[place_in(&bars, root)] = 1;
+        failed = sweep_all(&bars);
+    }
+    if (!failed)
+        hand_over(&bars);
+    free_adjoints(&bars);
     return failed;
 }
 
@@ -1984,7 +2108,7 @@ static PyObject *value_backward(PyObject *self, PyObject *Py_UNUSED(ignored))
         put_in_order(&search, &order);
         if (has_calls(&search)) {
             unmark(&search);
-            failed = sweep_through_calls((Node *)self, &order);
+            failed = sweep_through_calls((Node *)self, &order, &search);
         } else
             sweep((Node *)self, order.nodes, order.count);
         free_order(&order, &search);
@@ -2677,6 +2801,8 @@ static PyMemberDef row_members[] = {
     {"select", T_BOOL, offsetof(Row, select), 0, "Whether a partial of zero leaves its operand out."},
     {"variadic", T_BOOL, offsetof(Row, variadic), 0, "Whether it has any number of operands."},
     {"call", T_BOOL, offsetof(Row, joins), 0, "Whether it is of a call with several results."},
+    {"doubles", T_BOOL, offsetof(Row, doubles), 0, "Whether it has `pull_doubles`."},
+    {"sealed", T_BOOL, offsetof(Row, sealed), 0, "Whether it leads to no Value."},
     {NULL, 0, 0, 0, NULL}};
 
 static PyObject *get_name(PyObject *self, void *Py_UNUSED(closure))
@@ -2901,6 +3027,31 @@ static PyObject *link_pull(PyObject *Py_UNUSED(module), PyObject *given)
     Py_RETURN_NONE;
 }
 
+/* doubles(xs): the numbers of a list of Values and floats as bytes, and whether there is a
+   Value among them; None for any other list. */
+static PyObject *doubles(PyObject *Py_UNUSED(module), PyObject *xs)
+{
+    Py_ssize_t n = PyList_CheckExact(xs) ? PyList_Size(xs) : -1;
+    PyObject *bytes;
+    double *to;
+    int values = 0;
+    if (n < 0)
+        Py_RETURN_NONE;
+    if (!(bytes = PyBytes_FromStringAndSize(NULL, n * (Py_ssize_t)sizeof(double))))
+        return NULL;
+    to = (double *)(void *)PyBytes_AsString(bytes);
+    for (Py_ssize_t i = 0; i < n; i++) {
+        PyObject *x = PyList_GetItem(xs, i);
+        if (!is_plain(x) || is_leftover(x)) {
+            Py_DECREF(bytes);
+            Py_RETURN_NONE;
+        }
+        values |= is_value(x);
+        to[i] = number_of(x);
+    }
+    return Py_BuildValue("(NO)", bytes, values ? Py_True : Py_False);
+}
+
 static PyObject *tick(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {
     return PyLong_FromLongLong(++now);
@@ -2915,6 +3066,7 @@ static PyMethodDef functions[] = {
     {"reader", reader, METH_NOARGS, "How C reads the number of a Value, in a capsule."},
     {"maker", maker, METH_NOARGS, "How C makes the results of a call, in a capsule."},
     {"_link", link_pull, METH_VARARGS, "Machine code for the pullback of a row's calls."},
+    {"doubles", doubles, METH_O, "The numbers of a list of Values and floats, as bytes."},
     {"tick", tick, METH_NOARGS,
      "Advance the clock: what is made from now on is newer than all before."},
     {"topological", (PyCFunction)(void (*)(void))topological,
