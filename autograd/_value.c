@@ -896,6 +896,30 @@ static Node *new_empty_call(Row *row, size_t n, size_t k, int foreign)
     return call;
 }
 
+static int refuse_operand(PyObject *x)
+{
+    if (is_leftover(x))
+        refuse_leftover();
+    else
+        PyErr_SetString(PyExc_TypeError,
+                        "_components: operands must be Values and floats");
+    return 0;
+}
+
+/* Whether they are Values and floats; and whether one is foreign. */
+static int are_operands(PyObject *args, int *foreign)
+{
+    Py_ssize_t n = PyTuple_Size(args);
+    for (Py_ssize_t i = 0; i < n; i++) {
+        PyObject *x = PyTuple_GetItem(args, i);
+        if (is_value(x) && !is_leftover(x))
+            *foreign |= is_foreign(x);
+        else if (!PyFloat_CheckExact(x))
+            return refuse_operand(x);
+    }
+    return 1;
+}
+
 /* Whether it is a tuple, or doubles as bytes, which have an address; and how many. */
 static const double *doubles_in(PyObject *ys, size_t *count)
 {
@@ -914,9 +938,8 @@ static Node *new_call(Row *row, PyObject *ys, PyObject *args, PyObject *point)
     const double *known = doubles_in(ys, &k);
     int foreign = 0;
     Node *call;
-    for (size_t i = 0; i < n; i++)
-        if (is_value(PyTuple_GetItem(args, (Py_ssize_t)i)))
-            foreign |= is_foreign(PyTuple_GetItem(args, (Py_ssize_t)i));
+    if (!are_operands(args, &foreign))
+        return NULL;
     if (!(call = new_empty_call(row, n, k, foreign)))
         return NULL;
     for (size_t i = 0; i < n; i++) {
@@ -986,31 +1009,12 @@ static PyObject *make_components(PyObject *row, const double *ys, size_t k,
     return all_components(call);
 }
 
-static int are_plain(PyObject *tuple, int values)
-{
-    for (Py_ssize_t i = 0; i < PyTuple_Size(tuple); i++) {
-        PyObject *x = PyTuple_GetItem(tuple, i);
-        if (is_leftover(x)) {
-            refuse_leftover();
-            return 0;
-        }
-        if (!PyFloat_CheckExact(x) && !(values && is_value(x))) {
-            PyErr_SetString(PyExc_TypeError,
-                            "_components: results must be floats, and operands Values "
-                            "and floats");
-            return 0;
-        }
-    }
-    return 1;
-}
-
 static int are_numbers(PyObject *ys)
 {
-    if (PyBytes_Check(ys))
+    if (PyBytes_Check(ys) || (PyTuple_Check(ys) && all_floats(ys)))
         return 1;
-    if (PyTuple_Check(ys))
-        return are_plain(ys, 0);
-    PyErr_SetString(PyExc_TypeError, "_components: results must be a tuple or bytes");
+    PyErr_SetString(PyExc_TypeError, "_components: results must be floats in a tuple, or "
+                                     "doubles in bytes");
     return 0;
 }
 
@@ -1018,17 +1022,14 @@ static int are_numbers(PyObject *ys)
    numbers are floats in a tuple, or doubles in bytes. */
 static PyObject *components(PyObject *Py_UNUSED(module), PyObject *given)
 {
-    PyObject *row, *ys, *args, *list, *found;
+    PyObject *row, *ys, *args;
     Node *call;
     if (!connected() ||
         !PyArg_ParseTuple(given, "O!OO!:_components", RowType, &row, &ys, &PyTuple_Type,
                           &args) ||
-        !are_plain(args, 1) || !are_numbers(ys) ||
-        !(call = new_call((Row *)row, ys, args, NULL)) || !(list = all_components(call)))
+        !are_numbers(ys) || !(call = new_call((Row *)row, ys, args, NULL)))
         return NULL;
-    found = PyList_AsTuple(list);
-    Py_DECREF(list);
-    return found;
+    return all_components(call);
 }
 
 /* _call_node(row, ys, args, point) */
@@ -1038,7 +1039,7 @@ static PyObject *call_node(PyObject *Py_UNUSED(module), PyObject *given)
     if (!connected() ||
         !PyArg_ParseTuple(given, "O!O!O!O!:_call_node", RowType, &row, &PyTuple_Type, &ys,
                           &PyTuple_Type, &args, &PyTuple_Type, &point) ||
-        !are_plain(ys, 0) || !are_plain(args, 1))
+        !are_numbers(ys))
         return NULL;
     for (Py_ssize_t i = 0; i < PyTuple_Size(args); i++) {
         PyObject *x = PyTuple_GetItem(point, i);

@@ -12,6 +12,7 @@ from .value import _call_node as _call_node
 from .value import _component as _component
 from .value import _components as _components
 from .value import _node as _node
+from .value import doubles as doubles
 from .value import tick as tick
 from .value import topological as topological
 from .watch import Block

@@ -17,6 +17,7 @@ from __future__ import annotations
 import numbers
 import operator
 import sys
+from array import array
 from collections.abc import Callable, Sequence
 from itertools import count
 from operator import attrgetter
@@ -419,12 +420,13 @@ def _node(
 
 @in_c
 def _components(
-    row: Primitive, ys: Sequence[float], args: tuple[Value | float, ...]
-) -> tuple[Value, ...]:
+    row: Primitive, ys: tuple[float, ...] | bytes, args: tuple[Value | float, ...]
+) -> list[Value]:
     """The results of a call of that row, with these numbers, on Values and floats."""
+    ys = tuple(array("d", ys)) if isinstance(ys, bytes) else ys
     point = tuple([x._data if type(x) is Value else None for x in args])
     call = _call_node(row, tuple(ys), args, point)
-    return tuple([_component(call, i) for i in range(len(ys))])
+    return [_component(call, i) for i in range(len(ys))]
 
 
 @in_c
@@ -509,6 +511,27 @@ def _adjoints(root: Value, order: list[Value]) -> dict[Any, Any]:
                 before = bars.get(arg, 0.0 if arg._row else arg._grad)  # type: ignore[union-attr]
                 bars[arg] = before + share
     return bars
+
+
+@in_c
+def doubles(xs: list[Any]) -> tuple[bytes, bool] | None:
+    """The numbers of a list of Values and floats as bytes, and whether any is a Value.
+
+    None for any other list.
+
+    >>> numbers, has_values = doubles([Value(2.0), 0.5])
+    >>> array("d", numbers).tolist(), has_values, doubles([1, "a"])
+    ([2.0, 0.5], True, None)
+    """
+    kinds = set(map(type, xs))
+    if type(xs) is not list or not kinds <= _PLAIN or any(map(_is_leftover, xs)):
+        return None
+    numbers = array("d", [x._data if type(x) is Value else x for x in xs])
+    return numbers.tobytes(), Value in kinds
+
+
+def _is_leftover(x: Any) -> bool:
+    return type(x) is Value and x._data is LEFTOVER
 
 
 def _show(node: Value) -> None:

@@ -37,6 +37,8 @@ class Call(Primitive):
     def __init__(self, name: str) -> None:
         super().__init__(name, _no_value, _no_rule)
         self.call, self.variadic, self.arity = True, True, 0
+        self.sealed = False  # whether no Value can be reached from here
+        self.doubles = False  # whether there is a `pull_doubles`, of bytes
         self._rows: dict[int, Component] = {}
         self._last: tuple[bytes, tuple[float, ...]] = (b"", ())
 
@@ -71,7 +73,8 @@ class Call(Primitive):
     def apply(self, xs: Sequence[Any]) -> tuple[Any, ...]:
         """The results on Values and floats."""
         ys = self.at([x._data if type(x) is Value else x for x in xs])
-        return _components(self, ys, tuple(xs)) if Value in map(type, xs) else ys
+        has_values = Value in map(type, xs)
+        return tuple(_components(self, ys, tuple(xs))) if has_values else ys
 
     def component(self, place: int) -> Component:
         """The row of that result."""

@@ -26,12 +26,13 @@ from ..trees import Form, fill, flatten, is_array, replaced
 from ..value import Value
 from ..watch import watching
 from . import calls
-from .batched_nodes import OfBatch, joined
+from .batched_nodes import Run
 from .branches import Branches, Uncompiled
 from .columns import (
     Argument,
     Column,
     Lanes,
+    Mixed,
     argument,
     by_form,
     flat,
@@ -46,7 +47,7 @@ from .columns import (
     require_no_text,
     tables_for,
 )
-from .jit import Compiled
+from .jit import Compiled, _numbers
 from .running import run_lanes
 from .structure import of_call
 from .sums import Sums, Total
@@ -252,7 +253,6 @@ class Batched(Generic[F]):
     ) -> list[Group]:
         """The lanes by their forms, each group with the paths for such lanes."""
         shared = [flat(a.given) if a.batches is None else ([], None) for a in arguments]
-        mixed = any(each.has_values() for each in batches)
         groups = []
         for forms, lanes in by_form(batches, n):
             columns = iter([batch.of(lanes) for batch in batches])
@@ -264,6 +264,7 @@ class Batched(Generic[F]):
                 for _ in arg.batches or ():
                     inputs += next(columns)
                 whole.append(form or replaced(arg.holder, inside))
+            mixed = any(type(column) is Mixed for column in inputs)
             groups.append(Group(lanes, inputs, self._tree(of_call(whole)), mixed))
         if n and not any(group.inputs for group in groups):
             require_no_text(arguments)
@@ -299,15 +300,13 @@ class Batched(Generic[F]):
 
     def _on_values(self, group: Group, reduced: bool) -> list[Any]:
         """The outputs of one call on Values, with all that its lanes close over."""
-        tree, n, inputs = group.tree, len(group.lanes), group.inputs
+        n, inputs, executor = len(group.lanes), group.inputs, self.executor
+        run = Run(group.tree, n, (reduced,) * len(group.tree.outputs), executor)
+        outs = run(_numbers(group.numbers()))
+        inputs = [*inputs, *group.tree.closed]
         shared = [type(x) in (float, Value) for x in inputs]
-        while True:
-            closed = list(tree.closed)
-            every = (*shared, *[True] * len(closed)), (reduced,) * len(tree.outputs)
-            row = tree.kept(OfBatch, n, *every, self.executor)
-            outs: list[Any] = row.on_values(joined([*inputs, *closed]))
-            if len(tree.closed) == len(closed):
-                return outs
+        row = run.row(tuple(shared))
+        return row.on_values(inputs, outs)
 
     def _reduced(self, groups: Sequence[Group], n: int) -> Any:
         form = groups[0].tree.outputs_form

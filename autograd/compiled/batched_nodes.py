@@ -21,12 +21,15 @@ from ..transforms import _Recording
 from ..trees import NUMBER, Form
 from ..value import Value, _components
 from ..vector import Call
-from .branches import Branches, turns_of
-from .columns import Column, empty, point
+from .branches import Branches, Way, turns_of
+from .calls import threads_for
+from .columns import Column, Mixed, empty, point
 from .jit import Path, _numbers
 from .nodes import sources
+from .pieces import no_guards
+from .places import is_of_table
 from .running import run_lanes
-from .sums import Sums
+from .sums import Sums, combined
 from .tape import Tape
 from .trace import OPERATORS, Share
 
@@ -38,33 +41,103 @@ except Exception:  # lists will do: see machine.py
 Present = tuple[bool, ...]
 
 
-class OfBatch(Call):
-    """The row of a call on a batch of n lanes.
-
-    shared    for each input of a lane, whether all lanes share it; at the end those
-              that are closed over
-    reduced   for each output of a lane, whether it is summed over the lanes
-    """
-
-    uses_results = False
+class Run:
+    """The lanes of a batch run by the paths of a tree: each output, or its sum."""
 
     def __init__(
         self,
         tree: Branches,
         n: int,
-        shared: Sequence[bool],
-        reduced: Sequence[bool],
-        executor: Executor | None = None,
+        reduced: tuple[bool, ...],
+        executor: Executor | None,
         has_flags: bool = False,
     ) -> None:
-        super().__init__(getattr(tree.owner, "__name__", "f"))
-        self._tree, self._n, self._executor = tree, n, executor
-        self._shared, self._reduced = tuple(shared), tuple(reduced)
-        self._has_flags = has_flags
+        self.tree, self.n, self.reduced = tree, n, reduced
+        self.executor, self.has_flags = executor, has_flags
+
+    def __call__(self, columns: Sequence[Any]) -> list[Any]:
+        """Of columns of numbers: arguments, and perhaps what is closed over."""
+        tree, n = self.tree, self.n
+        if tree.path is None:
+            tree.grow((), point(columns, 0))
+        known = self._at_once(tree.ways[0], columns)
+        if known is not None:
+            return known
+        own = tree.paths[0].own
+        outs: list[Any] = [empty(n) for _ in self.reduced]
+        closed = _numbers(columns[own:])
+        if not all(self.reduced):
+            more = _numbers(tree.closed[len(closed) :])
+            run_lanes(tree, [*columns, *more], n, outs, self.executor)
+        if any(self.reduced):
+            sums = Sums(tree, list(columns[:own]), n, self.executor)
+            totals = sums.totals(columns[:own], closed)
+            outs = [t if once else y for t, y, once in zip(totals, outs, self.reduced)]
+        return outs
+
+    def _at_once(self, way: Way, columns: Sequence[Any]) -> list[Any] | None:
+        """The outputs where all lanes go the usual way, and here in one thread."""
+        n, reduced, inputs = self.n, set(self.reduced), way.tape.inputs
+        alone = self.executor is None and len(reduced) == 1 and np is not None
+        if not alone or len(columns) < inputs or threads_for(way, n) > 1:
+            return None
+        failed, runs, ready = no_guards(n), way.executable, columns[:inputs]
+        outs: list[Any]
+        if reduced == {True}:
+            parts = runs.block_totals(ready, n, failed)  # type: ignore[attr-defined]
+            outs = combined(list(parts), len(self.reduced))
+        else:
+            outs = [empty(n) for _ in self.reduced]
+            runs.batch(ready, n, outs, failed)
+        if way.guards and failed.max() >= 0:
+            return None
+        way.counted += n
+        return outs
+
+    def row(self, shared: tuple[bool, ...]) -> OfBatch:
+        """The row of calls like this one, on the paths that are known by now."""
+        return self.tree.alone().kept(_row, self, shared)
+
+    def key(self) -> Any:
+        """What tells it from others of the same tree."""
+        return self.n, self.reduced, self.executor, self.has_flags
+
+    def __hash__(self) -> int:
+        return hash(self.key())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Run) and self.key() == other.key()
+
+
+def _row(tree: Branches, run: Run, shared: tuple[bool, ...]) -> OfBatch:
+    own = Run(tree, run.n, run.reduced, run.executor, run.has_flags)
+    return OfBatch(own, shared)
+
+
+class OfBatch(Call):
+    """The row of a call on a batch.
+
+    shared    for each input of a lane, whether all lanes share it; at the end those
+              that are closed over
+    """
+
+    uses_results = False
+
+    def __init__(self, run: Run, shared: tuple[bool, ...]) -> None:
+        super().__init__(getattr(run.tree.owner, "__name__", "f"))
+        self._run, self._shared, self._n = run, shared, run.n
+        self._reduced = run.reduced
+        count = len(run.reduced) // 2 if run.has_flags else len(run.reduced)
+        self._given = run.reduced[:count]  # without flags
+        rows = {row for path in run.tree.paths for row, _ in path.long.code}
+        self.sealed = run.executor is None and all(map(is_of_table, rows))
+        self.doubles = np is not None
+        self._pull_of_all: OfBatch | None = None
 
     def __reduce__(self) -> Any:
-        parts = self._tree, self._n, self._shared, self._reduced, None, self._has_flags
-        return OfBatch, parts
+        run = self._run
+        parts = run.tree, run.n, run.reduced, None, run.has_flags
+        return _restored, (*parts, self._shared)
 
     def inside(self, xs: Sequence[Any]) -> None:
         """Nothing: its lanes are too many to be looked at."""
@@ -73,77 +146,80 @@ class OfBatch(Call):
 
     def at(self, xs: Sequence[float]) -> tuple[float, ...]:
         """The results on floats, lane by lane for each output."""
-        return tuple(self._flat(self._run([*self._columns(xs)]))[: self.results])
+        columns = [*map(_column, self._columns(xs))]
+        outs = self._run(columns)[: len(self._given)]
+        return tuple(array("d", _bits(outs)))
 
-    @property
-    def results(self) -> int:
-        """How many there are, without flags."""
-        each = [1 if once else self._n for once in self._reduced]
-        return sum(each[: len(each) // 2] if self._has_flags else each)
+    def on_values(self, inputs: Sequence[Any], outs: Sequence[Any]) -> list[Any]:
+        """The results of a call on these, column by column, whose numbers are known."""
+        nodes = self._nodes([type(x) in (Value, Mixed) for x in inputs])
+        operands = joined([x.items if type(x) is Mixed else x for x in inputs])
+        found = self._outputs(_components(self, _bits(outs), tuple(operands)))
+        return [y if is_node else out for y, out, is_node in zip(found, outs, nodes)]
+
+    def _nodes(self, values: Sequence[bool]) -> list[bool]:
+        """Which outputs depend, on any path, on inputs that are Values."""
+        mask = sum([1 << i for i, is_value in enumerate(values) if is_value])
+        masks = [sources(path.long) for path in self._run.tree.paths]
+        return [any(each & mask for each in output) for output in zip(*masks)]
 
     def _columns(self, xs: Sequence[Any]) -> Iterator[Any]:
-        """The operands by input: one for all lanes, or a list with one for each."""
+        """The operands by input: one for all lanes, or one for each."""
         at = 0
         for once in self._shared:
             yield xs[at] if once else xs[at : at + self._n]
             at += 1 if once else self._n
 
-    def _run(self, columns: Sequence[Any]) -> list[Any]:
-        """The outputs: a column for each, or a sum where it is reduced."""
-        tree, n = self._tree, self._n
-        ready = [x if type(x) is float else _column(x) for x in columns]
-        if tree.path is None:
-            tree.grow((), point(ready, 0))
-        own = tree.paths[0].own
-        outs: list[Any] = [empty(n) for _ in self._reduced]
-        if not all(self._reduced):
-            run_lanes(tree, ready, n, outs, self._executor)
-        if any(self._reduced):
-            sums = Sums(tree, ready[:own], n, self._executor)
-            totals = sums.totals(ready[:own], ready[own:])
-            outs = [t if once else y for t, y, once in zip(totals, outs, self._reduced)]
-        return outs
-
-    def _flat(self, outs: Sequence[Any]) -> list[float]:
-        flat: list[float] = []
-        for out in outs:
-            if type(out) is float:
-                flat.append(out)
-            else:
-                flat += out if isinstance(out, list) else out.tolist()
-        return flat
+    def _outputs(self, ys: Sequence[Any]) -> list[Any]:
+        """What was given for results, by output."""
+        if self._given == (False,):
+            return [ys if isinstance(ys, list) else list(ys)]
+        found, at = [], 0
+        for once in self._given:
+            found.append(ys[at] if once else list(ys[at : at + self._n]))
+            at += 1 if once else self._n
+        return found
 
     # ---- derivatives -----------------------------------------------------------------
 
     def pull(self, ys: Sequence[Any], xs: Sequence[Any], y_bars: Sequence[Any]) -> Any:
         """x_bars: a batch of pullbacks, in which those of what is shared are summed."""
-        outputs = self._outputs(y_bars)
-        reduced = self._shared
-        return self._derive(LanePullback, xs, outputs, self._reduced, reduced)
+        bars = self._outputs(y_bars)
+        return self._derive(LanePullback, xs, bars, self._given, self._shared)
 
     def push(self, ys: Sequence[Any], xs: Sequence[Any], x_dots: Sequence[Any]) -> Any:
         """y_dots: a batch of pushforwards."""
-        inputs = [*self._columns(x_dots)]
-        found = self._derive(LanePushforward, xs, inputs, self._shared, self._reduced)
-        return found[: self.results]
+        dots = [*self._columns(x_dots)]
+        return self._derive(LanePushforward, xs, dots, self._shared, self._given)
 
-    def _outputs(self, ys: Sequence[Any]) -> list[Any]:
-        """What was given for results, by output; None for the flags."""
-        found, at = [], 0
-        for once in self._reduced:
-            size = 1 if once else self._n
-            given = ys[at] if once and at < len(ys) else list(ys[at : at + size])
-            found.append(given if at < len(ys) else None)
-            at += size
-        return found
+    def pull_doubles(self, xs: bytes, y_bars: bytes) -> bytes | None:
+        """As `pull`, of doubles where all results have an adjoint; None if not all
+        operands have one then."""
+        row = self._pull_of_all
+        if row is None:
+            what = (True,) * len(self._given), self._n, self._given, self._shared
+            row = self._pull_of_all = self._derivative(LanePullback, *what)
+        bars: Any = np.frombuffer(y_bars)
+        operands: Any = np.frombuffer(xs)
+        columns = [*self._columns(operands)]
+        at = 0
+        for once in self._given:
+            columns.append(bars[at] if once else bars[at : at + self._n])
+            at += 1 if once else self._n
+        columns = [x if x.ndim else float(x) for x in columns]
+        outs = row._run(columns)
+        half = len(outs) // 2
+        if any(map(_any, outs[half:])):
+            return None
+        return _bits(outs[:half])
 
     def _derive(
         self,
         kind: type[LaneDerivative],
         xs: Sequence[Any],
         bars: Sequence[Any],
-        shared: Sequence[bool],
-        reduced: Sequence[bool],
+        shared: tuple[bool, ...],
+        reduced: tuple[bool, ...],
     ) -> list[Any]:
         """What a derivative of each lane gives; lanes that are alike run at once."""
         columns = [*self._columns(xs)]
@@ -152,7 +228,7 @@ class OfBatch(Call):
             if not any(present):
                 continue
             given = [_some(b, lanes) for b, there in zip(bars, present) if there]
-            which = [once for once, there in zip(shared, present) if there]
+            which = tuple([once for once, there in zip(shared, present) if there])
             row = self._derivative(kind, present, len(lanes), which, reduced)
             operands = [*(_some(x, lanes) for x in columns), *given]
             found, absent = row.with_flags(joined(operands))
@@ -164,59 +240,65 @@ class OfBatch(Call):
         kind: type[LaneDerivative],
         present: Present,
         n: int,
-        shared: Sequence[bool],
-        reduced: Sequence[bool],
+        shared: tuple[bool, ...],
+        reduced: tuple[bool, ...],
     ) -> OfBatch:
-        tree = self._tree.kept(_derived, kind, present, len(self._shared))
-        every = (*self._shared, *shared), (*reduced, *reduced)
-        return tree.kept(OfBatch, n, *every, self._executor, True)
+        sizes = len(self._shared), len(self._given)
+        tree = self._run.tree.kept(_derived, kind, present, *sizes)
+        run = Run(tree, n, (*reduced, *reduced), self._run.executor, True)
+        every = *self._shared, *shared
+        return run.row(every)
 
     def with_flags(self, xs: list[Any]) -> tuple[list[Any], list[Any]]:
         """The results by output, Values where operands are, and flags as numbers."""
-        numbers = _numbers(xs)
-        outs = self._run([*self._columns(numbers)])
+        outs = self._run([*map(_column, self._columns(_numbers(xs)))])
         half = len(outs) // 2
-        shares: Any = self._flat(outs[:half])
+        shares: Any = array("d", _bits(outs[:half]))
         if Value in set(map(type, xs)):
-            shares = _components(self, tuple(shares), tuple(xs))
+            shares = _components(self, shares.tobytes(), tuple(xs))
         every = self._n
         absent = [out == every if type(out) is float else out for out in outs[half:]]
-        return self._outputs(shares)[:half], absent
-
-    def on_values(self, xs: Sequence[Any]) -> list[Any]:
-        """The outputs by column, where some of the operands are Values."""
-        outs = self._run([*self._columns(_numbers(xs))])
-        found = self._outputs(_components(self, tuple(self._flat(outs)), tuple(xs)))
-        return [
-            node if is_node else out
-            for node, out, is_node in zip(found, outs, self._nodes(xs))
-        ]
-
-    def _nodes(self, xs: Sequence[Any]) -> list[bool]:
-        """Which outputs depend on a Value, on any path."""
-        mask = 0
-        for i, column in enumerate(self._columns(xs)):
-            items = column if isinstance(column, (list, tuple)) else [column]
-            mask |= (Value in set(map(type, items))) << i
-        masks = [sources(path.long) for path in self._tree.paths]
-        return [any(each & mask for each in output) for output in zip(*masks)]
+        return self._outputs(shares), absent
 
 
-def _column(xs: Sequence[float]) -> Column:
+def _restored(tree: Branches, *parts: Any) -> OfBatch:
+    """What was pickled, as a row of its own."""
+    return OfBatch(Run(tree, *parts[:-1]), parts[-1])
+
+
+def _any(flags: Any) -> bool:
+    if type(flags) is float:
+        return flags != 0.0
+    return bool(flags.any())
+
+
+def _bits(outs: Sequence[Any]) -> bytes:
+    """The outputs one after the other, as doubles."""
+    if np is None:
+        return array("d", joined(outs)).tobytes()
+    return b"".join(
+        [array("d", [y]).tobytes() if type(y) is float else y.tobytes() for y in outs]
+    )
+
+
+def _column(xs: Any) -> Column:
+    """Numbers of all lanes as a column, or the one that they share."""
+    if type(xs) is float:
+        return xs
     return list(xs) if np is None else np.frombuffer(array("d", xs))
+
+
+def _derived(
+    tree: Branches, kind: type[LaneDerivative], present: Present, *sizes: int
+) -> Branches:
+    return Branches(kind(tree, present, *sizes), NUMBER)
 
 
 def _some(column: Any, lanes: Sequence[int]) -> Any:
     """The numbers of some lanes; what is shared as it is."""
-    if not isinstance(column, (list, tuple)) or len(lanes) == len(column):
+    if type(column) in (float, Value) or len(lanes) == len(column):
         return column
     return [column[i] for i in lanes]
-
-
-def _derived(
-    tree: Branches, kind: type[LaneDerivative], present: Present, inputs: int
-) -> Branches:
-    return Branches(kind(tree, present, inputs), NUMBER)
 
 
 def joined(columns: Sequence[Any]) -> list[Any]:
@@ -267,8 +349,11 @@ class LaneDerivative:
 
     doubt: Any = None
 
-    def __init__(self, tree: Branches, present: Present, inputs: int) -> None:
-        self.tree, self.present, self.inputs = tree, present, inputs
+    def __init__(
+        self, tree: Branches, present: Present, inputs: int, outputs: int
+    ) -> None:
+        self.tree, self.present = tree, present
+        self.inputs, self.outputs = inputs, outputs  # of the lane, without flags
         name = getattr(tree.owner, "__name__", "f")
         self.__name__ = f"{type(self).word}_{name}"
 
@@ -279,10 +364,12 @@ class LaneDerivative:
         return []
 
     def _recorded(self, xs: Sequence[Any], wanted: Sequence[int]) -> _Recording:
-        paths = list(self.tree.paths)
-        return _Recording(
-            "vmap", lambda *xs: walked(paths, xs), tuple(xs), tuple(wanted), {}
-        )
+        paths, outputs = list(self.tree.paths), self.outputs
+
+        def lane(*xs: Any) -> list[Any]:
+            return walked(paths, xs)[:outputs]
+
+        return _Recording("vmap", lane, tuple(xs), tuple(wanted), {})
 
     def _with_flags(
         self, run: _Recording, found: list[Any], given: Sequence[Any]

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final, TypeVar
+from weakref import ref
 
 from ..trees import NUMBER, Container, Form, Static, size
 from .columns import Column, other_containers
-from .jit import MOST_PATHS, OnePath, Path, Tree, _numbers
+from .jit import MOST_PATHS, Compiled, OnePath, Path, Tree, _numbers
 from .tape import Executable, Operand, Tape
 from .trace import replay
 
@@ -45,6 +46,33 @@ class Way:
         return (*self.turns[:turn], not self.turns[turn])
 
 
+class Away:
+    """A compiled function that may be gone: nodes of its calls do not keep it."""
+
+    doubt: Any = None
+
+    def __init__(self, owner: Compiled[Any]) -> None:
+        self.__name__ = owner.__name__
+        self._owner = ref(owner)
+
+    def __reduce__(self) -> Any:
+        return Away, (self._owner(),)
+
+    def roots(self, form: Form) -> list[Any]:
+        """Nothing: it stands for paths that are known."""
+        return []
+
+    def run(self, form: Form, values: Sequence[Any]) -> Any:
+        """What f gives, if it is still there."""
+        owner = self._owner()
+        if owner is None:
+            raise ValueError(
+                f"vmap: {self.__name__} must be there to take a new path, but is gone; "
+                "keep what vmap gave as long as its results"
+            )
+        return owner.run(form, values)
+
+
 class Uncompiled(Exception):  # noqa: N818 - no error: see `Batched.__call__`
     """A path cannot be compiled: each lane has to be run by itself.
 
@@ -62,9 +90,18 @@ class Branches(Tree):
 
     caller = "vmap"
 
-    def __init__(self, owner: Any, form: Form, before: Sequence[Path] = ()) -> None:
+    def __init__(
+        self,
+        owner: Any,
+        form: Form,
+        before: Sequence[Path] = (),
+        frozen: Sequence[Path] = (),
+    ) -> None:
         super().__init__(owner, form, before)
-        self._ways: list[Way] = []
+        self.paths += frozen
+        self.path = next(iter(frozen), None)
+        self._ways: list[Way] = list(map(_way, frozen))
+        self._alone: Branches | None = None
         self._kept: dict[Any, Any] = {}
 
     def __getstate__(self) -> Any:
@@ -73,10 +110,18 @@ class Branches(Tree):
     def __setstate__(self, state: Any) -> None:
         tree, taken = state
         super().__setstate__(tree)
-        self._kept = {}
+        self._kept, self._alone = {}, None
         self._ways = list(map(_way, self.paths))
         for way, count in zip(self._ways, taken):
             way.counted = count
+
+    def alone(self) -> Branches:
+        """The paths known by now, without f and all that it leads to: for nodes."""
+        if not isinstance(self.owner, Compiled):
+            return self
+        if self._alone is None or len(self._alone.paths) != len(self.paths):
+            self._alone = Branches(Away(self.owner), self.form, frozen=self.paths)
+        return self._alone
 
     def kept(self, make: Callable[..., T], *what: Any) -> T:
         """What was made of this tree and these for an earlier call, or a new one."""

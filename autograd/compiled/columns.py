@@ -10,6 +10,7 @@ holder    the form of what holds batches, each in the place of a number
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from types import NoneType
@@ -35,7 +36,7 @@ from ..trees import (
     rebuilt,
     size,
 )
-from ..value import Value
+from ..value import Value, doubles
 from .calls import Batch, container, shape_of, steps
 
 try:
@@ -69,7 +70,21 @@ class Lanes(NamedTuple):
         return _columns([self.rows[i] for i in lanes])
 
     def has_values(self) -> bool:
+        """Whether any lane has some."""
+        if self.columns:
+            return any(type(column) is Mixed for column in self.columns)
         return Value in set(map(type, chain.from_iterable(self.rows)))
+
+
+class Mixed(NamedTuple):
+    """A column with Values in it, and their numbers."""
+
+    items: list[Any]
+    numbers: Column
+
+    def of(self, lanes: Any) -> Mixed:
+        """That of some lanes."""
+        return Mixed([self.items[i] for i in lanes], picked(self.numbers, lanes))
 
 
 class Argument(NamedTuple):
@@ -139,6 +154,9 @@ def read(batch: Any, n: int) -> Lanes:
     if not n:
         form = flatten(1.0 if isinstance(batch, list) else np.ones(batch.shape[1:]))[1]
         return Lanes([form], [empty(0) for _ in range(size(form))])
+    column = _column_of(batch)
+    if column is not None:
+        return Lanes([NUMBER], [column])
     table = _table(batch, n)
     if table is not None:
         form = flatten(batch[0], "vmap: each lane")[1]
@@ -159,6 +177,19 @@ def read(batch: Any, n: int) -> Lanes:
     _require_few(forms := list(known))
     _require_alike(forms)
     return Lanes(forms, _columns(rows) if len(forms) == 1 else [], rows, which)
+
+
+def _column_of(batch: Any) -> Column | None:
+    """A list of floats and Values, or an array of objects that is one, as a column."""
+    items = batch
+    if is_array(batch) and batch.ndim == 1 and batch.dtype == object:
+        items = batch.tolist()
+    found = doubles(items) if type(items) is list else None
+    if found is None:
+        return None
+    bits, has_values = found
+    numbers = array("d", bits).tolist() if np is None else np.frombuffer(bits)
+    return Mixed(items, numbers) if has_values else numbers
 
 
 def _row(lane: Any) -> tuple[Sequence[Any], Form]:
@@ -189,7 +220,16 @@ def _require_alike(forms: Sequence[Form]) -> None:
 
 def _columns(rows: Sequence[Sequence[Any]]) -> list[Column]:
     columns = [list(column) for column in zip(*rows)]
-    return columns if np is None else list(map(np.array, columns))
+    if np is None:
+        return [_mixed(column) or column for column in columns]
+    return [_mixed(column) or np.array(column) for column in columns]
+
+
+def _mixed(column: list[Any]) -> Mixed | None:
+    """The column with its numbers apart, if it has Values."""
+    if Value not in set(map(type, column)):
+        return None
+    return Mixed(column, numbers_in(column))
 
 
 def require_no_text(arguments: Sequence[Argument]) -> None:
@@ -218,8 +258,10 @@ def by_form(batches: Sequence[Lanes], n: int) -> list[tuple[list[Form], Any]]:
 
 def picked(column: Column, lanes: Any) -> Column:
     """The numbers of some lanes."""
-    if isinstance(lanes, range) or type(column) is float:
+    if isinstance(lanes, range) or type(column) in (float, Value):
         return column
+    if type(column) is Mixed:
+        return column.of(lanes)
     return [column[lane] for lane in lanes] if np is None else column[lanes]
 
 
@@ -264,6 +306,8 @@ def numbers_in(column: Any) -> Column:
     """A column, or what all lanes share, without the graphs of Values in it."""
     if type(column) in (float, Value):
         return column
+    if type(column) is Mixed:
+        return column.numbers
     xs = [x._data if type(x) is Value else float(x) for x in column]
     return xs if np is None else np.array(xs, float)
 

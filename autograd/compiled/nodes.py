@@ -147,7 +147,7 @@ class Several(Call):
             self._plans[kinds] = self._plan(kinds)
         plan = self._plans[kinds]
         if plan is None:
-            return _components(self, ys, xs)
+            return tuple(_components(self, ys, xs))
         nodes: Sequence[Any] = ys
         if None in plan:
             nodes = _components(self, ys, xs)

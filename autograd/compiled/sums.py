@@ -82,7 +82,7 @@ class Sums:
                 self.tree.grow(turns, point(columns[: len(inputs)], lane))
                 used = len(columns) - len(inputs)
                 columns += _numbers(self.tree.closed[used:])
-        return _combined(parts, len(self.ways()[0].tape.outputs))
+        return combined(parts, len(self.ways()[0].tape.outputs))
 
     def ways(self) -> list[Way]:
         """The tree's paths, those taken most first, as they are run here."""
@@ -235,7 +235,7 @@ def _parts(
     return [part for parts in in_threads(run, way, n) for part in parts], failed
 
 
-def _combined(parts: list[Sequence[float]], outputs: int) -> list[float]:
+def combined(parts: list[Sequence[float]], outputs: int) -> list[float]:
     """The sum of all parts for each output: rounded once, so in any order."""
     if not parts:
         return [0.0] * outputs
