@@ -32,6 +32,7 @@ from autograd import (
     sqrt,
     tanh,
     value_and_grad,
+    vmap,
     where,
 )
 from autograd.value import topological
@@ -392,3 +393,116 @@ def test_anomalies_inside_compiled_calls_are_found() -> None:
     with detect_anomaly(), pytest.raises(FloatingPointError, match="local derivative"):
         a.backward()
     assert not x.reached
+
+
+# ---- batches -------------------------------------------------------------------------
+
+
+def bent(w: Any, x: Any) -> Any:
+    """A lane with a branch, and a select whose other side has no slope at 0."""
+    y = w[0] * x if x > 0.0 else w[1] - x
+    return sin(y) + where(x < 0.5, x, sqrt(x - 0.5)), relu(y)
+
+
+def lane_by_lane(w: Any, xs: Any) -> Any:
+    return [list(ys) for ys in zip(*[bent(w, x) for x in xs])]
+
+
+BATCH = [[0.7, -1.2], [0.3, -0.4, 0.5, 1.5, 0.0]]
+
+
+@pytest.mark.parametrize("reduce", [None, "sum", "mean"])
+@pytest.mark.parametrize(
+    "transform",
+    [
+        lambda f: swept(f, BATCH),
+        lambda f: grad(f)(BATCH),
+        lambda f: jvp(f, (BATCH,), (BATCH,)),
+        lambda f: hvp(f, (BATCH,), (BATCH,)),
+        lambda f: hessian(f)(BATCH),
+        lambda f: grad(lambda v: jvp(f, (v,), (v,))[1])(BATCH),
+        lambda f: jit(grad(f))(BATCH),
+    ],
+)
+def test_a_batch_on_values_gives_what_its_lanes_do(reduce: Any, transform: Any) -> None:
+    batch = vmap(bent, in_axes=(None, 0), reduce=reduce)
+
+    def ours(v: Any) -> Any:
+        a, b = batch(*v)
+        return a * b if reduce else sum(x * y for x, y in zip(a, b))
+
+    def plain(v: Any) -> Any:
+        a, b = lane_by_lane(*v)
+        if reduce is None:
+            return sum(x * y for x, y in zip(a, b))
+        return sum(a) * sum(b) / (25.0 if reduce == "mean" else 1.0)
+
+    assert flat(transform(ours)) == pytest.approx(
+        flat(transform(plain)), rel=1e-10, abs=1e-13, nan_ok=True
+    )
+
+
+def test_a_batch_on_values_is_one_call_for_all_lanes() -> None:
+    xs = [Value(0.25 * i) for i in range(100)]
+    ys = vmap(lambda x: exp(sin(x)))(xs)
+    assert len({y._call for y in ys}) == 1
+    assert len(ys[0].args) == 100
+    sum(ys).backward()
+    assert [x.grad for x in xs] == pytest.approx(
+        [math.cos(x.data) * math.exp(math.sin(x.data)) for x in xs], rel=1e-14
+    )
+
+
+def test_lanes_without_an_adjoint_take_no_part() -> None:
+    xs = [Value(0.0), Value(4.0), Value(9.0)]
+    ys = vmap(sqrt)(xs)
+    (ys[1] + 2.0 * ys[2]).backward()
+    assert [x.grad for x in xs] == [0.0, 0.25, 2.0 / 6.0]
+    assert not xs[0].reached
+
+
+def test_batches_take_values_closed_over_mixed_with_floats_and_in_arrays() -> None:
+    np = pytest.importorskip("numpy")
+    w = Value(2.0)
+    f = vmap(lambda x: w * x * x)
+    x = Value(3.0)
+    a, b = f([x, 5.0])
+    (a + b).backward()
+    assert (x.grad, w.grad) == (12.0, 34.0)
+    found = f(np.array([x, 5.0], dtype=object))
+    assert found.shape == (2,)
+    assert found[1].data == 50.0
+    rows = vmap(lambda row: row[0] * row[1])([[x, 2.0], [1.0, Value(4.0)]])
+    assert [y.data for y in rows] == [6.0, 4.0]
+
+
+def test_graphs_of_batches_copy_pickle_and_outlive_their_function() -> None:
+    xs = [Value(0.5), Value(1.5)]
+    y = sum(vmap(squares)(xs))
+    gc.collect()
+    for copied in (copy.deepcopy, lambda t: pickle.loads(pickle.dumps(t))):
+        y2, xs2 = copied((y, xs))
+        y2.backward()
+        assert [x.grad for x in xs2] == [1.0, 3.0]
+    y.backward()
+    assert [x.grad for x in xs] == [1.0, 3.0]
+
+
+def squares(x: Any) -> Any:
+    return x * x
+
+
+def test_a_cycle_through_a_batch_is_freed() -> None:
+    class Mark:
+        pass
+
+    def make() -> Any:
+        mark, kept = Mark(), []
+        f = vmap(lambda x: x * 2.0 if mark and kept is not None else x)
+        kept.append(f([Value(1.0), Value(2.0)]))
+        kept.append(f)
+        return weakref.ref(mark)
+
+    ref = make()
+    gc.collect()
+    assert ref() is None

@@ -96,22 +96,12 @@ class Run:
 
     def row(self, shared: tuple[bool, ...]) -> OfBatch:
         """The row of calls like this one, on the paths that are known by now."""
-        return self.tree.alone().kept(_row, self, shared)
-
-    def key(self) -> Any:
-        """What tells it from others of the same tree."""
-        return self.n, self.reduced, self.executor, self.has_flags
-
-    def __hash__(self) -> int:
-        return hash(self.key())
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Run) and self.key() == other.key()
+        what = self.n, self.reduced, self.executor, self.has_flags
+        return self.tree.alone().kept(_row, *what, shared)
 
 
-def _row(tree: Branches, run: Run, shared: tuple[bool, ...]) -> OfBatch:
-    own = Run(tree, run.n, run.reduced, run.executor, run.has_flags)
-    return OfBatch(own, shared)
+def _row(tree: Branches, *what: Any) -> OfBatch:
+    return OfBatch(Run(tree, *what[:-1]), what[-1])
 
 
 class OfBatch(Call):
@@ -137,7 +127,7 @@ class OfBatch(Call):
     def __reduce__(self) -> Any:
         run = self._run
         parts = run.tree, run.n, run.reduced, None, run.has_flags
-        return _restored, (*parts, self._shared)
+        return _row, (*parts, self._shared)
 
     def inside(self, xs: Sequence[Any]) -> None:
         """Nothing: its lanes are too many to be looked at."""
@@ -259,11 +249,6 @@ class OfBatch(Call):
         every = self._n
         absent = [out == every if type(out) is float else out for out in outs[half:]]
         return self._outputs(shares), absent
-
-
-def _restored(tree: Branches, *parts: Any) -> OfBatch:
-    """What was pickled, as a row of its own."""
-    return OfBatch(Run(tree, *parts[:-1]), parts[-1])
 
 
 def _any(flags: Any) -> bool:

@@ -51,12 +51,12 @@ class Away:
 
     doubt: Any = None
 
-    def __init__(self, owner: Compiled[Any]) -> None:
-        self.__name__ = owner.__name__
-        self._owner = ref(owner)
+    def __init__(self, name: str, owner: Compiled[Any] | None = None) -> None:
+        self.__name__ = name
+        self._owner = None if owner is None else ref(owner)
 
     def __reduce__(self) -> Any:
-        return Away, (self._owner(),)
+        return Away, (self.__name__,)
 
     def roots(self, form: Form) -> list[Any]:
         """Nothing: it stands for paths that are known."""
@@ -64,7 +64,7 @@ class Away:
 
     def run(self, form: Form, values: Sequence[Any]) -> Any:
         """What f gives, if it is still there."""
-        owner = self._owner()
+        owner = None if self._owner is None else self._owner()
         if owner is None:
             raise ValueError(
                 f"vmap: {self.__name__} must be there to take a new path, but is gone; "
@@ -120,7 +120,9 @@ class Branches(Tree):
         if not isinstance(self.owner, Compiled):
             return self
         if self._alone is None or len(self._alone.paths) != len(self.paths):
-            self._alone = Branches(Away(self.owner), self.form, frozen=self.paths)
+            self._alone = Branches(
+                Away(self.owner.__name__, self.owner), self.form, frozen=self.paths
+            )
         return self._alone
 
     def kept(self, make: Callable[..., T], *what: Any) -> T:
