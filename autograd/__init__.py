@@ -127,12 +127,14 @@ accelerated = not _reason  # whether Value and Primitive are the types in C
 
 _LAZY = {  # for people who look, for speed, and for what stands beside the engine
     "brief": ".primitives",
+    "derivatives": ".science.taylor",
     "draw": ".show.draw.draw",
     "draw_network": ".show.draw.network",
     "explain": ".show.explain.explain",
     "jit": ".compiled.jit",
     "player": ".show.player.player",
     "rounding_error": ".show.rounding",
+    "taylor": ".science.taylor",
     "vmap": ".compiled.batch",
     "why": ".show.why",
     "write_file": ".files",
@@ -140,10 +142,10 @@ _LAZY = {  # for people who look, for speed, and for what stands beside the engi
 
 __all__ = [
     "Primitive", "Value", "VectorPrimitive", "accelerated", "brief", "check_grads",
-    "detect_anomaly", "draw", "draw_network", "explain", "grad", "hessian", "hvp",
-    "jacfwd", "jacobian", "jacrev", "jit", "jvp", "player", "ravel", "record_lines",
-    "register_tree", "rounding_error", "value_and_grad", "vjp", "vmap", "why",
-    "write_file",
+    "derivatives", "detect_anomaly", "draw", "draw_network", "explain", "grad",
+    "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jit", "jvp", "player", "ravel",
+    "record_lines", "register_tree", "rounding_error", "taylor", "value_and_grad",
+    "vjp", "vmap", "why", "write_file",
     "abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh", "beta",
     "cbrt", "ceil", "clip", "copysign", "cos", "cosh", "degrees", "digamma", "div",
     "dot", "equal", "erf", "erfc", "erfcx", "erfinv", "exp", "exp2", "expm1", "floor",
@@ -164,6 +166,7 @@ if (
     from .compiled.jit import jit
     from .files import write_file
     from .primitives import brief
+    from .science.taylor import derivatives, taylor
     from .show.draw.draw import draw
     from .show.draw.network import draw_network
     from .show.explain.explain import explain

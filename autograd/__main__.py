@@ -38,6 +38,7 @@ from .expressions import (
     near,
     parse,
 )
+from .science.taylor import derivatives
 from .show.explain.explain import explain
 from .show.latex import SUPERSCRIPTS
 from .show.why import why
@@ -45,7 +46,7 @@ from .transforms import grad
 from .value import Value
 
 WALKTHROUGH: Final = ["exp(sin(x**2))", "x=1.5"]
-MOST_ORDERS: Final = 10
+MOST_ORDERS: Final = 1000
 WIDTH: Final = 72  # of the piece of source that an error shows
 LONGEST: Final = 200  # of a message
 INDENT: Final = "      "  # of what is left of a line on a narrow terminal
@@ -216,8 +217,7 @@ def _guard_negatives(argv: Sequence[str]) -> list[str]:
 def _order(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text[:9]) <= MOST_ORDERS:
         raise argparse.ArgumentTypeError(
-            f"must be 1 to {MOST_ORDERS} (each costs several times the one before), "
-            f"but is {text.strip()[:40]!r}"
+            f"must be a whole number, 1 to {MOST_ORDERS}, but is {text.strip()[:40]!r}"
         )
     return int(text)
 
@@ -378,26 +378,55 @@ def _derivatives(
     def f(*xs: Any) -> Any:
         return compute(source, tree, dict(zip(point, xs)))
 
-    names, xs = list(point), list(point.values())
-    below: dict[str, Callable[..., Any]] = dict.fromkeys(wrt, f)
-    noise = dict.fromkeys(wrt, noise_of(y))
+    curves = [_Curve(f, name, point, order, y) for name in wrt]
     blocks = []
     for n in range(1, order + 1):
         rows = []
-        for name in wrt:
-            i = names.index(name)
-            along, moved_by = _along(below[name], xs, i), noise[name]
-            below[name] = grad(below[name], i)
-            recorded = below[name](*map(Value, xs))
-            found, noise[name] = float(_data(recorded)), noise_of(recorded)
-            numeric = _compared(along, xs[i], moved_by, found, noise[name])
-            ratio = _ratio(y.label or "y", name, n, "d" if len(point) == 1 else "∂")
-            rows.append((f"{ratio} = {found!r}", numeric))
+        for curve in curves:
+            ratio = _ratio(
+                y.label or "y", curve.name, n, "d" if len(point) == 1 else "∂"
+            )
+            rows.append((f"{ratio} = {curve.found[n]!r}", curve.compared(n)))
         width = max(len(row[0]) for row in rows)
         head = "Derivatives" if n == 1 else f"Derivatives of order {n}"
         lines = [f"  {exact:<{width}}   ({numeric})" for exact, numeric in rows]
         blocks.append("\n".join([f"{head} (central differences)", *lines]))
     return blocks
+
+
+class _Curve:
+    """The expression as one variable moves: its derivatives, beside differences."""
+
+    def __init__(
+        self,
+        f: Callable[..., Any],
+        name: str,
+        point: Mapping[str, float],
+        order: int,
+        y: Value,
+    ) -> None:
+        self.name, self.x, self.order = name, point[name], order
+        names, xs = list(point), list(point.values())
+        i = names.index(name)
+        self.f: Callable[[Any], Any] = lambda x: f(*xs[:i], x, *xs[i + 1 :])
+        first = grad(f, i)(*map(Value, xs))
+        recorded = [y, first, *derivatives(self.f, Value(self.x), order)[2:]]
+        self.found = [float(_data(each)) for each in recorded]
+        self.noises = [noise_of(each) for each in recorded]
+        self.known: dict[float, list[float]] = {}
+
+    def compared(self, n: int) -> str:
+        """What differences of the derivative before say of that of order n."""
+        noise, moved = self.noises[n - 1 : n + 1]
+
+        def below(x: float) -> float:
+            if n == 1:
+                return float(_data(self.f(x)))
+            if x not in self.known:
+                self.known[x] = derivatives(self.f, x, self.order - 1)
+            return self.known[x][n - 1]
+
+        return _compared(below, self.x, noise, self.found[n], moved)
 
 
 def _compared(
@@ -443,14 +472,6 @@ def _digits(numeric: float, error: float, found: float) -> str:
 def _ratio(result: str, name: str, n: int, d: str) -> str:
     power = "" if n == 1 else str(n).translate(SUPERSCRIPTS)
     return f"{d}{power}{result}/{d}{name}{power}"
-
-
-def _along(f: Callable[..., Any], xs: list[float], i: int) -> Callable[[float], float]:
-    def along(x: float) -> float:
-        y = f(*xs[:i], x, *xs[i + 1 :])
-        return float(_data(y))
-
-    return along
 
 
 def _data(y: Any) -> Any:

@@ -287,6 +287,30 @@ class Hessian(Protocol):
     ) -> Callable[..., tuple[Any, ...]]: ...
 
 
+class Taylor(Protocol):
+    @overload
+    def __call__(
+        self, f: OfOne, x: Number, order: int, direction: Number | None = None
+    ) -> list[float]: ...
+    @overload
+    def __call__(
+        self, f: OfOne, x: Value, order: int, direction: Any = None
+    ) -> list[Value]: ...
+    @overload
+    def __call__(
+        self, f: Callable[..., Any], x: Any, order: int, direction: Any = None
+    ) -> list[Any]: ...
+
+
+class Derivatives(Protocol):
+    @overload
+    def __call__(self, f: OfOne, x: Number, order: int) -> list[float]: ...
+    @overload
+    def __call__(self, f: OfOne, x: Value, order: int) -> list[Value]: ...
+    @overload
+    def __call__(self, f: Callable[..., Any], x: Any, order: int) -> list[Any]: ...
+
+
 class Hvp(Protocol):
     @overload
     def __call__(

@@ -504,10 +504,12 @@ def _fits(expected: Form, given: Tree) -> bool:
 
 def _pairs(expected: Form, given: Tree) -> list[tuple[Form, Any]] | None:
     """The forms in a container, each with what is given for it; None unless alike."""
-    if isinstance(expected, (Array, Objects)) and is_array(given):
-        forms = getattr(expected, "forms", (NUMBER,) * given.size)
-        fits = given.shape == expected.shape
-        return list(zip(forms, given.ravel().tolist())) if fits else None
+    if isinstance(expected, (Array, Objects)):
+        inside = _nested(given, expected.shape)
+        forms = getattr(expected, "forms", (NUMBER,) * prod(expected.shape))
+        return None if inside is None else list(zip(forms, inside))
+    if is_array(given) and getattr(expected, "kind", None) is list:
+        given = list(given)
     found = parts(given) if isinstance(expected, Container) else None
     if found is None or len(found[0]) != len(expected.forms):
         return None
@@ -520,6 +522,19 @@ def _pairs(expected: Form, given: Tree) -> list[tuple[Form, Any]] | None:
     sequences = all(issubclass(k, (list, tuple)) for k in (expected.kind, type(given)))
     same = expected.kind is type(given) and expected.rest == rest
     return list(zip(expected.forms, items)) if sequences or same else None
+
+
+def _nested(given: Tree, shape: tuple[int, ...]) -> list[Any] | None:
+    """The items of an array of that shape, or of lists of lists as long; else None."""
+    if is_array(given):
+        flat: list[Any] = given.ravel().tolist()
+        return flat if given.shape == shape else None
+    if not shape:
+        return [given]
+    if not isinstance(given, (list, tuple)) or len(given) != shape[0]:
+        return None
+    rows = [_nested(row, shape[1:]) for row in given]
+    return None if None in rows else [x for row in rows for x in row or ()]
 
 
 def _kind(x: Any) -> str:

@@ -2,7 +2,8 @@
 
 primitives ← rules, watch ← value ← trees ← transforms ← check → differences;
 copies → value;  vector → transforms, value;
-transforms, compiled → signatures → value;  show, compiled → engine;  nn → public names
+transforms, compiled → signatures → value;  show, compiled, science → engine;
+nn → public names
 
 What only type checkers import is no arrow.
 """
@@ -140,7 +141,9 @@ def test_engine_imports_no_third_party_module_at_import() -> None:
 
 def test_package_imports_show_and_compiled_lazily() -> None:
     for name, function in project_imports(ROOT / "autograd" / "__init__.py"):
-        if name.startswith(("autograd.show", "autograd.compiled", "nn")):
+        if name.startswith(
+            ("autograd.show", "autograd.compiled", "autograd.science", "nn")
+        ):
             assert function
 
 
@@ -149,6 +152,7 @@ def test_package_imports_show_and_compiled_lazily() -> None:
     [
         ("autograd/show", ("nn", "autograd.compiled")),
         ("autograd/compiled", ("nn", "autograd.show")),
+        ("autograd/science", ("nn", "autograd.show", "autograd.compiled")),
     ],
 )
 def test_show_and_compiled_import_the_engine_alone(
@@ -232,7 +236,9 @@ def test_import_loads_no_heavy_module() -> None:
     assert not [
         name
         for name in loaded
-        if name.startswith(("autograd.show", "autograd.compiled", "nn"))
+        if name.startswith(
+            ("autograd.show", "autograd.compiled", "autograd.science", "nn")
+        )
     ]
 
 

@@ -667,6 +667,17 @@ def test_jacfwd_takes_any_number_of_inputs(inputs: int) -> None:
         assert row == pytest.approx(other, rel=1e-14, abs=1e-300)
 
 
+def test_tangents_and_adjoints_may_be_lists_for_arrays_and_arrays_for_lists() -> None:
+    x = np.array([[1.0, 2.0], [3.0, 4.0]])
+    y, y_dot = jvp(lambda x: (x * x).sum(), (x,), ([[1.0, 0.0], [0.0, 10.0]],))
+    assert (y, y_dot) == (30.0, 82.0)
+    assert jvp(lambda x: x[0] * x[1], ([2.0, 3.0],), (np.array([1.0, 0.0]),))[1] == 3.0
+    _, pullback = vjp(lambda x: [x, x * x], 3.0)
+    assert pullback(np.array([1.0, 10.0])) == (61.0,)
+    with pytest.raises(ValueError, match="tangents must have the structure"):
+        jvp(lambda x: x.sum(), (x,), ([1.0, 0.0, 0.0, 1.0],))
+
+
 def test_jacobian_without_inputs_is_empty() -> None:
     assert jacobian(lambda x: [1.0, 2.0])([]) == [[], []]
     assert jacfwd(lambda x: [1.0, 2.0])([]) == [[], []]

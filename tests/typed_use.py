@@ -18,6 +18,7 @@ from autograd import (
     Primitive,
     Value,
     check_grads,
+    derivatives,
     detect_anomaly,
     dot,
     draw,
@@ -38,6 +39,7 @@ from autograd import (
     record_lines,
     rounding_error,
     sin,
+    taylor,
     value_and_grad,
     vjp,
     vmap,
@@ -167,6 +169,8 @@ def right_derivatives() -> None:
     assert_type(jacobian(of_floats)(1.0), float)
     assert_type(jacfwd(to_a_list)([1.0, 2.0]), list[list[float]])
     assert_type(jacrev(of_floats)(1.0), float)
+    assert_type(taylor(of_floats, 1.0, 3), list[float])
+    assert_type(derivatives(of_values, v, 3), list[Value])
     y, pullback = vjp(of_two, 1.0, 2.0)
     assert_type(y, float)
     assert_type(pullback(1.0), tuple[float, ...])

@@ -1,0 +1,1 @@
+"""Derivatives for scientists: of any order, sparse, and of implicit functions."""
