@@ -143,7 +143,8 @@ class OfBatch(Call):
     def on_values(self, inputs: Sequence[Any], outs: Sequence[Any]) -> list[Any]:
         """The results of a call on these, column by column, whose numbers are known."""
         nodes = self._nodes([type(x) in (Value, Mixed) for x in inputs])
-        operands = joined([x.items if type(x) is Mixed else x for x in inputs])
+        items: list[Any] = [x.items if type(x) is Mixed else x for x in inputs]
+        operands = items[0] if self._shared == (False,) else joined(items)
         found = self._outputs(_components(self, _bits(outs), tuple(operands)))
         return [y if is_node else out for y, out, is_node in zip(found, outs, nodes)]
 
@@ -199,9 +200,15 @@ class OfBatch(Call):
         columns = [x if x.ndim else float(x) for x in columns]
         outs = row._run(columns)
         half = len(outs) // 2
-        if any(map(_any, outs[half:])):
+        if row.may_leave_out() and any(map(_any, outs[half:])):
             return None
         return _bits(outs[:half])
+
+    def may_leave_out(self) -> bool:
+        """Whether a flag of its lanes may be set, on any path."""
+        outputs = [path.long.outputs for path in self._run.tree.paths]
+        flags = [y for each in outputs for y in each[len(each) // 2 :]]
+        return any(type(y) is int or y != 0.0 for y in flags)
 
     def _derive(
         self,
