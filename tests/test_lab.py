@@ -28,7 +28,7 @@ from nn import (
 from nn.laboratory import Lab, Training, dataset
 from nn.laboratory.choices import ACTIVATIONS, COSTS, DATA
 from nn.laboratory.numbers import in_two, packed, unpacked
-from nn.laboratory.page import page_size
+from nn.laboratory.page import ALONE, FRAME_HEIGHT, page_size
 from nn.laboratory.record import frame_length, frame_steps
 from nn.laboratory.surprises import parameter_names, surprise
 
@@ -36,7 +36,6 @@ ROOT = Path(__file__).resolve().parent.parent
 COMMITTED = ROOT / "notebooks" / "xor_lab.html"
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1200, "height": 800}
-SMALL_DESK = {"width": 1000, "height": 700}
 
 
 def quiet(*args: Any, **options: Any) -> Lab:
@@ -483,7 +482,7 @@ def test_page_prints_the_numbers_of_the_engine(open_page: Any, small: Lab) -> No
             all_points = len(training.choice.points.points)
             assert status(tab) == (
                 f"Step {frame.step} of {training.last} · loss L = {four(frame.loss)} · "
-                f"{frame.right} of {all_points} points right"
+                f"{frame.right} of {all_points} right"
             )
             for p in range(4):
                 tab.locator(f"#point-{p}").check(force=True)
@@ -617,7 +616,7 @@ def test_choice_that_was_not_trained_leads_to_the_nearest_and_says_so(
     tab.locator("#data-1").check(force=True)
     said = tab.locator("#panel").inner_text()
     assert "no such training; the nearest one has also cost function: cross" in said
-    assert "learning rate γ: 1" in said and "of 24 points right" in status(tab)
+    assert "learning rate γ: 1" in said and "of 24 right" in status(tab)
     tab.locator("#next").click()
     assert "no such training" not in tab.locator("#panel").inner_text()
 
@@ -824,10 +823,9 @@ def test_right_answer_plays_and_is_told_at_the_end(open_page: Any, small: Lab) -
 def test_page_fits_its_width_and_is_legible(
     open_page: Any, small: Lab, viewport: dict[str, int], scheme: str
 ) -> None:
+    tab = open_page(small.html, viewport=viewport, color_scheme=scheme)
     for t in range(len(small.trainings)):
-        tab = open_page(
-            small.html, f"#training={t}", viewport=viewport, color_scheme=scheme
-        )
+        tab.evaluate(f"open({t})")
         wide = tab.evaluate("document.documentElement.scrollWidth")
         assert wide <= viewport["width"]
         letters = tab.locator(".card .value").evaluate_all(
@@ -839,13 +837,22 @@ def test_page_fits_its_width_and_is_legible(
 
 
 def test_page_needs_no_scrolling_at_1000_pixels(open_page: Any) -> None:
-    page = COMMITTED.read_text(encoding="utf-8")
-    tab = open_page(page, "#training=0&frame=20", viewport=SMALL_DESK)
-    assert (
-        tab.locator("main").bounding_box()["y"]
-        + tab.locator("main").bounding_box()["height"]
-        <= 700
-    )
+    size = {"width": 1000, "height": FRAME_HEIGHT}
+    tab = open_page(COMMITTED.read_text(encoding="utf-8"), viewport=size)
+    assert tab.evaluate("document.documentElement.scrollHeight") <= FRAME_HEIGHT
+
+
+@pytest.mark.parametrize("width", [590, 700, 1000])
+@pytest.mark.parametrize("depth", [1, 3])
+def test_one_training_beside_sliders_needs_no_scrolling(
+    open_page: Any, width: int, depth: int
+) -> None:
+    """A notebook in a window of 1000 pixels leaves a frame of 590 beside sliders."""
+    found = quiet("cross-entropy", 0.3, depth=depth)
+    assert f"height:{ALONE}px" in found._repr_html_()
+    tab = open_page(found.html, viewport={"width": width, "height": ALONE})
+    assert tab.evaluate("document.documentElement.scrollHeight") <= ALONE
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_text_of_cards_stays_inside_them(open_page: Any, small: Lab) -> None:
@@ -881,7 +888,7 @@ def test_every_control_is_reached_by_the_tab_key(open_page: Any, small: Lab) -> 
 def test_page_prints_without_its_controls(open_page: Any, small: Lab) -> None:
     tab = open_page(small.html, "#training=0&frame=20")
     tab.emulate_media(media="print")
-    for hidden in ("#run", "#slider", ".keys", ".surprises"):
+    for hidden in ("#run", "#slider", "footer", ".surprises"):
         assert not tab.locator(hidden).is_visible()
     for kept in ("#net svg", "#map", "#loss", "#bars", "#status"):
         assert tab.locator(kept).is_visible()

@@ -91,7 +91,7 @@ function show() {
   drawPulls(view);
   const last = lastFrame(), all = view.data.points.length;
   const gone = training.diverged && state.frame === last ? " · it has diverged" : "";
-  find("status").innerHTML = `Step <b>${view.step}</b> of ${asks() ? "…" : training.steps[last]} · loss L = <b>${shown(view.loss)}</b> · ${view.right} of ${all} points right${gone}`;
+  find("status").innerHTML = `Step <b>${view.step}</b> of ${asks() ? "…" : training.steps[last]} · loss L = <b>${shown(view.loss)}</b> · ${view.right} of ${all} right${gone}`;
   find("answers").textContent = "Blue: class 1; red: class 0" +
     (all > 4 ? "; with a number: points whose δ are shown" : "");
   find("slider").max = last;
@@ -176,9 +176,11 @@ function reason({ kind, options: choices, answer: right, said }) {
 function plainWords(view) {
   const layers = view.widths.length - 1;
   return [
-    paragraph("Each step: forward, loss, backward, then w ← w - γ · ∂L/∂w for every weight."),
+    paragraph(state.frame || trainings.length < 2
+      ? "Each step: forward, loss, backward, then w ← w - γ · ∂L/∂w for every weight."
+      : "Press Play; then try another cost function or γ."),
     paragraph(`A card is a neuron: a map of its a over the plane; beside it a, and the error δ = ∂L/∂z, at the point ${view.watched[state.point].name}.`),
-    paragraph(`L is the mean over ${view.data.points.length} points, so that a point's δ holds its share of it. “One pass” shows how δ${sub(layers)} at the output becomes ${layers > 1 ? `δ${sub(layers - 1)}: by the same weights` : "∂L/∂w"}.`),
+    paragraph(`L is the mean over ${view.data.points.length} points, so that a point's δ holds its share of it. “Forward, then back” shows how δ${sub(layers)} at the output becomes ${layers > 1 ? `δ${sub(layers - 1)}: by the same weights` : "∂L/∂w"}.`),
   ];
 }
 
@@ -268,7 +270,7 @@ function offerChoices() {
     if (options[name].length === 1) only.push(`${TITLES[name]}: ${words(name, 0)}`);
     else parts.push(options[name].length > CHIPS ? sliderFor(name, c) : chipsFor(name, c));
   });
-  if (only.length) parts.push(paragraph(only.join(" · "), "only soft"));
+  if (only.length) parts.push(paragraph(trainings.length > 1 ? only.join(" · ") : inShort(), "only soft"));
   const kinds = [...new Set(trainings.map(t => t.surprise && t.surprise.kind).filter(Boolean))];
   if (kinds.length && trainings.length > 1) {
     const box = document.createElement("div");
@@ -282,6 +284,11 @@ function offerChoices() {
   }
   find("choices").replaceChildren(...parts);
   if (focus && find(focus)) find(focus).focus({ preventScroll: true });
+}
+
+function inShort() {
+  const [loss, rate, data, f, depth, width, seed, start] = NAMES.map(name => options[name][0]);
+  return `${loss} · γ = ${rate} · ${data} · ${depth} × ${width} ${f} · seed ${seed} · start ${start}`;
 }
 
 function chip(group, id, label, checked, act, far = false) {
@@ -309,6 +316,7 @@ function chipsFor(name, c) {
     const far = !trainings.some(({ at }) => at[c] === i && apart(at, here) <= 1);
     const label = name === "start" ? options.start[i] : words(name, i);
     const made = chip(name, `${name}-${i}`, label, here[c] === i, () => choose(c, i), far);
+    if (far) made.title = "changes other choices, too";
     if (name === "start") made.title = content.starts[options.start[i]];
     row.append(made);
   });
@@ -469,6 +477,7 @@ function linked() {
   open(t, "", whole("frame", trainings[t].steps.length - 1));
 }
 
+document.body.classList.toggle("alone", trainings.length === 1);
 addEventListener("hashchange", linked);
 addEventListener("resize", show);
 addEventListener("beforeprint", show);

@@ -29,7 +29,7 @@ MOST_BYTES: Final = 10_000_000
 MOST_STEPS, MOST_FRAMES = 5000, 200
 PAGE, WORDS = 56_000, 2_400  # bytes: of the page itself, and of a training's words
 SCRIPTS: Final = ("forward.js", "pictures.js", "page.js")
-FRAME_HEIGHT: Final = 690  # pixels, in a notebook
+FRAME_HEIGHT, ALONE = 690, 640  # pixels, in a notebook: of many trainings, of one
 
 Options = Any  # one choice, or a list of them
 
@@ -167,13 +167,19 @@ class Lab:
         return write_file(path, self.html.encode(), "lab")
 
     def _repr_html_(self) -> str:
+        height = ALONE if len(self.trainings) == 1 else FRAME_HEIGHT
         return (
             f'{_FOLLOW_THEME}<iframe class="autograd-lab" title="Laboratory" '
             'sandbox="allow-scripts" '
-            f'style="width:100%;height:{FRAME_HEIGHT}px;border:0" '
-            f'srcdoc="{html.escape(self.html)}"></iframe>'
+            f'style="width:100%;height:{height}px;border:0" '
+            f'srcdoc="{html.escape(self.html)}">{_UNTRUSTED}</iframe>'
         )
 
+
+_UNTRUSTED: Final = (
+    "The laboratory is shown once this cell is run, or the notebook is trusted "
+    "(jupyter trust)."
+)  # where a notebook leaves frames out
 
 # A frame is light or dark as the notebook around it is.
 _FOLLOW_THEME: Final = (

@@ -16,8 +16,8 @@ function rgb(name) {
 
 // ---- the net ---------------------------------------------------------------------------
 
-const CARD = 112, TALL = 36, HEAT = 36, HALF = 18, PHONE = 640;
-const LEGIBLE = 0.93; // a smaller net is scrolled, not shrunk
+const CARD = 112, TALL = 36, HEAT = 36, HALF = 18, NARROW = 450;
+const LEGIBLE = 0.85; // a smaller net is scrolled, not shrunk
 const cache = document.createElement("canvas");
 
 // A map as an image: blue above zero, red below, stronger where larger.
@@ -37,7 +37,7 @@ function mapped(values, size, top, colours) {
 function placed(widths) {
   const columns = widths.map((width, layer) => ({ layer, count: width }));
   const rows = Math.max(...widths, 3);
-  const gap = innerWidth < PHONE ? 30 : widths.length > 4 ? 46 : 92;
+  const gap = find("net").clientWidth < NARROW ? 30 : widths.length > 4 ? 46 : 92;
   const height = rows * (TALL + 10) + 18;
   const cards = [];
   columns.forEach(({ layer, count }, c) => {
@@ -101,7 +101,7 @@ function drawNet(view) {
   const cards = place.cards.map(card => neuronCard(card, view, layers, topδ));
   cards.push(lossCard(place.loss, view, layers));
   find("net").innerHTML =
-    `<svg class="drawing${phase === null || done ? "" : " passing"}" style="min-width:${innerWidth < PHONE ? LEGIBLE * place.width : 0}px" viewBox="-3 0 ${place.width + 6} ${place.height + 4}" role="img" aria-label="${escape(view.spoken)}">` +
+    `<svg class="drawing${phase === null || done ? "" : " passing"}" style="min-width:${find("net").clientWidth < NARROW ? LEGIBLE * place.width : 0}px" viewBox="-3 0 ${place.width + 6} ${place.height + 4}" role="img" aria-label="${escape(view.spoken)}">` +
     lines.join("") + heads.join("") + cards.join("") + '<g id="dots"></g></svg>';
   if (phase !== null && view.moving && !calm.matches) {
     sendDots(view.edges.filter(edge => runs(edge.layer, phase, layers)), back, cardAt, widths);
@@ -254,7 +254,7 @@ function drawCurves(view) {
   drawChart("loss", curve.steps, [curve.loss], upTo, view);
   drawChart("sizes", curve.steps, curve.sizes, upTo, view);
   find("layers").innerHTML = curve.sizes.map((_, l) =>
-    `<svg viewBox="0 0 22 8" aria-hidden="true"><path class="curve l${l}" d="M0 4H22"/></svg> layer ${l + 1}`).join(" ");
+    `<svg viewBox="0 0 22 8" aria-hidden="true"><path class="curve l${l}" d="M0 4H22"/></svg> ${l + 1}`).join(" ");
 }
 
 function drawChart(id, steps, series, upTo, view) {
@@ -298,10 +298,13 @@ function sizeOf(svg) {
   return { width, height };
 }
 
+// Powers of ten, or where there is hardly one, also twice and five times those.
 function ticks(low, high) {
-  const whole = [];
-  for (let power = Math.ceil(low); power <= high; power++) whole.push(power);
-  const every = Math.ceil(whole.length / 4) || 1;
+  const from = Math.floor(low), powers = [...Array(Math.ceil(high) - from + 1).keys()];
+  const inside = x => x >= low && x <= high;
+  const whole = powers.map(i => from + i).filter(inside);
+  if (whole.length < 2) return powers.flatMap(i => [1, 2, 5].map(x => Math.log10(x) + from + i)).filter(inside);
+  const every = Math.ceil(whole.length / 4);
   return whole.filter((_, i) => i % every === 0);
 }
 
