@@ -981,6 +981,8 @@ LANES: list[Callable[[Any], Any]] = [
     lambda x: (x[0], Pair(x[1], [x[0]] * 2)),
     lambda x: np.array([[x[0], x[1]], [x[1], 1.0]], dtype=object), lambda x: ([], x[0]),
     lambda x: [[], []], lambda x: ({}, x[1]), lambda x: [x[0]] * 9,
+    lambda x: [np.array([x[0], x[1]], dtype=object)] * 3,
+    lambda x: (x[0], [[np.array([x[1]], dtype=object)]]),
 ]  # fmt: skip
 
 
@@ -996,7 +998,8 @@ def test_lanes_of_every_form_come_in_arrays_or_lists(f: Any) -> None:
 
 ODD_LANES: list[Callable[[Any], Any]] = [
     lambda x: [x[0], [x[1]]], lambda x: (x[0], None), lambda x: [(x[0], x[1])],
-    lambda x: {"how": "text", "x": x[1]}, lambda x: [np.array([x[0]], dtype=object)],
+    lambda x: {"how": "text", "x": x[1]},
+    lambda x: [np.array([x[0]], dtype=object), [x[1]]],
 ]  # fmt: skip
 
 

@@ -112,11 +112,11 @@ MISTAKES = {
     "jit(one).tape()": "must have been called,…; pass arguments",
     "jit(one)(object())": "an argument must be a number…; name its position",
     "vmap(1.0)": "vmap: f must be a function, but is float; write vmap(f) first",
-    "vmap(one, 1)": "in_axes must be 0 or None…; move the batch",
+    "vmap(one, 'x')": "in_axes must be a whole number or None…; 0 is the first axis",
     "vmap(one, reduce='max')": "reduce must be 'sum', 'mean' or None, but is 'max'",
     "vmap(one, executor=4)": "executor must be a concurrent.futures.Executor",
     "vmap(one)(1.0)": "a batch must be a list or an array, but is 1.0; share it",
-    "vmap(one)(x=[1.0])": "by position, but one has the name 'x'; leave out the name",
+    "vmap(one)(x=1.0)": "at least one argument must be a batch",
     "vmap(two)([1.0], [1.0, 2.0])": "every batch must have the length of the first",
     # ---- shown
     "ag.draw(1.0)": "draw: y must be a Value, but is 1.0",

@@ -26,6 +26,7 @@ from ..trees import Form, fill, flatten, is_array, replaced
 from ..value import Value
 from ..watch import watching
 from . import calls
+from .axes import Pieces, Spread, are_plain, require_axes, taken_apart
 from .batched_nodes import Run
 from .branches import Branches, Uncompiled
 from .columns import (
@@ -58,7 +59,7 @@ try:
 except Exception:  # lists will do: see machine.py
     np = None  # type: ignore[assignment]
 
-Axes = int | None | Sequence[int | None]
+Axes = int | None | Sequence[Any]
 Reduce = Literal["sum", "mean"] | None
 
 
@@ -96,7 +97,8 @@ def vmap(
     (1.0, [-2.0, -2.0])
 
     in_axes   0 for an argument that is a batch, None for one that all lanes share; one
-              for all arguments, or one for each
+              for all arguments, or one for each: another axis of arrays or of nested
+              lists, or a container of axes in the place of one
     reduce    "sum" or "mean" of every output over the lanes
     executor  any concurrent.futures.Executor, as of Dask or mpi4py: the batch
               is cut, and the pieces run there, with the same bits as in one process
@@ -104,8 +106,12 @@ def vmap(
     A list or an array is a batch, one item for each lane; a tuple, a dict or any other
     container holds one batch in each item. So it is with what comes back: item i of
     each batch in it is what f gives for lane i, in arrays if an argument has arrays,
-    else in lists. The function takes no keyword arguments. For an empty batch, f is run
-    at ones to learn what it returns.
+    else in lists. By name, what holds a list or an array is a batch, and all else is
+    shared. For an empty batch, f is run at ones to learn what it returns.
+
+    >>> f = vmap(lambda p, x: p["w"] * x[0] + p["b"], in_axes=({"w": 0, "b": None}, 1))
+    >>> f({"w": [1.0, 2.0], "b": 0.5}, [[3.0, 4.0], [0.0, 0.0]])
+    [3.5, 8.5]
 
     What is no number (bool, str, None) makes groups of lanes, at most 64, and f is
     compiled for each:
@@ -121,13 +127,7 @@ def vmap(
             f"vmap: f must be a function, but is {type(f).__name__}; write vmap(f) "
             "first and call the result with a batch"
         )
-    axes: Any = in_axes if isinstance(in_axes, (tuple, list)) else (in_axes,)
-    for axis in axes:
-        if axis is not None and (type(axis) is not int or axis != 0):
-            raise ValueError(
-                "vmap: in_axes must be 0 or None for each argument, but is "
-                f"{brief(in_axes)}; move the batch to the front (numpy.moveaxis)"
-            )
+    require_axes(in_axes)
     if reduce not in (None, "sum", "mean"):
         raise ValueError(
             f"vmap: reduce must be 'sum', 'mean' or None, but is {brief(reduce)}; "
@@ -163,6 +163,7 @@ class Batched(Generic[F]):
         self.lane.caller = "vmap"
         self.reduce, self.executor = reduce, executor
         self._trees: dict[Form, Branches] = {}
+        self._spread: dict[Any, Batched[Any]] = {}  # of the pieces of arguments
 
     __wrapped__ = calls.Wrapped(lambda self: self.lane.f)
 
@@ -176,15 +177,13 @@ class Batched(Generic[F]):
     @property
     def doubt(self) -> Doubt | None:
         """Why its lanes run op by op, one after the other; None where they do not."""
-        return self.lane.doubt
+        found = [each.doubt for each in self._spread.values()]
+        return next(filter(None, [self.lane.doubt, *found]), None)
 
     def _call(self, *args: Any, **names: Any) -> Any:
-        if names:
-            raise TypeError(
-                "vmap: arguments must be given by position, but one has the name "
-                f"{[*names][0]!r}; leave out the name"
-            )
-        axes = self._axes(args)
+        axes = self._axes(args, names)
+        if names or not are_plain(axes):
+            return self._in_pieces(taken_apart(args, axes, names))
         arguments = list(map(argument, args, axes))
         batches = [batch for arg in arguments for batch in arg.batches or ()]
         n = length(batches)
@@ -230,18 +229,31 @@ class Batched(Generic[F]):
         self.ready = self._for_c(groups, arguments, n)
         return out
 
-    def _axes(self, args: tuple[Any, ...]) -> Sequence[int | None]:
-        axes: Sequence[int | None]
+    def _in_pieces(self, pieces: Pieces) -> Any:
+        """A call of what takes the pieces of the arguments along their first axes."""
+        key, f = (pieces.form, tuple(pieces.axes)), self.lane.f
+        if key not in self._spread:
+            if f is None:
+                raise ValueError(
+                    "vmap: f must be importable for a call of another form, but did "
+                    "not travel with the pickle; make such a call before pickling"
+                )
+            spread = Spread(f, pieces.form)
+            self._spread[key] = Batched(spread, pieces.axes, self.reduce, self.executor)
+        return self._spread[key](*pieces.trees)
+
+    def _axes(self, args: tuple[Any, ...], names: dict[str, Any]) -> Sequence[Any]:
+        axes: Sequence[Any]
         if isinstance(self.in_axes, (tuple, list)):
             axes = self.in_axes
         else:
-            axes = [self.in_axes] * len(args)  # type: ignore[list-item]
+            axes = [self.in_axes] * len(args)
         if len(axes) != len(args):
             raise ValueError(
                 f"vmap: in_axes must have one entry for each of the {len(args)} "
                 f"argument(s), but has {len(axes)}; write None for a shared one"
             )
-        if 0 not in axes:
+        if not names and all(axis is None for axis in axes):
             raise ValueError(
                 "vmap: at least one argument must be a batch, but in_axes is "
                 f"{brief(self.in_axes)}; call the function itself for a single point"
@@ -390,7 +402,8 @@ class Batched(Generic[F]):
         return merged(found, n)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_trees": dict(self._trees), "executor": None}
+        kept = {"_trees": dict(self._trees), "_spread": dict(self._spread)}
+        return {**self.__dict__, **kept, "executor": None}
 
 
 calls.connect(Batched)

@@ -201,22 +201,28 @@ def _rows(form: Form, arrays: bool) -> Iterator[Step | None]:
             yield from _rows(item, arrays)
     else:
         shape = shape_of(form)
-        kind = "rows" if arrays or isinstance(form, Array) else "lanes"
+        kind = "rows" if arrays or holds_array(form) else "lanes"
         yield None if shape is None else _step(kind, len(shape), shape)
 
 
 def shape_of(form: Form) -> tuple[int, ...] | None:
-    """The shape of a number, an array, or lists of numbers as long as each other."""
+    """The shape of a number, an array, or lists of such, each as long as the others."""
     if isinstance(form, Array):
         return form.shape
     if isinstance(form, Container) and form.kind is list:
-        arrays = any(isinstance(item, Array) for item in form.forms)
         inside = set(map(shape_of, form.forms)) or {()}
+        mixed = len(set(map(holds_array, form.forms))) > 1
         first = inside.pop()
-        if arrays or inside or first is None:
+        if mixed or inside or first is None:
             return None
         return len(form.forms), *first
     return () if form == NUMBER else None
+
+
+def holds_array(form: Form) -> bool:
+    """Whether it is an array, or lists of some."""
+    inside = form.forms if isinstance(form, Container) and form.kind is list else ()
+    return isinstance(form, Array) or any(map(holds_array, inside))
 
 
 def _groups(gives: Sequence[Any]) -> list[Group]:

@@ -19,7 +19,6 @@ from typing import Any, Final, NamedTuple
 from ..primitives import brief, number
 from ..trees import (
     NUMBER,
-    Array,
     Container,
     Form,
     Static,
@@ -37,7 +36,7 @@ from ..trees import (
     size,
 )
 from ..value import Value, doubles
-from .calls import Batch, container, shape_of, steps
+from .calls import Batch, container, holds_array, shape_of, steps
 
 try:
     import numpy as np
@@ -111,6 +110,7 @@ def argument(arg: Any, axis: int | None) -> Argument:
 
 def _holder(tree: Any, batches: list[Any], named: bool = False) -> Form:
     if isinstance(tree, list) or is_array(tree):
+        _require_no_batches(tree)
         batches.append(tree)
         return NUMBER
     if named and is_static(tree):  # a setting, for all lanes
@@ -125,6 +125,19 @@ def _holder(tree: Any, batches: list[Any], named: bool = False) -> Form:
     named = has_names(type(tree), names)
     forms = tuple([_holder(item, batches, named) for item in items])
     return Container(type(tree), names, rest, forms)
+
+
+def _require_no_batches(tree: Any) -> None:
+    """Refuse a list of arrays of one length: is each a lane, or a batch itself?"""
+    if not isinstance(tree, list) or not tree or not all(map(is_array, tree)):
+        return
+    if len(set(map(len, tree))) == 1:
+        places = ", ".join(["0"] * min(len(tree), 3)) + ", …" * (len(tree) > 3)
+        raise TypeError(
+            f"vmap: a list must hold an item for each lane, but has {len(tree)} arrays "
+            f"of length {len(tree[0])}; for batches side by side make it a tuple, or "
+            f"pass in_axes=([{places}],); for lanes use numpy.stack"
+        )
 
 
 def length(batches: Sequence[Any]) -> int:
@@ -403,7 +416,7 @@ def _gathered(
         columns = [_as_array(column) for column in outs]
         table = np.stack(columns, 1) if columns else np.empty((n, 0))
         table = table.reshape(n, *shape)
-    return table if arrays or isinstance(leaf, Array) else table.tolist()
+    return table if arrays or holds_array(leaf) else table.tolist()
 
 
 def _each_lane(leaf: Form, outs: Sequence[list[Any]], n: int) -> list[Any]:
