@@ -6,8 +6,9 @@ what is told afterwards. All numbers are those of this very run.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import dist, hypot
 from typing import Final
 
@@ -19,7 +20,9 @@ from .record import Training
 
 FLAT: Final = 1e-2  # a sigmoid's slope from which on it is saturated
 STUCK: Final = 0.8  # of the first loss: not even a fifth was learned
+STILL: Final = 1.1  # times the last loss: no more than that in the last third
 FADED: Final = 0.05  # of the last layer's gradient, in the first layer
+LITTLE: Final = 0.1  # of their length: weights that hardly move
 
 _SUBSCRIPTS: Final = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
@@ -90,34 +93,45 @@ def _steepest(training: Training, model: MLP, step: int) -> Value:
 def _too_fast(training: Training) -> Surprise | None:
     if not training.diverged:
         return None
-    losses, path, rate = training.losses, training.path, training.choice.rate
-    last = training.last
-    k = next((k for k in range(last) if losses[k + 1] > 2 * losses[k]), 0)
-    said = [
-        f"L is {losses[0]:.4g} at step 0 and {losses[-1]:.4g} at step {last}.",
-        *_why(training, k, lambda model: _steepest(training, model, k)),
-    ]
-    if last:
-        length = dist(path[k], path[k + 1])
-        said.append(
-            f"Each derivative is right, but holds near its point only. Step {k} moves "
-            f"the weights, of length {hypot(*path[k]):.4g}, by {length:.4g}, which is "
-            f"γ = {rate:g} times the gradient's length: beyond the valley and up its "
-            f"other side, from L = {losses[k]:.4g} to {losses[k + 1]:.4g}. It is "
-            "steeper there, so that the next step is longer still."
-        )
-    said.append("remedy: a smaller γ")
+    losses, rate, last = training.losses, training.choice.rate, training.last
+    k = _first_jump(losses)
     return Surprise(
         "γ too large",
         f"The learning rate is γ = {rate:g}. What will the loss do?",
         (
-            "It jumps about and grows without bound",
+            "It grows without bound",
             "It falls faster than with a smaller γ",
             "It falls, but stumbles now and then",
         ),
         0,
-        said,
+        [
+            f"L is {losses[0]:.4g} at step 0 and {losses[-1]:.4g} at step {last}.",
+            *_why(training, k, lambda model: _steepest(training, model, k)),
+            *_overshoot(training, k),
+            "remedy: a smaller γ",
+        ],
     )
+
+
+def _first_jump(losses: Sequence[float]) -> int:
+    """The first step that doubles the loss."""
+    steps = range(len(losses) - 1)
+    return next((k for k in steps if losses[k + 1] > 2 * losses[k]), 0)
+
+
+def _overshoot(training: Training, k: int) -> Iterator[str]:
+    """How far a step goes, and whether it is steeper where it ends."""
+    losses, path, rate = training.losses, training.path, training.choice.rate
+    moves = [dist(a, b) for a, b in pairwise(path[k : k + 3])]
+    if moves and losses[k + 1] > losses[k]:
+        yield (
+            f"Each derivative is right, but holds near its point only. Step {k} moves "
+            f"the weights, of length {hypot(*path[k]):.4g}, by {moves[0]:.4g}, which "
+            f"is γ = {rate:g} times the gradient's length: beyond the valley and up "
+            f"its other side, from L = {losses[k]:.4g} to {losses[k + 1]:.4g}."
+        )
+    if len(moves) == 2 and moves[1] > moves[0]:
+        yield f"It is steeper there: the next step is {moves[1]:.4g} long."
 
 
 def _saturated(training: Training) -> Surprise | None:
@@ -148,50 +162,54 @@ def _saturated(training: Training) -> Surprise | None:
             f"L is {training.losses[0]:.4g} at step 0 and {training.losses[-1]:.4g} at "
             f"step {training.last}.",
             *_why(training, 0, _output_bias),
-            f"There σ(z) - t is {s - t:.4g}, as large as an error can be, but δ is "
-            f"that times the slope σ′(z) = {slope:.4g}. With the cross-entropy the "
-            "slope cancels, and δ is σ(z) - t itself.",
+            f"There the error σ(z) - t is {s - t:.4g}, but the slope σ′(z) = "
+            f"{slope:.4g} is a factor of δ. With the cross-entropy it cancels: δ is "
+            "the error itself.",
         ],
     )
 
 
 def _dead(training: Training) -> Surprise | None:
-    choice = training.choice
-    if choice.activation != "relu" or not choice.depth or training.learned:
+    choice, losses = training.choice, training.losses
+    if choice.activation != "relu" or training.learned:
         return None
-    passes = [
-        forward(training.model(training.last), x)[:-1] for x in choice.points.points
-    ]
-    dead = [
-        (c, k)
-        for c in range(choice.depth)
-        for k in range(choice.width)
-        if all(layers[c][k].z <= 0 for layers in passes)
-    ]
-    if not dead:
+    largest = _largest_z(training, training.last)
+    dead = [place for place, z in largest.items() if z <= 0]
+    if not dead or losses[2 * training.last // 3] > losses[-1] * STILL:
         return None
+    at_first = _largest_z(training, 0)
+    born = sum(at_first[place] <= 0 for place in dead)
     c, k = dead[0]
-    largest = max(layers[c][k].z for layers in passes)
-    neuron = _layered("z", c + 1) + (f"[{k}]" if choice.width > 1 else "")
-    hidden = choice.depth * choice.width
+    name = _layered("z", c + 1) + (f"[{k}]" if choice.width > 1 else "")
     return Surprise(
         "dead relus",
         f"Relus, and γ = {choice.rate:g}. What will the loss do?",
         (
             "It falls until every point is right",
-            "It stops early, and stays there",
-            "It jumps about and grows without bound",
+            "It stops while points are still wrong",
+            "It grows without bound",
         ),
         1,
         [
-            f"L is {training.losses[-1]:.4g} at step {training.last}, and "
-            f"{len(dead)} of {hidden} relus are dead: z is not above 0 at any point. "
-            f"The largest {neuron} is {largest:.4g}.",
+            f"L is {losses[-1]:.4g} at step {training.last}, and {len(dead)} of "
+            f"{len(largest)} relus are dead, {born} of them from the start: z is not "
+            f"above 0 at any point. The largest {name} is {largest[c, k]:.4g}.",
             *_why(training, training.last, lambda m: m.layers[c].neurons[k].b),
-            "No step can move its weights again: the gradient is exactly 0 at every "
-            "point, whatever the error is.",
+            "The gradient of its weights is exactly 0 at every point, whatever the "
+            "error is, so that no step moves them.",
         ],
     )
+
+
+def _largest_z(training: Training, step: int) -> dict[tuple[int, int], float]:
+    """For each hidden neuron, (layer, number), its largest z over all points."""
+    model = training.model(step)
+    passes = [forward(model, x)[:-1] for x in training.choice.points.points]
+    return {
+        (c, k): max(layers[c][k].z for layers in passes)
+        for c in range(training.choice.depth)
+        for k in range(training.choice.width)
+    }
 
 
 def _alike(training: Training) -> Surprise | None:
@@ -230,6 +248,10 @@ def _faded(training: Training) -> Surprise | None:
     first, last = training.sizes[0][0], training.sizes[0][-1]
     if training.choice.depth < 2 or training.learned or not first < FADED * last:
         return None
+    count = 3 * training.choice.width  # parameters of layer 1
+    start, end = training.path[0][:count], training.path[-1][:count]
+    if dist(start, end) > LITTLE * hypot(*start):
+        return None
     sizes = ", ".join(f"{size:.4g}" for size in training.sizes[0])
     return Surprise(
         "vanishing δ",
@@ -243,7 +265,9 @@ def _faded(training: Training) -> Surprise | None:
         0,
         [
             f"At step 0 the gradient's length is {sizes} from layer 1 to the output, "
-            f"and at the end L is still {training.losses[-1]:.4g}.",
+            f"and at the end L is still {training.losses[-1]:.4g}. In "
+            f"{training.last} steps the weights of layer 1, of length "
+            f"{hypot(*start):.4g}, have moved by {dist(start, end):.4g}.",
             *_why(training, 0, _first_weight),
             "On its way through each layer δ is multiplied by the slope σ′, for a "
             "sigmoid at most ¼. remedy: tanh or relu, or fewer layers",
