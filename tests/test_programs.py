@@ -26,6 +26,7 @@ from autograd import (
     grad,
     hessian,
     hvp,
+    jacfwd,
     jacrev,
     jvp,
     value_and_grad,
@@ -211,6 +212,21 @@ def test_other_results_do_not_change_a_bit_of_a_gradient(case: Any) -> None:
     found, _ = grad(with_trace, chosen, has_aux=True)(*point)
     assert found == expected
     assert jacrev(with_trace, chosen)(*point)[0] == expected
+
+
+@some
+@given(all_programs)
+def test_jacobians_by_both_modes_agree(case: Any) -> None:
+    program, point = case
+
+    def with_trace(*xs: Any) -> Any:
+        trace: list[Any] = []
+        return [program(*xs, trace=trace), *trace]
+
+    rows = jacfwd(with_trace, (0, 1, 2))(*point)
+    for row, other in zip(rows, jacrev(with_trace, (0, 1, 2))(*point), strict=True):
+        scale = max((abs(x) for x in other if math.isfinite(x)), default=0.0)
+        assert row == pytest.approx(other, rel=1e-9, abs=1e-9 * scale, nan_ok=True)
 
 
 @some

@@ -23,6 +23,7 @@ from autograd import (
     VectorPrimitive,
     atan2,
     derivatives,
+    detect_anomaly,
     exp,
     grad,
     hypot,
@@ -175,6 +176,12 @@ def test_selects_leave_out_what_they_did_not_choose() -> None:
 
 def test_no_coefficient_is_negative_zero() -> None:
     assert [math.copysign(1.0, c) for c in taylor(sinc, 0.0, 3)] == [1, 1, -1, 1]
+
+
+def test_anomalies_are_named_in_coefficients() -> None:
+    said = "sqrt: the tangent must be finite"
+    with pytest.raises(FloatingPointError, match=said), detect_anomaly():
+        taylor(sqrt, 0.0, 2)
 
 
 def test_rows_of_thousands_of_operands_need_no_recursion() -> None:

@@ -39,7 +39,7 @@ from ..signatures import seen_as
 from ..transforms import _Recording
 from ..trees import alike, fill
 from ..value import COMPARISONS, Value, require_current, tick, topological
-from ..watch import tracing
+from ..watch import tracing, watching
 
 TRUTHS: Final = {row: getattr(operator, name) for name, row in COMPARISONS.items()}
 MOST_FACTORS: Final = 1024.0  # of a power that is multiplied out
@@ -279,12 +279,17 @@ class _Expansion:
         for x, dot in zip(self.run.fresh, x_dots):
             (start,) = self.lower([x])
             series[x] = Series(self, [start, dot], size=2)
-        nodes = self.expand(ys, series)
+        self.expand(ys, series)
+        nodes = [(x, s) for x, s in series.items() if s.find is not None]
+        watcher = watching()
         there = [series.get(y) if type(y) is Value else None for y in ys]
         rows = []
         for k in range(order + 1):
-            for node in nodes:  # in their order, so that none asks far down
-                node[k]
+            for _, s in nodes:  # in their order, so that none asks far down
+                s[k]
+            if watcher and k:
+                tangents = {x: _at(s, k) for x, s in nodes}
+                watcher.see_tangents(tangents, [*tangents])
             row = [None if s is None else s[k] for s in there]
             rows.append([0.0 if c is None else c for c in row])
             if k < order:
@@ -305,10 +310,9 @@ class _Expansion:
         lowered: list[Any] = run._graph.lower(xs, run.numbers.number)
         return lowered
 
-    def expand(self, ys: Sequence[Any], series: dict[Any, Series]) -> list[Series]:
-        """Find a series for each node that the results are made of."""
+    def expand(self, ys: Sequence[Any], series: dict[Any, Series]) -> None:
+        """Find a series for each node that the results are made of, in their order."""
         roots = [y for y in ys if type(y) is Value]
-        nodes = []
         for node in topological(*roots, since=self.run.since):
             if node in series or not any(
                 type(x) is Value and x in series for x in node._args
@@ -323,8 +327,6 @@ class _Expansion:
             found = self.apply(node._row, args, self.lower([node])[0])
             if type(found) is Series:
                 series[node] = found
-                nodes.append(found)
-        return nodes
 
     def apply(self, row: Any, args: Sequence[Any], value: Any = None) -> Any:
         """The series of a row, or a number where nothing moves."""
