@@ -635,6 +635,24 @@ def test_choice_of_many_is_a_slider(open_page: Any) -> None:
     assert "cost function: hinge" in tab.locator("#choices .only").inner_text()
 
 
+def factor(x: float) -> str:
+    return f"({four(x)})" if x < 0 else four(x)
+
+
+def test_sums_of_a_pass_are_told_with_their_terms(open_page: Any, small: Lab) -> None:
+    tab = open_page(small.html, "#training=0&frame=10")
+    frame = small.trainings[0].frames[10]
+    tab.keyboard.press(".")
+    tab.keyboard.press(".")
+    w, u, b = map(factor, frame.weights[:3])
+    wanted = f"uppermost neuron: {w} · 0 + {u} · 1 + {b} ≈ {four(frame.z[1][0])}"
+    assert wanted in tab.locator("#panel").inner_text()
+    tab.keyboard.press(".")
+    terms = zip(frame.weights[12:16], frame.a[1])
+    wanted = " + ".join(f"{factor(w)} · {factor(a)}" for w, a in terms)
+    assert wanted in tab.locator("#panel").inner_text()
+
+
 def shown_rows(tab: Any) -> list[str]:
     return list(tab.locator(".card .value").all_text_contents())
 
@@ -662,6 +680,10 @@ def test_one_pass_goes_forward_and_then_back(open_page: Any, small: Lab) -> None
     deltas = ", ".join(four(frame.pulls[1][i]) for i in (2, 5, 8, 11))
     said = tab.locator("#panel").inner_text()
     assert f"δ₁ = (W₂ᵀδ₂) ⊙ tanh′(z₁) = [{deltas}]" in said
+    assert (
+        f"uppermost neuron: {factor(frame.weights[12])} · {factor(frame.pulls[1][16])}"
+        f" · tanh′({four(frame.z[1][0])}) ≈ {four(frame.pulls[1][2])}"
+    ) in said
     tab.locator("#before").click()
     assert (
         f"δ₂ = ∂L/∂z₂ = {four(frame.pulls[1][16])}"

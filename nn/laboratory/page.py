@@ -28,7 +28,7 @@ MOST_TRAININGS: Final = 400
 MOST_BYTES: Final = 10_000_000
 MOST_STEPS, MOST_FRAMES = 5000, 200
 PAGE, WORDS = 56_000, 2_400  # bytes: of the page itself, and of a training's words
-SCRIPTS: Final = ("forward.js", "pictures.js", "page.js")
+SCRIPTS: Final = ("forward.js", "pictures.js", "words.js", "page.js")
 FRAME_HEIGHT, ALONE = 690, 640  # pixels, in a notebook: of many trainings, of one
 
 Options = Any  # one choice, or a list of them
