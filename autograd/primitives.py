@@ -346,9 +346,10 @@ class Primitive:
         )
 
     def _call_mixed(self, args: tuple[Any, ...]) -> Any:
-        for arg in args:
-            if hasattr(arg, "_apply"):
-                return arg._apply(self, args)
+        for apply in ("_apply_first", "_apply"):
+            for arg in args:
+                if hasattr(arg, apply):
+                    return getattr(arg, apply)(self, args)
         result = self.value(*[number(arg, self.name) for arg in args])
         return Total(result) if Total in map(type, args) else result
 

@@ -766,7 +766,7 @@ def _settled(x: Any, number: Numbers | None) -> Any:
     """A plain number where x is a constant."""
     if type(x) is not Value or x._row is None:
         return x
-    partials = (x._call or x)._partials
+    partials = (x if x._call is None else x._call)._partials
     return x if any(d is not None for d in partials) else _number(x, number)
 
 

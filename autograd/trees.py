@@ -24,6 +24,7 @@ from types import MappingProxyType, NoneType, SimpleNamespace
 from typing import Any, Final, Literal, NamedTuple
 from weakref import WeakKeyDictionary
 
+from .absent import may_be_absent
 from .primitives import brief, clean, number
 from .value import Value
 
@@ -427,7 +428,9 @@ def _array_form(
     return Array(array.shape) if whole else Objects(array.shape, forms)
 
 
-def _number(x: Any, what: str) -> float:
+def _number(x: Any, what: str) -> Any:
+    if may_be_absent(x):
+        return x
     operation, _, argument = what.partition(": ")
     try:
         return number(x, operation, argument)

@@ -16,13 +16,13 @@ from array import array
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .absent import ABSENT, Share, all_absent, left_out_where
 from .primitives import (
     ARITHMETIC_ERRORS,
     Primitive,
     Total,
     brief,
     clean,
-    mul,
     number,
 )
 from .transforms import vjp
@@ -298,9 +298,12 @@ class _Called(Call):
         except ARITHMETIC_ERRORS:
             found = f(*[tuple(map(_total, xs)) for xs in given], **self.settings)
         found = self._counted(role, found, count, f"{what.split()[1]}s")
-        plain = Value not in {type(x) for xs in given for x in xs}
+        plain = not {Value, Share} & {type(x) for xs in given for x in xs}
+        absent = all_absent(given[2])
         return [
-            None if x is None or x is ABSENT else self._share(x, role, what, plain)
+            None
+            if x is None or x is ABSENT
+            else left_out_where(absent, self._share(x, role, what, plain))
             for x in found
         ]
 
@@ -328,45 +331,7 @@ class _Called(Call):
                 f"{clean(self.name)}: {role} must give numbers where its operands are, "
                 f"but gives {x!r}; make what it depends on an operand"
             )
-        return x if type(x) is Value else number(x, self.name, what)
-
-
-class _Absent(float):
-    """The adjoint of a result that nothing depends on: a zero whatever it meets.
-
-    So it adds nothing where a slope is infinite, and where nothing else is added, the
-    operand is left out.
-    """
-
-    __slots__ = ()
-
-    def __mul__(self, other: Any) -> Any:
-        return self
-
-    __rmul__ = __truediv__ = __mul__
-
-    def __neg__(self) -> Any:
-        return self
-
-    def __add__(self, other: Any) -> Any:
-        return other
-
-    __radd__ = __add__
-
-    def __sub__(self, other: Any) -> Any:
-        return -other
-
-    def __rsub__(self, other: Any) -> Any:
-        return other
-
-    def _apply(self, row: Primitive, args: tuple[Any, ...]) -> Any:
-        """A row on it: for all that is no product, it is a number as any."""
-        if row is mul:
-            return self
-        return row(*[0.0 if x is self else x for x in args])
-
-
-ABSENT = _Absent(0.0)
+        return x if type(x) in (Value, Share) else number(x, self.name, what)
 
 
 def _total(x: Any) -> Any:

@@ -105,16 +105,25 @@ def transposed(batch: Any) -> list[list[Any]]:
     return [list(column) for column in zip(*batch)]
 
 
+GATES: list[Callable[..., Any]] = [
+    *[lambda x: x] * 3, relu, lambda x: maximum(x, 0.25, -x),
+    lambda x: where(x > 0.25, x, sqrt(abs(x) + 0.25)),
+    lambda x: where(x < 0.5, 0.5, x * x),
+]  # fmt: skip
+
+
 def program(parts: list[Part], rng: random.Random, inputs: int) -> Callable[..., Any]:
-    """Calls of the parts on inputs and results, then a sum of some."""
+    """Calls of the parts on inputs and results, selects between, and a sum of some."""
+    gates = [[rng.choice(GATES) for _ in range(8)] for _ in parts]
     wiring = [[rng.random() for _ in range(8)] for _ in parts]
     weights = [rng.choice([0.0, 1.0, -0.5, 0.25]) for _ in range(64)]
 
     def f(xs: Any) -> Any:
         known = list(xs)
-        for (part, arity), picks in zip(parts, wiring):  # type: ignore[misc]
-            operands = [known[int(p * len(known))] for p in picks[:arity]]
-            known += part(*operands)
+        for (part, arity), picks, gate in zip(parts, wiring, gates):  # type: ignore[misc]
+            chosen = [known[int(p * len(known))] for p in picks[:arity]]
+            operands = [g(x) for g, x in zip(gate, chosen)]
+            known += [g(y) for g, y in zip(gate[3:], part(*operands))]
         total = known[-1] * known[0]
         for x, weight in zip(known, weights):
             if weight:

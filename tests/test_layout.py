@@ -1,7 +1,7 @@
 """The arrows of DESIGN.md's layout, read off the source: who may import whom, and when.
 
 primitives ← rules, watch ← value ← trees ← transforms ← check → differences;
-copies → value;  vector → transforms, value;
+primitives ← absent ← trees;  copies → value;  vector → transforms, value;
 transforms, compiled → signatures → value;  show, compiled, science → engine;
 nn → public names
 
@@ -26,7 +26,7 @@ from autograd import Primitive, Value, primitives
 
 ROOT = Path(__file__).resolve().parent.parent
 ENGINE = (
-    "primitives", "rules", "watch", "value", "copies", "trees", "signatures",
+    "primitives", "absent", "rules", "watch", "value", "copies", "trees", "signatures",
     "transforms", "vector", "differences", "check",
 )  # fmt: skip
 HEAVY = {
@@ -95,17 +95,18 @@ def files(folder: str) -> list[Path]:
         ("primitives", {"accelerator", "special"}),
         ("formulas", {"primitives"}),
         ("_rows", {"primitives", "formulas"}),
+        ("absent", {"primitives"}),
         ("rules", {"primitives"}),
         ("watch", {"accelerator", "primitives"}),
         ("value", {"accelerator", "primitives", "rules", "watch"}),
         ("copies", {"primitives", "value"}),
-        ("trees", {"primitives", "value"}),
+        ("trees", {"absent", "primitives", "value"}),
         ("signatures", {"primitives", "value"}),
         (
             "transforms",
             {"accelerator", "primitives", "watch", "value", "trees", "signatures"},
         ),
-        ("vector", {"primitives", "value", "transforms"}),
+        ("vector", {"absent", "primitives", "value", "transforms"}),
         ("differences", set()),
         ("check", {"differences", "primitives", "value", "trees", "transforms"}),
     ],

@@ -527,6 +527,80 @@ def test_compiled_code_has_a_vector_primitive_inlined_or_calls_it_once() -> None
     assert calls == [0.25]
 
 
+root = VectorPrimitive(
+    "root", lambda x, y: (math.sqrt(x), y),
+    lambda ys, xs, y_bars: [y_bars[0] * 0.5 / ys[0], y_bars[1]], outputs=2,
+)  # fmt: skip
+rooted = VectorPrimitive(
+    "rooted", lambda x, y: (autograd.sqrt(x), y),
+    lambda ys, xs, y_bars: [
+        autograd.dot([y_bars[0], y_bars[1]], [0.5 / ys[0], 0.0]),
+        autograd.fma(0.5 / ys[0], autograd.mul(0.0 * xs[1], y_bars[0]), y_bars[1]),
+    ], outputs=2,
+)  # fmt: skip
+through_vjp = VectorPrimitive(
+    "through_vjp", lambda x, y: (autograd.sqrt(x), y),
+    lambda ys, xs, y_bars: autograd.vjp(
+        lambda x, y: (autograd.sqrt(x), y), *xs
+    )[1](tuple(y_bars)), outputs=2,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("made", [root, rooted, through_vjp], ids=str)
+@pytest.mark.parametrize("x", [4.0, 0.5, 0.0])
+def test_what_a_select_leaves_out_is_absent_in_compiled_code_too(
+    made: VectorPrimitive, x: float
+) -> None:
+    def f(xs: Any) -> Any:
+        r, y = made(*xs)
+        return autograd.where(xs[0] < 1.0, xs[0], r) + autograd.relu(y - 5.0) * y
+
+    def plain(xs: Any) -> Any:
+        return autograd.where(xs[0] < 1.0, xs[0], autograd.sqrt(xs[0])) + (
+            autograd.relu(xs[1] - 5.0) * xs[1]
+        )
+
+    def pushed(f: Any) -> Any:
+        return lambda xs: jvp(f, (xs,), ([1.0, 0.5],))[1]
+
+    for y in (7.0, 3.0):
+        for way in (grad, hessian, pushed, lambda f: hessian(pushed(f))):
+            expected = flat(way(plain)([x, y]))
+            for found in (way(f), jit(way(f))):
+                assert flat(found([x, y])) == pytest.approx(expected, rel=1e-12)
+            lanes = [[x, y], [2.0, 3.0]]
+            assert flat(vmap(way(f))(lanes)) == pytest.approx(
+                flat([way(plain)(lane) for lane in lanes]), rel=1e-11
+            )
+
+
+def test_what_is_compiled_does_not_branch_on_the_first_result() -> None:
+    def f(x: Any) -> Any:
+        return rooted(x, x)[0] * x
+
+    slopes = jit(hessian(f))
+    assert not slopes.tape(4.0).guards
+    assert slopes(4.0) == pytest.approx(hessian(f)(4.0))
+    assert math.isnan(slopes(0.0))
+
+
+def test_rules_take_operands_and_selects_as_they_come_in_a_trace() -> None:
+    both = VectorPrimitive(
+        "both", lambda x, y: (x, y),
+        lambda ys, xs, b: [
+            b[0] * 2.0 if b[0] > 0.5 else abs(b[0]) ** 1.0 + 0.0 * autograd.sin(b[1]),
+            (0.0 - (-b[1] - 1.0 * b[0])) - b[0] / 1.0,
+        ], outputs=2,
+    )  # fmt: skip
+
+    def f(xs: Any) -> Any:
+        x, y = both(autograd.relu(xs[0]), autograd.maximum(xs[1], 0.0))
+        return autograd.relu(x - 1.0) + autograd.maximum(y, 0.5) * xs[0]
+
+    for point in ([2.0, 3.0], [-2.0, 3.0], [2.0, 0.25], [0.5, -1.0]):
+        assert jit(grad(f))(point) == pytest.approx(grad(f)(point), rel=1e-15)
+
+
 def test_batches_run_a_vector_primitive_in_each_lane() -> None:
     lanes = [[0.7, 1.3], [0.2, 0.3], [1.0, -2.0]]
     assert flat(vmap(grad(ours))(lanes)) == pytest.approx(

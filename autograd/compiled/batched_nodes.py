@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
+from ..absent import Share
 from ..transforms import _Recording
 from ..trees import NUMBER, Form
 from ..value import Value, _components
@@ -31,7 +32,7 @@ from .places import is_of_table
 from .running import run_lanes
 from .sums import Sums, combined
 from .tape import Tape
-from .trace import OPERATORS, Share
+from .trace import OPERATORS
 
 try:
     import numpy as np

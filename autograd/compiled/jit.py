@@ -25,6 +25,7 @@ from types import MethodType, NoneType
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Self
 
 from .. import signatures
+from ..absent import Share
 from ..copies import Version
 from ..primitives import Primitive, brief, clean
 from ..signatures import F, seen_as
@@ -39,7 +40,7 @@ from .places import Places, Search, is_of_table, moved, of_numbers, settle, swap
 from .simplify import simplify
 from .structure import described, filler
 from .tape import Executable, Instruction, Operand, Tape
-from .trace import OPERATORS, Doubt, Share, Trace, replay
+from .trace import OPERATORS, Doubt, Trace, replay
 
 MOST_PATHS: Final = 64
 LONG: Final = 200  # instructions from which machine code pays off at one point

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any, Final
 
+from ..absent import Share
 from ..accelerator import twin
 from ..transforms import _Recording
 from ..trees import static
@@ -23,7 +24,7 @@ from ..value import Value, _components
 from ..vector import Call
 from . import calls
 from .tape import Tape
-from .trace import OPERATORS, Share, replay
+from .trace import OPERATORS, replay
 
 Compile = Callable[[Callable[..., Any]], Callable[..., Any]]
 

@@ -18,7 +18,8 @@ from collections.abc import Callable, Sequence
 from math import nan
 from typing import Any, Final, NamedTuple
 
-from ..primitives import brief, equal, maximum, mul, where
+from ..absent import Share
+from ..primitives import brief, equal, where
 from ..transforms import Graph, copies, rerun, results_and_operands
 from ..value import COMPARISONS, LEFTOVER, Value, tick
 from ..watch import caller, watched_by, watching
@@ -271,41 +272,8 @@ class Trace:
     def result(self, x: Any) -> Any:
         """A derivative to hand out: 0.0 where it is absent, never -0.0 for a float."""
         if type(x) is Share:
-            x = where(x.absent, 0.0, x.share)
+            x = x.number
         return x + 0.0 if type(x) is Value and x in self._numbers else x
-
-
-class Share:
-    """What an operand of a select adds to a sum, or nothing: then `absent` is 1.0.
-
-    Being absent is not being zero: a share that is absent adds no NaN and no node.
-    """
-
-    def __init__(self, share: Any, absent: Any) -> None:
-        self.share, self.absent = share, absent
-
-    def __mul__(self, other: Any) -> Share:
-        if type(other) is not Share:
-            return Share(self.share * other, self.absent)
-        if self.absent is other.absent:
-            return Share(self.share * other.share, self.absent)
-        return Share(self.share * other.share, maximum(self.absent, other.absent))
-
-    def __rmul__(self, other: Any) -> Share:
-        return Share(other * self.share, self.absent)
-
-    def __add__(self, other: Any) -> Any:
-        """The sum so far, self, and one more share."""
-        if type(other) is not Share:
-            return where(self.absent, other, self.share + other)
-        if self.absent is other.absent:
-            return Share(self.share + other.share, self.absent)
-        both = where(other.absent, self.share, self.share + other.share)
-        either = where(self.absent, other.share, both)
-        return Share(either, mul(self.absent, other.absent))
-
-    def __radd__(self, total: Any) -> Any:
-        return where(self.absent, total, total + self.share)
 
 
 def replay(tape: Tape, xs: Sequence[Any]) -> list[Any]:

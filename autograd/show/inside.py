@@ -63,7 +63,7 @@ def opened(roots: Sequence[Value], operation: str) -> Opened:
     for node in topological(*roots, whole=True):
         require_current(node, operation)
         args = tuple([found.copy(x) if isinstance(x, Value) else x for x in node._args])
-        call = node._call or node
+        call = node if node._call is None else node._call
         result: Value | None = None
         if is_closed(node) and call not in calls:
             begin, opened = tick(), _inside(node, args)
@@ -92,7 +92,8 @@ def opened(roots: Sequence[Value], operation: str) -> Opened:
 
 def is_closed(node: Value) -> bool:
     """Whether it is a call with an inside that could not be opened."""
-    return hasattr((node._call or node)._row, "inside")
+    call = node if node._call is None else node._call
+    return hasattr(call._row, "inside")
 
 
 def _inside(node: Value, args: tuple[Value | float, ...]) -> Sequence[Any] | None:
