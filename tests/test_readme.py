@@ -3,6 +3,8 @@
 `python tests/test_readme.py` writes the list of edge conventions into the README anew.
 """
 
+import re
+import sys
 from pathlib import Path
 
 from autograd import Primitive, primitives
@@ -37,6 +39,15 @@ def test_readme_names_only_files_that_exist():
     assert links
     for link in links:
         assert (README.parent / link).exists(), link
+
+
+def test_readmes_first_command_brings_what_its_first_screen_imports():
+    text = README.read_text(encoding="utf-8")
+    first = text.partition("pip install")[2].partition("\n\n")[0]
+    screen = text.partition("\n## A short tour")[0]
+    imported = set(re.findall(r"^>>> (?:import|from) (\w+)", screen, re.M))
+    others = imported - {"autograd", "nn"} - sys.stdlib_module_names
+    assert others == {"numpy"} and "numpy" in first.split()
 
 
 if __name__ == "__main__":
