@@ -656,8 +656,9 @@ def test_notebook_keeps_a_picture_for_where_svg_is_not_shown(swept: bool) -> Non
         assert kept["image/svg+xml"] == draw(y).svg()
         assert kept["text/plain"] == plain
         match = re.fullmatch(
-            r'<img alt="([^"<>]*)" width="[\d.]+%?" style="max-width:100%;height:auto" '
-            r'src="data:image/svg\+xml;base64,([A-Za-z0-9+/=]*)">',
+            r'<div style="overflow-x:auto"><img alt="([^"<>]*)" width="[\d.]+" '
+            r'style="max-width:100%;min-width:\d+px;height:auto" '
+            r'src="data:image/svg\+xml;base64,([A-Za-z0-9+/=]*)"></div>',
             kept["text/html"],
         )
         assert match and match[1].startswith("Graph of exp")
@@ -675,15 +676,35 @@ def test_notebook_shows_the_repr_of_a_value_that_cannot_be_drawn(no_dot: Path) -
     assert outputs(y) == {"text/plain": repr(y)}
 
 
-def test_untrusted_picture_is_as_wide_as_it_was_and_shrinks(browser: object) -> None:
+def test_untrusted_picture_of_a_wide_graph_scrolls_on_a_phone(browser: object) -> None:
+    y = chain(12)
+    tab = browser.new_page(viewport={"width": 390, "height": 800})  # type: ignore[attr-defined]
+    tab.set_content(f"<body style='margin:0'>{outputs(y)['text/html']}</body>")
+    viewbox = ET.fromstring(draw(y).svg()).get("viewBox", "").split()
+    assert float(viewbox[2]) > 1200
+    shown = tab.locator("img").bounding_box()["width"]
+    assert abs(shown - 0.7 * float(viewbox[2])) < 1.5
+    assert tab.evaluate("document.documentElement.scrollWidth") == 390
+    tab.set_viewport_size({"width": 5000, "height": 500})
+    assert abs(tab.locator("img").bounding_box()["width"] - float(viewbox[2])) < 1.5
+    tab.close()
+
+
+def test_untrusted_picture_shrinks_while_it_can_be_read(browser: object) -> None:
     y = (Value(2.0, "x") * 3).tanh()
     tab = browser.new_page(viewport={"width": 1000, "height": 500})  # type: ignore[attr-defined]
     tab.set_content(f"<body style='margin:0'>{outputs(y)['text/html']}</body>")
     wide = tab.locator("img").bounding_box()["width"]
     viewbox = ET.fromstring(draw(y).svg()).get("viewBox", "").split()
     assert abs(wide - float(viewbox[2])) < 1.5
+    room = int(0.9 * wide)
+    tab.set_viewport_size({"width": room, "height": 500})
+    assert abs(tab.locator("img").bounding_box()["width"] - room) < 1.5
     tab.set_viewport_size({"width": 200, "height": 500})
-    assert tab.locator("img").bounding_box()["width"] <= 200
+    assert abs(tab.locator("img").bounding_box()["width"] - 0.7 * wide) < 1.5
+    scrolled = "document.querySelector('div').scrollWidth"
+    assert tab.evaluate(scrolled) == tab.locator("img").bounding_box()["width"]
+    assert tab.evaluate("document.documentElement.scrollWidth") == 200  # not the page
     tab.close()
 
 

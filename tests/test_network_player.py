@@ -308,7 +308,7 @@ def test_arrowheads_point_the_way_things_flow(open_page: Any) -> None:
     assert visible_tips(tab) == {"backward"}
 
 
-@pytest.mark.parametrize("viewport, letter", [(DESK, 13.0), (PHONE, 9.5)])
+@pytest.mark.parametrize("viewport, letter", [(DESK, 13.0), (PHONE, 10.6)])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_readmes_network_fits_with_letters_one_can_read(
     open_page: Any, viewport: dict[str, int], letter: float, scheme: str

@@ -280,7 +280,7 @@ def test_page_keeps_hostile_labels_out_of_its_markup(name: str) -> None:
 def test_notebook_gets_a_sandboxed_frame() -> None:
     played = player(chain()[1])
     frame = played._repr_html_()
-    assert frame.count("<") == 5 and 'sandbox="allow-scripts"' in frame
+    assert frame.count("<") == 7 and 'sandbox="allow-scripts"' in frame
     assert html.unescape(re.search(r'srcdoc="([^"]*)"', frame)[1]) == played.html
 
 
@@ -292,7 +292,8 @@ def sanitised(text: str) -> str:
 
 def picture_in(text: str) -> str:
     """The SVG that an <img> has within itself."""
-    data = re.fullmatch(r'<img [^>]*src="data:image/svg\+xml;base64,([^"]*)">', text)
+    image = r'<div [^>]*><img [^>]*src="data:image/svg\+xml;base64,([^"]*)"></div>'
+    data = re.fullmatch(image, text)
     return base64.b64decode(data[1]).decode()
 
 

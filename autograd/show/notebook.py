@@ -10,22 +10,33 @@ from __future__ import annotations
 import base64
 import html
 import re
+from typing import Final
+
+READABLE: Final = 0.7  # of its own width: narrower, nobody could read its letters
 
 _unseen = re.compile(r"<(title|desc)\b[^>]*>.*?</\1>", re.S)  # in an <img>
+
+_width = re.compile(  # as it is or, where that is the page's, at most
+    r'<svg[^>]*? (?:width="([\d.]+)(?![%\d.])|style="max-width:([\d.]+)px)'
+)
 
 
 def as_image(svg: str, words: str) -> str:
     """An SVG as a piece of HTML that survives where inline SVG would not.
 
-    >>> as_image('<svg xmlns="…" width="9" height="9"></svg>', "A & B")[:34]
-    '<img alt="A &amp; B" width="9" sty'
+    Where there is less room it shrinks as far as it can be read, and scrolls beyond.
+
+    >>> as_image('<svg xmlns="…" width="9" height="9"></svg>', "A & B")[:52]
+    '<div style="overflow-x:auto"><img alt="A &amp; B" wi'
     """
-    width = re.match(r'<svg[^>]*? width="([\d.]+%?)', svg)
-    shown = f' width="{width[1]}"' if width else ""
+    width = _width.match(svg)
+    shown = f' width="{width[1] or width[2]}"' if width else ""
+    least = READABLE * float(width[1] or width[2]) if width else 0
     data = base64.b64encode(_unseen.sub("", svg).encode()).decode()
     return (
-        f'<img alt="{html.escape(words)}"{shown} style="max-width:100%;height:auto" '
-        f'src="data:image/svg+xml;base64,{data}">'
+        f'<div style="overflow-x:auto"><img alt="{html.escape(words)}"{shown} '
+        f'style="max-width:100%;min-width:{least:.0f}px;height:auto" '
+        f'src="data:image/svg+xml;base64,{data}"></div>'
     )
 
 

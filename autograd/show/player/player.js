@@ -11,7 +11,7 @@ const letter = Number(drawing.dataset.letter || 13); // its height at scale 1
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const pace = Math.max(400, Math.min(1600, 60000 / last)); // milliseconds a step
 // A smaller drawing is scrolled, not shrunk.
-const legible = () => (innerWidth < 600 ? 9.75 : 7.8) / letter;
+const legible = () => (innerWidth < 600 ? 11 : 7.8) / letter;
 let now = -1, timer = 0, linking = 0;
 
 function go(step) {

@@ -64,7 +64,7 @@ def require_playable(y: Value) -> None:
         raise ValueError(
             f"player: y must depend on at most {LIMIT} Values (as {4 * LIMIT} "
             "operands), but depends on more; play a smaller part, such as one neuron "
-            "or one data point, or read explain(y)"
+            "or one data point, a network by player(model, x, y), or read explain(y)"
         )
 
 

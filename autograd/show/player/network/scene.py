@@ -20,7 +20,7 @@ from .words import number
 
 CARD, ROW, HEAD = 58.0, 14.0, 28.0
 NARROW: Final = 56.0  # the place of a gap
-PHONE: Final = 366.0  # a width that columns fill, and keep to where they can
+PHONE: Final = 300.0  # what columns fill where they can: on a phone, a fifth larger
 GAP, WIDE_GAP = 36.0, 84.0
 SPACE, WIDE_SPACE, FEW = 7.0, 20.0, 5  # between cards, of which a few get more
 LETTER: Final = 10.5
