@@ -563,3 +563,35 @@ def test_no_formula_shows_the_underscore_of_a_private_row():
         assert not [text for text in shown if re.search(r"(?<!\w)_", text or "")]
         assert not made_by(z).startswith("_")
     assert made_by(Primitive("_own", abs, 1.0)(Value(1.0))) == "_own"
+
+
+def test_formulas_name_the_normal_density_and_distribution():
+    x = Value(0.7, label="x")
+    y = x.gelu()
+    assert partial_formulas(y, {x: "x"}) == ["Φ(x) + x·φ(x)"]
+    written = r"\Phi\left(x\right) + x \cdot \varphi\left(x\right)"
+    assert partial_formulas(y, {x: "x"}, LATEX) == [written]
+    half = math.sqrt(0.5)
+    assert formula(0.5 * (-(x + 1) * half).erfc(), {x: "x"}) == "Φ(x + 1)"
+    other = 0.5 * (-x * 0.7).erfc() + 0.25 * (-x * half).erfc() + x / math.sqrt(6.28)
+    assert "Φ" not in formula(other, {x: "x"}) and "φ" not in formula(other, {x: "x"})
+
+
+def test_formulas_say_what_a_plain_condition_came_to():
+    x = Value(0.3, label="x")
+    names = {x: "x"}
+    assert row_formula(where(x < 1, x, sqrt(x)), names) == "(x if true else sqrt(x))"
+    assert row_formula(where(x > 1, x, sqrt(x)), names) == "(x if false else sqrt(x))"
+    assert r"\text{true}" in row_formula(where(x < 1, x, sqrt(x)), names, LATEX)
+
+
+def test_formulas_of_long_sums_have_their_first_terms():
+    xs = [Value(float(k), label=f"x{k}") for k in range(20_000)]
+    names = {x: x.label for x in xs}
+    assert formula(sum(xs[:3]), names) == "x0 + x1 + x2"
+    assert formula(xs[0] + xs[1] * -2 + -xs[2], names) == "x0 - 2·x1 - x2"
+    assert formula(sum(xs[:1]), names) == "x0"
+    shown = " + ".join(f"x{k}" for k in range(8))
+    assert formula(sum(xs[:8]), names) == shown
+    assert formula(2 * sum(xs), names) == f"2·({shown} + … 19992 more)"
+    assert formula((0.0 + xs[1]) + 0.0, names) == "x1"

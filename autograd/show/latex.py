@@ -303,6 +303,8 @@ def _write_row(row: Primitive, node: Value, names: Names, style: Style) -> Formu
     template, tightness, needs = style.template(row)
     shown = node._args[:MOST_OPERANDS] if row.variadic else node._args
     written = [_write(arg, names, style) for arg in shown]
+    if row is where and not isinstance(shown[0], Value):  # a plain comparison's
+        written[0] = style.words("true" if shown[0] else "false"), NAME
     operands = [
         style.bracketed(operand, need)
         for operand, need in zip(written, needs or (SUM,) * len(written))
@@ -325,6 +327,16 @@ def _simplified(name: str, node: Value, names: Names, style: Style) -> Formula |
         return _write(args[0], names, style)
     if name in ("add", "sub") and not isinstance(args[1], Value) and args[1] == 0.0:
         return _write(args[0], names, style)
+    if name == "add":
+        return _sum(node, names, style)
+    normal = _normal(name, args, names)
+    if normal is not None:
+        letter, x = normal
+        inside = _write(x, names, style)[0]
+        if style.latex:
+            letter = r"\varphi" if letter == "φ" else r"\Phi"
+            return rf"{letter}\left({inside}\right)", ATOM
+        return f"{letter}({inside})", ATOM
     if name == "mul":
         return _product(args, names, style)
     if name == "prod" and 0 < len(args) <= MOST_OPERANDS:
@@ -335,6 +347,53 @@ def _simplified(name: str, node: Value, names: Names, style: Style) -> Formula |
         power, tightness, (need, *_) = style.template(primitives.exp)
         return power.format(_bracketed(args[1], need, names, style)), tightness
     return None
+
+
+def _sum(node: Value, names: Names, style: Style) -> Formula | None:
+    """What was added one after the other, without the 0 that `sum` begins with.
+
+    Of many terms the first: a loop takes them apart, as there may be thousands.
+    """
+    terms: list[Any] = []
+    x: Any = node
+    while x is node or isinstance(x, Value) and x not in names and known(x) == "add":
+        x, last = x._args
+        terms.append(last)
+    terms = [t for t in (x, *reversed(terms)) if isinstance(t, Value) or t != 0.0]
+    if len(terms) < 2:
+        return _write(terms[0] if terms else 0.0, names, style)
+    if len(terms) == 2 and terms[0] is node._args[0]:
+        return None
+    first, *others = [_bracketed(t, SUM, names, style) for t in terms[:MOST_OPERANDS]]
+    hidden = len(terms) - MOST_OPERANDS
+    more = [style.words(f"… {hidden} more")] if hidden > 0 else []
+    return first + "".join(map(signed, [*others, *more])), SUM
+
+
+def _normal(name: str, args: Sequence[Any], names: Names) -> tuple[str, Any] | None:
+    """The normal density φ or distribution Φ, and of what, as gelu's rule has them.
+
+    It keeps digits by taking (e^(-(x/2)²))²/√(2π) and erfc(-x/√2)/2.
+    """
+    if name == "div" and args[1] == primitives.SQRT_TAU:
+        left, right = _operands(args[0], "mul", names) or (None, 1.0)
+        (middle,) = left is right and _operands(left, "_gaussian", names) or (None,)
+        scale, x = _operands(middle, "mul", names) or (0.0, None)
+        return ("φ", x) if not isinstance(scale, Value) and scale == 0.5 else None
+    if name == "mul" and not isinstance(args[0], Value) and args[0] == 0.5:
+        (middle,) = _operands(args[1], "erfc", names) or (None,)
+        minus, scale = _operands(middle, "mul", names) or (None, 0.0)
+        (x,) = _operands(minus, "neg", names) or (None,)
+        is_half = not isinstance(scale, Value) and scale == primitives.SQRT_HALF
+        return ("Φ", x) if x is not None and is_half else None
+    return None
+
+
+def _operands(x: Any, name: str, names: Names) -> Sequence[Any]:
+    """Of what a row made x, if it is this row and x has no name of its own."""
+    return (
+        x._args if isinstance(x, Value) and x not in names and known(x) == name else ()
+    )
 
 
 def _is_e(x: Value | float) -> bool:
