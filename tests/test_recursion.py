@@ -11,7 +11,18 @@ from typing import Any
 import pytest
 
 import nn
-from autograd import Primitive, Value, dot, explain, fma, logsumexp, relu, sigmoid, tanh
+from autograd import (
+    Primitive,
+    Value,
+    dot,
+    explain,
+    fma,
+    logsumexp,
+    relu,
+    sigmoid,
+    softmax,
+    tanh,
+)
 from autograd.show.explain.equations import number
 from autograd.show.explain.explain import adjoints
 from autograd.show.explain.layers import Network, find_network, layer_attribute
@@ -424,9 +435,9 @@ def test_a_networks_output_without_a_loss_is_explained_too() -> None:
 def test_markdown_and_latex_tell_the_same_equations() -> None:
     found = explain(xor_loss([3, 1]))
     for latex in found.markdown, found.latex:
-        assert r"\left(W_{2}^{T}\,\delta_{2}\right)" in latex
+        assert r"\left(W_{2}^{T}{\,}\delta_{2}\right)" in latex
         assert r"\odot \operatorname{tanh}'\left(z_{1}\right)" in latex
-        assert r"\sum \delta_{2}\,a_{1}^{T}" in latex
+        assert r"\sum \delta_{2}{\,}a_{1}^{T}" in latex
         assert r"\left(z_{2}^{(1)}\right)^{2}" in found.markdown
     for row in found.markdown.splitlines():
         if row.startswith("|"):
@@ -509,3 +520,91 @@ def test_what_is_claimed_of_a_network_drawn_at_random_holds(
             total = sum(bar(one.z) for one in at_points)
             if neuron.b is not None and neuron.b not in users:
                 assert total == pytest.approx(bar(neuron.b), abs=1e-12)
+
+
+# ---- beside the layers ---------------------------------------------------------------
+
+
+def penalty(model: Any) -> Any:
+    return 0.25 * sum(p * p for p in model.parameters())
+
+
+@pytest.mark.parametrize("points", [1, 4])
+@pytest.mark.parametrize("widths", [[3, 1], [8, 8, 1], [4, 2]])
+def test_a_penalty_stands_beside_what_the_layers_give(
+    points: int, widths: list[int]
+) -> None:
+    model = nn.MLP(2, widths, "tanh", seed=2)
+    for layer in model.layers:
+        for k, neuron in enumerate(layer.neurons):
+            neuron.b.data = 0.125 * (k + 1)
+    targets: Any = [0.5] if widths[-1] == 1 else [[0.5, 1.0]]
+    outputs = [model(x) for x in XOR[0][-points:]]
+    loss = nn.mse(outputs, targets * points) + penalty(model)
+    loss.backward()
+    told = explain(loss).text
+    for n, layer in enumerate(model.layers, start=1):
+        name = f"b{'₀₁₂₃'[n]}"
+        row = re.search(rf"∂L/∂{name} +(=.*?)\n  \S", told, re.S)
+        assert row is not None
+        own, rest = re.split(r"\n? +\+ (?=[-\[\d])", row[1].partition("layers")[2])
+        rest, found = re.split(r"[=≈]", rest)
+        wanted = [neuron.b for neuron in layer.neurons]
+        assert numbers_of(rest) == pytest.approx([b.data / 2 for b in wanted])
+        assert numbers_of(found) == pytest.approx([b.grad for b in wanted], rel=1e-5)
+        total = [a + b for a, b in zip(numbers_of(own), numbers_of(rest))]
+        assert total == pytest.approx(numbers_of(found), abs=2e-6)
+
+
+def test_a_penalty_on_thousands_of_weights_is_told_by_its_first() -> None:
+    model = nn.MLP(2, [8] * 50 + [1], "tanh", seed=0)
+    told = explain(nn.mse(model([0.5, -1.0]), 1.0) + penalty(model)).text
+    assert "0.25·(W₁[0,0]² + W₁[0,1]²" in told and "… 3553 more)" in told
+    nested: Any = 0.0
+    for p in model.parameters():
+        nested = (nested + p * p) ** 0.5
+    told = explain(nn.mse(model([0.5, -1.0]), 1.0) + nested).text
+    assert "from a network of 51 layers" in told
+
+
+@pytest.mark.parametrize("label", [0, 1, 2])
+def test_what_a_loss_hands_to_each_of_several_outputs_is_told(label: int) -> None:
+    model = nn.MLP(2, [4, 3], "tanh", seed=3)
+    z = model([0.5, -1.0])
+    loss = nn.cross_entropy([z], [label])
+    loss.backward()
+    told = lines_of(explain(loss).text)
+    for k in range(3):
+        assert numbers_of(told[f"δ₂[{k}]"]) == pytest.approx([z[k].grad], rel=1e-5)
+    assert " + " in told[f"δ₂[{label}]"]
+
+
+def test_a_loss_that_is_too_long_to_tell_is_not_passed_over() -> None:
+    model = nn.MLP(2, [5, 3], "relu", seed=2)
+    loss = -softmax(model([0.5, -1.0]))[1].log()
+    told = explain(loss)
+    words = "From z₂ to L there are more than 12 operations; explain(L, node) opens"
+    assert words in told.text.replace("\n    ", " ") and words in told.html
+    assert "From z₂ to L" in told.markdown
+    assert "there are more than" not in explain(xor_loss([3, 1])).text
+
+
+def test_many_points_keep_their_numbers_on_a_terminal() -> None:
+    model = nn.MLP(2, [16, 16, 3], "relu", seed=1)
+    rng = random.Random(0)
+    xs = [[rng.gauss(0, 1), rng.gauss(0, 1)] for _ in range(64)]
+    told = explain(nn.cross_entropy([model(x) for x in xs], [k % 3 for k in range(64)]))
+    table = told.text.partition("The other points")[2].partition("\n\n")[0]
+    assert [line.split()[0] for line in table.splitlines()[2:10]] == list("23456789")
+    assert max(map(len, told.text.splitlines())) <= 80
+    assert "|δ₁|" in table and told.html.count("|δ₁|") == 1
+
+
+@pytest.mark.parametrize("widths", [[3, 1], [4, 4, 1]])
+def test_every_letter_on_a_path_is_defined(widths: list[int]) -> None:
+    model = nn.MLP(2, widths, "tanh", seed=0)
+    told = explain(nn.mse(model([0.5, 1.0]), 1.0), paths=True).text
+    before, _, products = told.partition("Each path on its own")
+    defined = {line.split()[0] for line in before.splitlines() if " = " in line}
+    passed = set(re.findall(r"[∂d]([a-z]\w*)/[∂d]", products))
+    assert passed and {x for x in passed if not x.startswith(("z", "a"))} <= defined

@@ -28,7 +28,7 @@ from .paths import (
     largest_paths,
     path_counts,
 )
-from .recursion import loss_nodes, network_sections
+from .recursion import loss_nodes, network_sections, telling_point, too_deep
 from .summary import first_rows, summary
 from .tables import Part, aligned_latex, html_of, markdown_of, text_of
 
@@ -36,6 +36,7 @@ MOST_ROWS: Final = 60  # of a chain; beyond these a summary is given
 MOST_NODES: Final = 40  # of anything else
 MOST_BESIDE: Final = 30  # rows that stand below what is told of a network
 MOST_LEAVES: Final = 20
+MOST_PASSED: Final = 24  # of what paths pass, with lines of their own
 MOST_USERS: Final = 8  # of an adjoint that is opened, and twice as many of theirs
 MOST_WRITTEN: Final = 3  # terms of a row that has one line
 
@@ -277,9 +278,41 @@ class Explanation(Told):
         """What the products of all paths would take, and with paths=True themselves."""
         found: Cost = cost(self.y, self.order)
         if self.with_paths:
+            yield from self._on_the_way(style)
             yield self._products(f"Each path on its own: {found.words}.", style)
         elif found.multiplications > found.by_adjoints:
             yield Section(f"Each path on its own (paths=True): {found.words}.")
+
+    def _on_the_way(self, style: Style) -> Iterator[Section]:
+        """What the paths that are shown pass and no line above has told of."""
+        passed = {
+            step[0]
+            for found in self.sensitivities[:MOST_LEAVES]
+            for path in found.paths
+            for step in path.steps
+        }
+        passed -= self._told
+        named = {*passed, *self._told, *self.leaves}
+        named |= too_deep(self.order, named)
+        names = {x: self.names[x] for x in named if x in self.names}
+        nodes = [node for node in self.order if node in passed]
+        told = [self.sweep.computed(x, style, names) for x in nodes[:MOST_PASSED]]
+        more = len(nodes) - len(told)
+        if told:
+            notes = [f"… and {more} more"] if more else []
+            yield Section("On the paths, besides what stands above", told, notes)
+
+    @property
+    def _told(self) -> set[Value]:
+        """What has a line of its own, or a place in a vector that has one."""
+        if self.network is None:
+            return set() if self.summarised else set(self.order)
+        neurons = [n for layers in self.network.points for x in layers for n in x.z]
+        given = [a for layers in self.network.points for x in layers for a in x.a]
+        loss = loss_nodes(
+            self.sweep, self.network, telling_point(self.sweep, self.network)
+        )
+        return {self.y, *neurons, *given, *loss}
 
     def _products(self, title: str, style: Style) -> Section:
         hidden = len(self.sensitivities) - MOST_LEAVES

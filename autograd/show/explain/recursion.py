@@ -17,7 +17,7 @@ from typing import Final
 
 from ...primitives import clean
 from ...value import Value
-from ..latex import Style
+from ..latex import Style, known
 from ..names import layer_heading, vector_name
 from .adjoints import Sweep
 from .equations import (
@@ -38,7 +38,9 @@ MOST_LAYERS: Final = 4  # beyond these, and beyond so many neurons, the middle o
 MOST_NEURONS: Final = 24  # are told in one line
 MOST_POINTS: Final = 8
 MOST_TOGETHER: Final = 5  # entries of a matrix's row that stay on one line
-MOST_LOSS: Final = 8  # operations from the output to L
+MOST_NESTED: Final = 40  # operations without a name
+MOST_LOSS: Final = 12  # operations from the output to L
+MOST_OUTPUTS: Final = 4  # whose δs have lines of their own
 MOST_LENGTHS: Final = 4  # of δs, in the line of a point
 FORWARD: Final = ("vector", "value", "from the layer before it")
 VECTORS: Final = ("adjoint", "value", "from the layer after it")
@@ -199,9 +201,23 @@ class _Told:
         names = self.loss_names()
         for node in self.loss_nodes():
             equations.append(self.sweep.computed(node, self.style, names))
+        notes += self.not_told()
         first = ", the first with an error" if self.point else ""
         title = f"Forward{self.at_point()}{first}"
         return Section(title, equations, notes, head=FORWARD)
+
+    def not_told(self) -> list[str]:
+        """A word on the operations of a loss too long to be told."""
+        top, last = self.sweep.y, self.layer(self.depth)
+        if self.loss_nodes() or top in last.a or top in last.z:
+            return []
+        output, y = self.v("a", self.depth), self.sweep.names[top]
+        if self.style.latex:
+            output = vector_name("a" if any(last.activations) else "z", self.depth)
+        return [
+            f"From {output} to {y} there are more than {MOST_LOSS} operations; "
+            f"explain({y}, node) opens any of them."
+        ]
 
     def mixture(self, number: int) -> list[str]:
         """What σ is where the neurons of a layer differ, or its name is no word."""
@@ -223,7 +239,8 @@ class _Told:
         """Names for the loss's formulas, in which all else is written out."""
         points = self.network.points
         outputs = [a for layers in points for a in layers[-1].a]
-        named = [*outputs, *self.sweep.leaves, *self.loss_nodes()]
+        named = {*outputs, *self.sweep.leaves, *self.loss_nodes()}
+        named |= too_deep(self.sweep.order, named)
         return {x: self.sweep.names[x] for x in named if x in self.sweep.names}
 
     def forward_of(self, number: int, layer: Layer) -> Iterator[Equation]:
@@ -239,7 +256,7 @@ class _Told:
 
     @property
     def gap(self) -> str:
-        return r"\," if self.style.latex else ""
+        return r"{\,}" if self.style.latex else ""  # in braces no line ends there
 
     def vector(self, numbers: Sequence[float]) -> Side:
         return vector(numbers, self.style)
@@ -269,11 +286,23 @@ class _Told:
         if not any(layer.activations):
             sides = [Side([self.bar(self.v("z", last))]), *handed]
             yield Equation(delta, [*sides, self.vector(deltas)])
+            yield from self.entries(layer)
             return
         back = [self.sweep.bar(a) for a in layer.a]
         a_bar = self.bar(self.v("a", last))
         yield Equation(a_bar, [*handed, self.vector(back)])
+        yield from self.entries(layer)
         yield Equation(delta, self.times_slope(last, a_bar, back))
+
+    def entries(self, layer: Layer) -> list[Equation]:
+        """What the loss hands to each of several outputs, if all of that is told."""
+        if not 1 < len(layer.a) <= MOST_OUTPUTS or not self.loss_nodes():
+            return []
+        shares = self.sweep.shares(self.style, layer.a)
+        rows = [self.sweep.row(a, shares.get(a, []), self.style) for a in layer.a]
+        told = set(self.loss_nodes())
+        users = {s.user for a in layer.a for s in shares.get(a, [])}
+        return rows if users <= told else []
 
     def handed_to(self, outputs: Sequence[Value]) -> list[Side]:
         """What the loss hands to the only output, in symbols and in numbers."""
@@ -337,7 +366,8 @@ class _Told:
         notes = [f"… and {_count(hidden, 'more point')}"] if hidden else []
         if any("|" in name for name in head):
             notes.append("|δ| is the length of the vector δ")
-        return Table("The other points, in the same way", head, rows, notes)
+        spare = (2, 1, *range(len(head) - 1, 3, -1))
+        return Table("The other points, in the same way", head, rows, notes, spare)
 
     def math(self, text: str) -> str:
         return f"${text}$" if self.style.latex else text
@@ -393,14 +423,16 @@ class _Told:
         sum_sign = (r"\sum " if self.style.latex else "Σ ") if several else ""
         outside = self.from_outside(layer)
         product = f"{sum_sign}{delta}{self.gap}{x}"
-        sides = [Side([product, *outside]), self.matrix(layer)]
+        weights = [n.w for n in layer.neurons]
+        sides = [Side([product, *outside]), *self.matrix_of(weights, bool(outside))]
         yield Equation(self.bar(self.v("W", number)), sides)
         if several and not outside and number in (1, self.depth):
             yield self.one_weight(number)
         biases = [n.b for n in layer.neurons if n.b is not None]
         if biases:
             bars = [self.sweep.bar(b) for b in biases]
-            sides = [Side([f"{sum_sign}{delta}", *outside]), self.vector(bars)]
+            sides = [Side([f"{sum_sign}{delta}", *outside])]
+            sides += self.matrix_of([biases], bool(outside))
             if several and len(biases) == 1 and not outside:
                 sides[1:] = self.sum_of_deltas(number, bars[0])
             yield Equation(self.bar(self.v("b", number)), sides)
@@ -415,9 +447,54 @@ class _Told:
         words = " + what comes from outside the layers"
         return [self.style.words(words)] if others else []
 
-    def matrix(self, layer: Layer) -> Side:
+    def matrix_of(
+        self, parameters: Sequence[Sequence[Value]], outside: bool
+    ) -> list[Side]:
+        """Their gradients, as what the layers give plus the rest if there is any."""
+        found = [[self.sweep.bar(p) for p in row] for row in parameters]
+        if not outside:
+            return [self.matrix(found)]
+        rest = [[self.outside.get(p, 0.0) for p in row] for row in parameters]
+        own = [[self.own.get(p, 0.0) for p in row] for row in parameters]
+        signs = {
+            sign_of([[a], [b]], c)
+            for rows in zip(own, rest, found)
+            for a, b, c in zip(*rows)
+        }
+        return [
+            self.matrix(own),
+            Side(self.matrix(rest).pieces, "+"),
+            Side(self.matrix(found).pieces, max(signs)),
+        ]
+
+    @cached_property
+    def own(self) -> dict[Value, float]:
+        """What each parameter gets from the layers: δ times what came in."""
+        found: dict[Value, float] = {}
+        neurons = (
+            n for layers in self.network.points for x in layers for n in x.neurons
+        )
+        for n in neurons:
+            delta = self.sweep.bar(n.z)
+            for w, x in zip(n.w, _floats(n.x)):
+                found[w] = found.get(w, 0.0) + delta * x
+            if n.b is not None:
+                found[n.b] = found.get(n.b, 0.0) + delta
+        return found
+
+    @cached_property
+    def outside(self) -> dict[Value, float]:
+        """What each Value gets from operations that are in no layer."""
+        within = {*self.network.neuron_of, *self.network.inner}
+        found: dict[Value, float] = {}
+        for node in self.sweep.order:
+            if node not in within:
+                for x, partial in zip(node.parents, node.partials):
+                    found[x] = found.get(x, 0.0) + self.sweep.bar(node) * partial
+        return found
+
+    def matrix(self, rows: Sequence[Sequence[float]]) -> Side:
         """∂L/∂W: a row for each neuron, the first alone where they are too many."""
-        rows = [[self.sweep.bar(w) for w in n.w] for n in layer.neurons]
         if len(rows) == 1:
             return self.vector(rows[0])
         small = len(rows) * len(rows[0]) <= MOST_ENTRIES
@@ -476,6 +553,20 @@ class _Told:
         hidden = len(self.network.points) - len(terms)
         more = [self.style.words(f"… {hidden} more")] if hidden else []
         return [terms[0], *(f" + {term}" for term in [*terms[1:], *more])]
+
+
+def too_deep(order: Sequence[Value], named: set[Value]) -> set[Value]:
+    """What needs a name too, lest formulas nest deeper than they can be written."""
+    depths: dict[Value, int] = {}
+    found = set()
+    for node in order:
+        below = [depths.get(x, 0) for x in node.parents]
+        is_sum = known(node) == "add"  # which is written term by term
+        depth = 0 if node in named else max(below, default=0) + (not is_sum)
+        depths[node] = 0 if depth > MOST_NESTED else depth
+        if depth > MOST_NESTED:
+            found.add(node)
+    return found
 
 
 def _floats(xs: Sequence[Value | float]) -> list[float]:

@@ -38,6 +38,7 @@ class Table:
     head: list[str]
     rows: list[list[str]]
     notes: list[str]
+    spare: tuple[int, ...] = ()  # columns that a terminal can do without, in this order
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,14 @@ def _block(part: Part, width: int) -> list[str]:
     if isinstance(part, Pairs):
         return [*title_lines(part.title, width), *_pair_lines(part, width)]
     notes = [f"  {note}" for note in part.notes]
-    lines = aligned([part.head, *part.rows])
+    rows = [part.head, *part.rows]
+    lines = aligned(rows)
+    left_out: set[int] = set()
+    for column in part.spare:
+        if max(map(len, lines)) > width:
+            left_out.add(column)
+            kept = ([x for k, x in enumerate(r) if k not in left_out] for r in rows)
+            lines = aligned(kept)
     if max(map(len, lines)) > width:
         lines = aligned([part.head, *(_clipped(row, width) for row in part.rows)])
     return [*title_lines(part.title, width), *lines, *notes]
