@@ -502,7 +502,7 @@ MATHJAX = r"""\begin \end \frac \partial \cdot \quad \text \left \right \vert \l
     \rfloor \lceil \rceil \operatorname \sqrt \sin \cos \tan \arcsin \arccos \arctan
     \sinh \cosh \tanh \ln \log \Gamma \psi \sigma \max \min \bmod \le \ge \ne \infty
     \displaystyle \pi \_ \\ \$ \{ \} \& \% \# \backslash \lt \gt \sim \wedge \approx
-    \delta \odot \sum \,"""
+    \delta \varepsilon \Phi \varphi \odot \sum \,"""
 
 
 def assert_mathjax(latex):

@@ -608,3 +608,22 @@ def test_every_letter_on_a_path_is_defined(widths: list[int]) -> None:
     defined = {line.split()[0] for line in before.splitlines() if " = " in line}
     passed = set(re.findall(r"[∂d]([a-z]\w*)/[∂d]", products))
     assert passed and {x for x in passed if not x.startswith(("z", "a"))} <= defined
+
+
+def test_a_users_delta_leaves_the_errors_another_letter() -> None:
+    model = nn.MLP(2, [3, 1], "tanh", seed=0)
+    found = explain(nn.mse(model([Value(0.5, "δ₁"), Value(1.0, "x")]), 1.0))
+    told = found.text
+    assert "That of a z is called ε" in told.replace("\n    ", " ")
+    assert "ε₁    = (W₂ᵀε₂) ⊙ tanh′(z₁)" in told and "ε₁[0]     = ∂L/∂a₁[0]" in told
+    assert all(
+        re.search("[·∂ ]δ₁|δ₁ =", line) for line in told.splitlines() if "δ" in line
+    )
+    assert r"\varepsilon_{1}" in found.latex and r"\left(W_{2}^{T}{\,}" in found.latex
+
+
+def test_a_users_x_is_no_vector() -> None:
+    model = nn.MLP(2, [3, 1], "tanh", seed=0)
+    told = explain(nn.mse(model([Value(0.5, "x"), Value(1.0, "y")]), 1.0)).text
+    assert "a₀ = [0.5, 1]\n  z₁ = W₁a₀ + b₁" in told and "∂L/∂W₁ = δ₁a₀ᵀ" in told
+    assert "∂L/∂x " in told and "\n  x " not in told and "W₁x" not in told

@@ -28,7 +28,7 @@ MOST_OPERANDS: Final = 8  # of a row with any number of them, before the rest is
 MOST_OPERATIONS: Final = 16  # of a formula, before its number is given instead
 SUPERSCRIPTS: Final = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 INDEXED: Final = re.compile(  # w1, w_1, z₁, z₁⁽²⁾, W₁[0,1] or x[0]
-    r"([A-Za-zδ])(?:_?(\d+|[₀-₉]+))?(?:⁽([⁰¹²³⁴-⁹]+)⁾)?(\[\d+(?:,\d+)?\])?"
+    r"([A-Za-zδε])(?:_?(\d+|[₀-₉]+))?(?:⁽([⁰¹²³⁴-⁹]+)⁾)?(\[\d+(?:,\d+)?\])?"
 )
 
 # Rows that are written between, before or around their operands: the template, how
@@ -114,7 +114,7 @@ class Style:
         indexed = INDEXED.fullmatch(name)
         if indexed:
             letter, number, point, place = indexed.groups(default="")
-            letter = r"\delta" if letter == "δ" else letter
+            letter = {"δ": r"\delta", "ε": r"\varepsilon"}.get(letter, letter)
             raised = f"^{{({_digits(point)})}}" if point else ""
             lowered = f"_{{{_digits(number)}}}" if number else ""
             return f"{letter}{lowered}{raised}{place}"

@@ -264,7 +264,8 @@ def _markdown_side(side: Side, first: bool = False) -> str:
     """
     sign = "" if first and side.sign == "=" else side.sign
     words = _text.sub(r"\1", "".join(side.pieces))
-    words = words.replace(r"\left|\delta\right|", "&#124;δ&#124;")
+    for name, letter in ((r"\delta", "δ"), (r"\varepsilon", "ε")):
+        words = words.replace(rf"\left|{name}\right|", f"&#124;{letter}&#124;")
     if "\\" not in words and words.startswith(("[", "…")):
         return f"{sign} {words}".strip().replace("-", "−")
     pieces = [f"{SIGNS[sign]} {side.pieces[0]}".strip(), *side.pieces[1:]]

@@ -127,7 +127,8 @@ class Explanation(Told):
         self.summarised = len(self.order) > most
         self.sensitivities = self._sensitivities()
         in_rows = self.network if node is None or self._has_row(node) else None
-        deltas = self.network.deltas() if self.network else {}
+        letters = self.network.letters(y, self.leaves) if self.network else {}
+        deltas = self.network.deltas(letters["δ"]) if self.network else {}
         self.sweep = Sweep(
             y, self.order, self.leaves, self.names, self.adjoints, in_rows, deltas
         )

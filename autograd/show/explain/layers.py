@@ -149,11 +149,13 @@ class Network:
             found[y] = "L"
         return {x: name for x, name in found.items() if not _named_by_user(x)}
 
-    def deltas(self) -> dict[Value, str]:
+    def deltas(self, delta: str = "δ") -> dict[Value, str]:
         """δ₁[0] …, the adjoint's name, for every z."""
         several = len(self.points) > 1
         return {
-            n.z: neuron_name("δ", number, k, len(layer.neurons), p if several else None)
+            n.z: neuron_name(
+                delta, number, k, len(layer.neurons), p if several else None
+            )
             for p, layers in enumerate(self.points, start=1)
             for number, layer in enumerate(layers, start=1)
             for k, n in enumerate(layer.neurons)
@@ -164,7 +166,8 @@ class Network:
         own = set(self.parameters)
         near = {family(x.label or "") for x in [y, *leaves] if x not in own}
         found = {}
-        for letter, other in [("z", "s"), ("a", "h"), ("W", "V"), ("b", "c")]:
+        others = [("z", "s"), ("a", "h"), ("W", "V"), ("b", "c"), ("δ", "ε")]
+        for letter, other in others:
             found[letter] = other if letter.lower() in near else letter
         return found | {c: c for c in "xL" if c.lower() not in near}
 

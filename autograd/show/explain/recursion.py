@@ -119,18 +119,24 @@ class _Told:
         """The letter that names have, which may be another than this one."""
         return self.letters.get(name, name)
 
+    @property
+    def delta(self) -> str:
+        return self.letter("δ")
+
+    def length(self, name: str) -> str:
+        return rf"\left|{name}\right|" if self.style.latex else f"|{name}|"
+
     @cached_property
     def letters(self) -> dict[str, str]:
         return self.network.letters(self.sweep.y, self.sweep.leaves)
 
     def v(self, letter: str, number: int) -> str:
         """A layer's vector, such as z₁; the x of layer 1 for its a₀."""
-        if letter == "a" and number == 0:
+        if letter == "a" and number == 0 and "x" in self.letters:
             return "x"
-        if letter == "a" and not any(self.layer(number).activations):
+        if letter == "a" and number and not any(self.layer(number).activations):
             letter = "z"
-        name = letter if letter == "δ" else self.letter(letter)
-        return self.style.name(vector_name(name, number))
+        return self.style.name(vector_name(self.letter(letter), number))
 
     def bar(self, name: str) -> str:
         """∂L/∂ of a vector."""
@@ -181,14 +187,14 @@ class _Told:
         )
         notes = [
             f"∂{name}/∂v, the adjoint of v, says how {name} changes with v. That of a "
-            "z is called δ: the error. Each is computed once, from those of the layer "
-            "after it."
+            f"{self.letter('z')} is called {self.delta}: the error. Each is computed "
+            "once, from those of the layer after it."
         ]
         return Section(title, [], notes)
 
     def forward(self) -> Section:
         layers = self.network.points[self.point]
-        equations = [Equation("x", [self.vector(_floats(layers[0].x))])]
+        equations = [Equation(self.v("a", 0), [self.vector(_floats(layers[0].x))])]
         elided = self.elided()
         for number, layer in enumerate(layers, start=1):
             if number not in elided:
@@ -269,7 +275,9 @@ class _Told:
                 equations.append(self.recursion(number))
             elif number == elided[-1]:
                 equations.append(self.recursion_elided(elided))
-        title = f"Backward{self.at_point()}: each δ once, from the one after it"
+        title = (
+            f"Backward{self.at_point()}: each {self.delta} once, from the one after it"
+        )
         return Section(title, equations, head=VECTORS, is_backward=True)
 
     def in_loss(self) -> list[Equation]:
@@ -345,7 +353,7 @@ class _Told:
         first, last = elided[-1], elided[0]
         words = f"layers {first} to {last} by the same line, with "
         low, high = short(min(sizes), self.style), short(max(sizes), self.style)
-        size = r"\left|\delta\right|" if self.style.latex else "|δ|"
+        size = self.length(self.style.name(self.delta))
         pieces = [self.style.words(f"… {words}") + f"{size} "]
         pieces.append(self.style.words("from ") + f"{low} ")
         pieces.append(self.style.words("to ") + high)
@@ -365,7 +373,7 @@ class _Told:
         hidden = len(others) - len(shown)
         notes = [f"… and {_count(hidden, 'more point')}"] if hidden else []
         if any("|" in name for name in head):
-            notes.append("|δ| is the length of the vector δ")
+            notes.append(f"|{self.delta}| is the length of the vector {self.delta}")
         spare = (2, 1, *range(len(head) - 1, 3, -1))
         return Table("The other points, in the same way", head, rows, notes, spare)
 
@@ -375,14 +383,14 @@ class _Told:
     def columns(self, p: int) -> list[tuple[str, str]]:
         """What a point has in the table: x, the output, and δ or its length."""
         layers, last = self.network.points[p], self.depth
-        found = [("x", self.brief(_floats(layers[0].x)))]
+        found = [(self.v("a", 0), self.brief(_floats(layers[0].x)))]
         output = self.brief(self.numbers(layers[-1].a))
         found.append((self.v("a", last), output))
         shown = [number for number in range(last, 0, -1) if number not in self.elided()]
         for number in shown[:MOST_LENGTHS]:
             deltas, name = self.deltas(number, p), self.v("δ", number)
             if len(deltas) > 1:
-                name = rf"\left|{name}\right|" if self.style.latex else f"|{name}|"
+                name = self.length(name)
             size = norm(deltas) if len(deltas) > 1 else deltas[0]
             found.append((name, short(size, self.style)))
         return found
@@ -404,7 +412,7 @@ class _Told:
             if number not in elided:
                 equations += self.gradients_of(number)
         several = len(self.network.points) > 1
-        title = "The parameters' gradients, each δ times what came in"
+        title = f"The parameters' gradients, each {self.delta} times what came in"
         title += f", summed over {len(self.network.points)} points" if several else ""
         held = [
             f"{self.v('W', n)} is held by {layer_attribute(layer)}"
@@ -412,7 +420,7 @@ class _Told:
             if n not in elided and layer_attribute(layer)
         ]
         notes = [", ".join(held)] if held and not self.style.latex else []
-        head = ("adjoint", "value", "from δ")
+        head = ("adjoint", "value", f"from {self.delta}")
         return Section(title, equations, notes, head=head, is_backward=True)
 
     def gradients_of(self, number: int) -> Iterator[Equation]:
