@@ -318,7 +318,9 @@ class Primitive:
         z, *operands = (Total(x) if type(x) is float else x for x in (z, *args))
         try:
             return tuple(map(self._exact, self._run_rules(z, operands, wanted)))
-        except ARITHMETIC_ERRORS:  # as of a value in `raw`: math.exp(1000.0)
+        except ARITHMETIC_ERRORS as error:  # as of a value in `raw`: math.exp(1000.0)
+            if type(error) is ValueError and not _is_of_math(error):
+                raise
             return tuple([nan for _ in args])
 
     def _exact(self, partial: Any) -> Any:
@@ -375,6 +377,11 @@ class Primitive:
                     "first"
                 )
         return tuple([x for sequence in args for x in sequence])
+
+
+def _is_of_math(error: ValueError) -> bool:
+    """Whether it is what math raises outside a domain, and no error of a user's own."""
+    return str(error).startswith(("math domain error", "expected a"))  # from 3.14 on
 
 
 setattr(Primitive, "__doc__", Told("described", Primitive.__doc__))  # noqa: B010

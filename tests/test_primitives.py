@@ -1603,6 +1603,8 @@ def test_a_rule_that_overflows_gives_nan_as_such_a_value_does() -> None:
     row = Primitive("steep", lambda x: x, lambda z, x: math.exp(800 * x))
     assert math.isnan(Value(1.0)._apply(row, (Value(1.0),)).partials[0])
     assert math.isnan(grad(row)(1.0)) and grad(row)(0.0) == 1.0
+    outside = Primitive("outside", lambda x: x, lambda z, x: math.log(x))
+    assert math.isnan(grad(outside)(-1.0))
     both = Primitive("both", lambda *xs: sum(xs), lambda z, *xs: [math.exp(z)] * 2)
     assert all(map(math.isnan, grad(both, (0, 1))(500.0, 300.0)))
 
