@@ -196,7 +196,10 @@ class _Derivatives:
         self._require_repeats(line)
         if abs(found - forward) <= self._rounding(line, k):
             return
-        lost = "this is a bug of the engine, not of f: please report it"
+        lost = (
+            "correct the pushforward of a VectorPrimitive if f calls one that has it; "
+            "else this is a bug of the engine, not of f: please report it"
+        )
         if found == 0.0 or forward == 0.0:
             lost = "a product of partials underflows on the way: see why(y, x)"
         raise AssertionError(

@@ -319,7 +319,7 @@ class Primitive:
         try:
             return tuple(map(self._exact, self._run_rules(z, operands, wanted)))
         except ARITHMETIC_ERRORS as error:  # as of a value in `raw`: math.exp(1000.0)
-            if type(error) is ValueError and not _is_of_math(error):
+            if not is_of_math(error):
                 raise
             return tuple([nan for _ in args])
 
@@ -379,9 +379,10 @@ class Primitive:
         return tuple([x for sequence in args for x in sequence])
 
 
-def _is_of_math(error: ValueError) -> bool:
+def is_of_math(error: Exception) -> bool:
     """Whether it is what math raises outside a domain, and no error of a user's own."""
-    return str(error).startswith(("math domain error", "expected a"))  # from 3.14 on
+    of_domain = "math domain error", "expected a"  # the second from Python 3.14 on
+    return type(error) is not ValueError or str(error).startswith(of_domain)
 
 
 setattr(Primitive, "__doc__", Told("described", Primitive.__doc__))  # noqa: B010

@@ -14,6 +14,7 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Callable, Sequence
+from math import nan
 from typing import Any
 
 from .absent import ABSENT, Share, all_absent, left_out_where
@@ -23,6 +24,7 @@ from .primitives import (
     Total,
     brief,
     clean,
+    is_of_math,
     number,
 )
 from .transforms import vjp
@@ -222,7 +224,7 @@ class VectorPrimitive:
     def __reduce__(self) -> str:
         return self.__name__
 
-    def __call__(self, *xs: Any, **settings: Any) -> tuple[Any, ...]:
+    def __call__(self, /, *xs: Any, **settings: Any) -> tuple[Any, ...]:
         """All results: floats of floats, Values where an operand is a Value."""
         if self.arity not in (None, len(xs)) or not xs:
             raise TypeError(
@@ -272,7 +274,7 @@ class _Called(Call):
         try:
             found = vector.value(*xs, **self.settings)
         except ARITHMETIC_ERRORS:
-            found = vector.value(*map(Total, xs), **self.settings)
+            found = self._totally(vector.value, [*map(Total, xs)], vector.outputs)
         ys = self._counted("value", found, vector.outputs, "results")
         return tuple([number(y, self.name, "a result") for y in ys])
 
@@ -296,7 +298,7 @@ class _Called(Call):
         try:
             found = f(*given, **self.settings)
         except ARITHMETIC_ERRORS:
-            found = f(*[tuple(map(_total, xs)) for xs in given], **self.settings)
+            found = self._totally(f, [tuple(map(_total, xs)) for xs in given], count)
         found = self._counted(role, found, count, f"{what.split()[1]}s")
         plain = not {Value, Share} & {type(x) for xs in given for x in xs}
         absent = all_absent(given[2])
@@ -306,6 +308,15 @@ class _Called(Call):
             else left_out_where(absent, self._share(x, role, what, plain))
             for x in found
         ]
+
+    def _totally(self, f: Any, given: Sequence[Any], count: int | None) -> Any:
+        """What f gives by IEEE 754; NaN where functions of math raise even so."""
+        try:
+            return f(*given, **self.settings)
+        except ARITHMETIC_ERRORS as error:
+            if count is None or not is_of_math(error):
+                raise
+            return [nan] * count
 
     def _counted(
         self, role: str, found: Any, count: int | None, what: str

@@ -13,6 +13,7 @@ import pytest
 from autograd import (
     Primitive,
     Value,
+    VectorPrimitive,
     acos,
     acosh,
     asin,
@@ -495,3 +496,12 @@ def test_check_grads_sees_what_leaves_the_graph_where_rounding_is_large():
     for x in (1e-4, 1e-2, 1.0):
         text = message(lambda x: (1 - cos(x)) / (x.data * x.data), (x,), order=1)
         assert "leaves the graph" in text
+
+
+def test_check_grads_doubts_a_pushforward_that_is_not_the_pullback_transposed() -> None:
+    wrong = VectorPrimitive(
+        "wrong", lambda x: (sin(x),), lambda ys, xs, b: [b[0] * cos(xs[0])],
+        pushforward=lambda ys, xs, dots: [dots[0] * sin(xs[0])], outputs=1,
+    )  # fmt: skip
+    with pytest.raises(AssertionError, match="both modes.*correct the pushforward"):
+        check_grads(lambda x: wrong(x)[0], (1.0,))

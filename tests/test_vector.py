@@ -584,6 +584,22 @@ def test_what_is_compiled_does_not_branch_on_the_first_result() -> None:
     assert math.isnan(slopes(0.0))
 
 
+def test_where_math_raises_there_is_nan_and_errors_of_ones_own_come_through() -> None:
+    steep = VectorPrimitive(
+        "steep", lambda x, *, self: (math.exp(x), x),
+        lambda ys, xs, b, *, self: [b[0] * math.log(xs[0]) + b[1]], outputs=2,
+    )  # fmt: skip
+    assert all(map(math.isnan, steep(1000.0, self=1)))
+    assert math.isnan(grad(lambda x: steep(x, self=1)[0])(-1.0))
+
+    def refuse(*what: Any) -> Any:
+        raise ValueError("not today")
+
+    stern = VectorPrimitive("stern", lambda x: (x,), refuse, outputs=1)
+    with pytest.raises(ValueError, match="^not today$"):
+        grad(lambda x: stern(x)[0])(1.0)
+
+
 def test_rules_take_operands_and_selects_as_they_come_in_a_trace() -> None:
     both = VectorPrimitive(
         "both", lambda x, y: (x, y),
