@@ -476,6 +476,24 @@ def test_batches_take_values_closed_over_mixed_with_floats_and_in_arrays() -> No
     assert [y.data for y in rows] == [6.0, 4.0]
 
 
+def test_lanes_take_new_paths_over_values_closed_over() -> None:
+    weights = [Value(2.0), Value(3.0), Value(-1.0)]
+
+    def f(x: Any) -> Any:
+        total = x
+        for w in weights:
+            total = total + w * x
+            if total > 1.0:
+                total = total - w
+        return total
+
+    lanes = vmap(f)
+    for xs in ([0.1, 0.2], [0.1, 5.0, 0.2], [-1.0, 0.4]):
+        ys = lanes(xs)
+        assert [y.data for y in ys] == [f(x).data for x in xs]
+        assert all(len(y.parents) == len(weights) for y in ys)
+
+
 def test_graphs_of_batches_copy_pickle_and_outlive_their_function() -> None:
     xs = [Value(0.5), Value(1.5)]
     y = sum(vmap(squares)(xs))

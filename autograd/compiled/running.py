@@ -35,9 +35,9 @@ def run_lanes(
         todo = _run_groups(tree.ways, columns, n, outs, todo)
         if todo:
             turns, lanes = todo[0]
-            columns = tree.columns(columns[: tree.paths[0].own])
-            tree.grow(turns, point(columns, int(lanes[0])))
-            columns = tree.columns(columns[: tree.paths[0].own])
+            own = columns[: tree.paths[0].own]
+            tree.grow(turns, point(own, int(lanes[0])))
+            columns = tree.columns(own)
 
 
 def _run_groups(
