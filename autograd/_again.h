@@ -1,6 +1,6 @@
 /* What a sweep does at a node when it records: shares, their sums, and partials by the
    rules on Values, each found once for all sweeps of a graph. In C where `_rules.h` has
-   the rule; see `rerun`, `_share` and `_accumulate` in transforms.py. */
+   the rule; see `rerun`, `_share` and `_accumulate` in graph.py. */
 
 /* ---- shares and their sums -------------------------------------------------------------- */
 
@@ -13,7 +13,7 @@ static PyObject *product(PyObject *partial, PyObject *bar)
     return PyNumber_Multiply(partial, bar);
 }
 
-/* partial · bar: see `_share` in transforms.py. */
+/* partial · bar: see `_share` in graph.py. */
 static PyObject *share_of(Node *node, PyObject *partial, PyObject *bar)
 {
     PyObject *same = partial;
@@ -31,7 +31,7 @@ static PyObject *share_of(Node *node, PyObject *partial, PyObject *bar)
 }
 
 /* The sum of two shares, of which None is that of an operand that was left out: see
-   `_accumulate` in transforms.py. */
+   `_accumulate` in graph.py. */
 static PyObject *sum_of(PyObject *before, PyObject *share)
 {
     PyObject *rest = share == Py_None ? before : share;
@@ -61,7 +61,7 @@ static int accumulate(PyObject **sum, PyObject *share)
     return 0;
 }
 
-/* Whether no share ever goes to that operand: see `_never` in transforms.py. */
+/* Whether no share ever goes to that operand: see `_never` in graph.py. */
 static int never(Node *node, uint32_t k)
 {
     PyObject *partial = row_of(node)->select ? fixed_partial(row_of(node), k) : NULL;
@@ -263,7 +263,7 @@ static int rerun_in_python(const Graph *graph, uint32_t i, PyObject **into)
     return failed;
 }
 
-/* The partials of a live node by its rules, on Values: see `rerun` in transforms.py. */
+/* The partials of a live node by its rules, on Values: see `rerun` in graph.py. */
 static int rerun(const Graph *graph, uint32_t i, PyObject **into)
 {
     Node *node = graph->nodes[i];

@@ -1,5 +1,5 @@
 /* Calls with several results in sweeps that record: components hand their adjoints to the
-   call, which asks its one pullback; see `_pull_call` in transforms.py. */
+   call, which asks its one pullback; see `_pull_call` in graph.py. */
 
 static PyObject *tuple_or_null(PyObject *first, PyObject *second)
 {

@@ -166,7 +166,7 @@ static int walk_columns(Graph *graph, Sweep *sweep, PyObject *columns)
     return failed;
 }
 
-/* columns(ys, missing, partials_of, seen): see transforms.py. */
+/* columns(ys, missing, partials_of, seen): see graph.py. */
 static PyObject *graph_columns(PyObject *self, PyObject *args)
 {
     PyObject *ys, *columns = NULL;

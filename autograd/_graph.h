@@ -1,5 +1,5 @@
 /* What transforms walk: the graph of one run of f, and the sweeps over it. Read Graph in
-   transforms.py first: it is the reference, in sets and dicts.
+   graph.py first: it is the reference, in sets and dicts.
 
    Here each node has a place, in the order in which nodes were made, so that operands
    have places before their results; and what a sweep knows of a node lies in an array by

@@ -1,4 +1,4 @@
-/* The sweeps over a graph: `pull` and `push` of transforms.py, on doubles where all is
+/* The sweeps over a graph: `pull` and `push` of graph.py, on doubles where all is
    plain numbers, else on whatever objects the adjoints and tangents are. */
 
 /* ---- sweeps of plain numbers ---------------------------------------------------------- */
@@ -508,7 +508,7 @@ static PyType_Slot graph_slots[] = {
     {0, NULL}};
 
 static PyType_Spec graph_spec = {
-    .name = "autograd.transforms.Graph",
+    .name = "autograd.graph.Graph",
     .basicsize = sizeof(Graph),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
     .slots = graph_slots};

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .graph import Graph as Graph
 from .primitives import Primitive as Primitive
-from .transforms import Graph as Graph
 from .transforms import copies as copies
 from .transforms import oldest as oldest
 from .value import Value as Value

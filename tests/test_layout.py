@@ -1,6 +1,6 @@
 """The arrows of DESIGN.md's layout, read off the source: who may import whom, and when.
 
-primitives ← rules, watch ← value ← trees ← transforms ← check → differences;
+primitives ← rules, watch ← value ← trees, graph ← transforms ← check → differences;
 primitives ← absent ← trees;  copies → value;  vector → transforms, value;
 transforms, compiled → signatures → value;  show, compiled, science → engine;
 nn → public names
@@ -27,7 +27,7 @@ from autograd import Primitive, Value, primitives
 ROOT = Path(__file__).resolve().parent.parent
 ENGINE = (
     "primitives", "absent", "rules", "watch", "value", "copies", "trees", "signatures",
-    "transforms", "vector", "differences", "check",
+    "graph", "transforms", "vector", "differences", "check",
 )  # fmt: skip
 HEAVY = {
     "ast", "asyncio", "dataclasses", "decimal", "fractions", "graphviz", "hypothesis",
@@ -102,10 +102,19 @@ def files(folder: str) -> list[Path]:
         ("copies", {"primitives", "value"}),
         ("trees", {"absent", "primitives", "value"}),
         ("signatures", {"primitives", "value"}),
+        ("graph", {"accelerator", "primitives", "value"}),
         (
             "transforms",
-            {"accelerator", "primitives", "watch", "value", "trees", "signatures"},
-        ),
+            {
+                "accelerator",
+                "graph",
+                "primitives",
+                "watch",
+                "value",
+                "trees",
+                "signatures",
+            },
+        ),  # fmt: skip
         ("vector", {"absent", "primitives", "value", "transforms"}),
         ("differences", set()),
         ("check", {"differences", "primitives", "value", "trees", "transforms"}),

@@ -19,8 +19,9 @@ from math import nan
 from typing import Any, Final, NamedTuple
 
 from ..absent import Share
+from ..graph import Graph, rerun, results_and_operands
 from ..primitives import brief, equal, where
-from ..transforms import Graph, copies, rerun, results_and_operands
+from ..transforms import copies
 from ..value import COMPARISONS, LEFTOVER, Value, tick
 from ..watch import caller, watched_by, watching
 from .tape import Guard, Instruction, Operand, Tape
