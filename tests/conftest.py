@@ -12,7 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from plans import watched
+
+settings.register_profile("untimed", deadline=None)  # a busy machine is no fault
+settings.load_profile("untimed")
 
 CHROMIUM = shutil.which("chromium")
 ENGINES = ("autograd", "autograd_in_python")
