@@ -87,7 +87,8 @@ def test_axes_inside_containers_reduce_and_differentiate() -> None:
     "axes, args, said",
     [
         (1, (np.ones(3),), "must name an axis of the batch, but is 1 for an array of"),
-        (2, ([[1.0]],), "must name an axis of the batch"),
+        (2, ([[1.0]],), "must name an axis of the batch, but is 2 for 1.0"),
+        (-3, ([[1.0]],), "must name an axis of the batch, but is -3 for"),
         (1, ([[1.0, 2.0], [3.0]],), "lists must be as long as each other along axis 1"),
         (({"a": 0},), ({"b": [1.0]},), "must have the containers of the argument"),
         (([0, 0],), ([1.0],), "must have the containers of the argument"),

@@ -120,7 +120,7 @@ def in_front(tree: Any, axis: int) -> Any:
             raise _no_axis(axis, f"an array of shape {tree.shape}")
         return np.ascontiguousarray(np.moveaxis(tree, axis, 0))
     if isinstance(tree, list):
-        return _turned(tree, axis + _depth(tree) if axis < 0 else axis)
+        return _turned(tree, axis + _depth(tree) if axis < 0 else axis, axis)
     found = parts(tree)
     if found is None:
         return tree
@@ -135,16 +135,16 @@ def _depth(tree: Any) -> int:
     return depth
 
 
-def _turned(rows: Any, axis: int) -> list[Any]:
-    """Lists of lists with that axis as the first one."""
+def _turned(rows: Any, axis: int, named: int) -> list[Any]:
+    """Lists of lists with that axis as the first one; errors name it as it was."""
     if axis == 0 and isinstance(rows, list):
         return rows
     if axis < 0 or not isinstance(rows, list) or not rows:
-        raise _no_axis(axis, brief(rows))
-    columns = [_turned(row, axis - 1) for row in rows]
+        raise _no_axis(named, brief(rows))
+    columns = [_turned(row, axis - 1, named) for row in rows]
     if len(set(map(len, columns))) > 1:
         raise ValueError(
-            f"vmap: lists must be as long as each other along axis {axis}, but have "
+            f"vmap: lists must be as long as each other along axis {named}, but have "
             f"{sorted(set(map(len, columns)))} items; cut them alike"
         )
     return [list(column) for column in zip(*columns)]
