@@ -61,7 +61,7 @@ class Play:
 
 def play(model: MLP, x: Any, y: Any, loss: Loss) -> Play:
     """What `MLP._play_` gives."""
-    table = backprop_table(model, x, y, loss)
+    table = backprop_table(model, plain_inputs("player", model, x), y, loss)
     layers = [
         [
             PlayedNeuron(
@@ -136,8 +136,8 @@ def network_drawing(
     from autograd import draw_network  # only who draws pays for importing it
 
     _require_point(x, y, by, backward or outcome)
-    table = None if y is None else backprop_table(model, x, y, loss)
     points = None if x is None else forward(model, plain_inputs("MLP.draw", model, x))
+    table = None if y is None else backprop_table(model, x, y, loss)
     columns: list[Any] = [("inputs", _input_cards(model, x))]
     for c, layer in enumerate(model.layers):
         cards = [

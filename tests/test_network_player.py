@@ -173,7 +173,9 @@ def test_wrong_calls_are_refused_by_name() -> None:
         player(model)
     with pytest.raises(TypeError, match=r"^player: a Value must be alone.*; write pla"):
         player(Value(1.0), x, y)
-    with pytest.raises(ValueError, match=r"x must have 2 feature\(s\), but has 3"):
+    with pytest.raises(
+        ValueError, match=r"^player: x must have 2 feature\(s\), but has 3"
+    ):
         player(model, [1.0, 2.0, 3.0], y)
     with pytest.raises(TypeError, match=r"loss must give one number"):
         player(model, x, y, loss=lambda p, t: None)
