@@ -1,4 +1,4 @@
-"""How long `explain` of a network is, and takes: `python tests/benchmarks/explanations.py`.
+"""How long explanations are, and take: `python tests/benchmarks/explanations.py`.
 
 XOR's points through networks of tanh, as a terminal of that many columns shows them.
 CPU time of the explanation and its text together.
