@@ -6,6 +6,451 @@ static double compute_add(const double *args)
     return x + y;
 }
 
+static double compute_sub(const double *args)
+{
+    double x = args[0], y = args[1];
+    return x - y;
+}
+
+static double compute_mul(const double *args)
+{
+    double x = args[0], y = args[1];
+    return x * y;
+}
+
+static double compute_div(const double *args)
+{
+    double x = args[0], y = args[1];
+    return x / y;
+}
+
+static double compute_neg(const double *args)
+{
+    double x = args[0];
+    return -x;
+}
+
+static double compute__pow_less_one(const double *args)
+{
+    double x = args[0], y = args[1];
+    double v2 = y - 1.0;
+    double v10 = (v2 == y ? 0.0 : ((double)((v2 + 1.0) == y))) != 0.0 ? 0.0 : (fabs(x) == INFINITY ? 0.0 : x);
+    return v10 == 0.0 ? power(x + 0.0, v2) : (power(x, y) / v10);
+}
+
+static double compute__pow_log(const double *args)
+{
+    double x = args[0], y = args[1];
+    double v3 = fabs(power(x, y));
+    double v4 = log(x);
+    double v7 = fabs(v4);
+    double v11 = v3 * v4;
+    return x < 0.0 ? NAN : ((v3 < 2.2250738585072014e-308 ? 0.0 : ((double)(v3 < INFINITY))) != 0.0 ? v11 : (v7 < INFINITY ? ((v4 > 0.0 ? 1.0 : (v4 < 0.0 ? -1.0 : (v4 + 0.0))) * power(power(x, 0.5 * y) * sqrt(v7), 2.0)) : (v3 == 0.0 ? v3 : v11)));
+}
+
+static double compute_pow(const double *args)
+{
+    double x = args[0], y = args[1];
+    return power(x, y);
+}
+
+static double compute_fmod(const double *args)
+{
+    double x = args[0], y = args[1];
+    return fmod(x, y);
+}
+
+static double compute_mod(const double *args)
+{
+    double x = args[0], y = args[1];
+    double v2 = fmod(x, y);
+    return v2 == 0.0 ? (y < 0.0 ? -0.0 : 0.0) : (((double)(y < 0.0)) != ((double)(v2 < 0.0)) ? (v2 + y) : v2);
+}
+
+static double compute_fma(const double *args)
+{
+    double x = args[0], y = args[1], w = args[2];
+    return fma(x, y, w);
+}
+
+static double compute_exp(const double *args)
+{
+    double x = args[0];
+    return exp(x);
+}
+
+static double compute_exp2(const double *args)
+{
+    double x = args[0];
+    return exp2(x);
+}
+
+static double compute_expm1(const double *args)
+{
+    double x = args[0];
+    return expm1(x);
+}
+
+static double compute_log(const double *args)
+{
+    double x = args[0];
+    return log(x);
+}
+
+static double compute_log2(const double *args)
+{
+    double x = args[0];
+    return log2(x);
+}
+
+static double compute_log10(const double *args)
+{
+    double x = args[0];
+    return log10(x);
+}
+
+static double compute_log1p(const double *args)
+{
+    double x = args[0];
+    return log1p(x);
+}
+
+static double compute_log1mexp(const double *args)
+{
+    double x = args[0];
+    return x > -0.6931471805599453 ? log(-expm1(x)) : log1p(-exp(x));
+}
+
+static double compute_xlogy(const double *args)
+{
+    double x = args[0], y = args[1];
+    return x == 0.0 ? (y >= 0.0 ? 0.0 : NAN) : (x * log(y));
+}
+
+static double compute_sqrt(const double *args)
+{
+    double x = args[0];
+    return sqrt(x);
+}
+
+static double compute_cbrt(const double *args)
+{
+    double x = args[0];
+    return cbrt(x);
+}
+
+static double compute_sin(const double *args)
+{
+    double x = args[0];
+    return sin(x);
+}
+
+static double compute_cos(const double *args)
+{
+    double x = args[0];
+    return cos(x);
+}
+
+static double compute_tan(const double *args)
+{
+    double x = args[0];
+    return tan(x);
+}
+
+static double compute__one_minus_square(const double *args)
+{
+    double x = args[0];
+    return (1.0 - x) * (1.0 + x);
+}
+
+static double compute_asin(const double *args)
+{
+    double x = args[0];
+    return asin(x);
+}
+
+static double compute_acos(const double *args)
+{
+    double x = args[0];
+    return acos(x);
+}
+
+static double compute__atan_slope(const double *args)
+{
+    double x = args[0];
+    double v1 = fabs(x);
+    double v6 = 1.0 / v1;
+    return v1 <= 1.0 ? (1.0 / (1.0 + (v1 * v1))) : (v6 / (v6 + v1));
+}
+
+static double compute_atan(const double *args)
+{
+    double x = args[0];
+    return atan(x);
+}
+
+static double compute_sinh(const double *args)
+{
+    double x = args[0];
+    return sinh(x);
+}
+
+static double compute_cosh(const double *args)
+{
+    double x = args[0];
+    return cosh(x);
+}
+
+static double compute__tanh_slope(const double *args)
+{
+    double x = args[0];
+    double v3 = exp(-2.0 * fabs(x));
+    double v4 = 1.0 + v3;
+    return 4.0 * (v3 / (v4 * v4));
+}
+
+static double compute_tanh(const double *args)
+{
+    double x = args[0];
+    return tanh(x);
+}
+
+static double compute_acosh(const double *args)
+{
+    double x = args[0];
+    return acosh(x);
+}
+
+static double compute_atanh(const double *args)
+{
+    double x = args[0];
+    return atanh(x);
+}
+
+static double compute_degrees(const double *args)
+{
+    double x = args[0];
+    return x * 57.29577951308232;
+}
+
+static double compute_radians(const double *args)
+{
+    double x = args[0];
+    return x * 0.017453292519943295;
+}
+
+static double compute__gaussian(const double *args)
+{
+    double x = args[0];
+    double v4 = floor((64.0 * x) + 0.5) / 64.0;
+    return fabs(x) < 28.0 ? (exp((-v4) * v4) * exp((v4 - x) * (v4 + x))) : (x == x ? 0.0 : x);
+}
+
+static double compute_erf(const double *args)
+{
+    double x = args[0];
+    return erf(x);
+}
+
+static double compute_erfc(const double *args)
+{
+    double x = args[0];
+    return erfc(x);
+}
+
+static double compute_less(const double *args)
+{
+    double x = args[0], y = args[1];
+    return (double)(x < y);
+}
+
+static double compute_less_equal(const double *args)
+{
+    double x = args[0], y = args[1];
+    return (double)(x <= y);
+}
+
+static double compute_greater(const double *args)
+{
+    double x = args[0], y = args[1];
+    return (double)(x > y);
+}
+
+static double compute_greater_equal(const double *args)
+{
+    double x = args[0], y = args[1];
+    return (double)(x >= y);
+}
+
+static double compute_equal(const double *args)
+{
+    double x = args[0], y = args[1];
+    return (double)(x == y);
+}
+
+static double compute_not_equal(const double *args)
+{
+    double x = args[0], y = args[1];
+    return (double)(x != y);
+}
+
+static double compute_where(const double *args)
+{
+    double x = args[0], y = args[1], w = args[2];
+    return x != 0.0 ? y : w;
+}
+
+static double compute_maximum(const double *args)
+{
+    double x = args[0], y = args[1];
+    return x > y ? x : (x == x ? y : x);
+}
+
+static double compute_minimum(const double *args)
+{
+    double x = args[0], y = args[1];
+    return x < y ? x : (x == x ? y : x);
+}
+
+static double compute_clip(const double *args)
+{
+    double x = args[0], y = args[1], w = args[2];
+    double v6 = x > y ? x : (x == x ? y : x);
+    return v6 < w ? v6 : (v6 == v6 ? w : v6);
+}
+
+static double compute_abs(const double *args)
+{
+    double x = args[0];
+    return fabs(x);
+}
+
+static double compute_sign(const double *args)
+{
+    double x = args[0];
+    return x > 0.0 ? 1.0 : (x < 0.0 ? -1.0 : (x + 0.0));
+}
+
+static double compute_floor(const double *args)
+{
+    double x = args[0];
+    return floor(x);
+}
+
+static double compute_ceil(const double *args)
+{
+    double x = args[0];
+    return ceil(x);
+}
+
+static double compute_trunc(const double *args)
+{
+    double x = args[0];
+    return trunc(x);
+}
+
+static double compute_copysign(const double *args)
+{
+    double x = args[0], y = args[1];
+    double v6 = fabs(x);
+    return (y == 0.0 ? atan2(y, -1.0) : y) < 0.0 ? (-v6) : v6;
+}
+
+static double compute__sigmoid_slope(const double *args)
+{
+    double x = args[0];
+    double v3 = exp(-fabs(x));
+    double v4 = 1.0 + v3;
+    return v3 / (v4 * v4);
+}
+
+static double compute_sigmoid(const double *args)
+{
+    double x = args[0];
+    double v3 = exp(-fabs(x));
+    return (x >= 0.0 ? 1.0 : v3) / (1.0 + v3);
+}
+
+static double compute_softplus(const double *args)
+{
+    double x = args[0];
+    return (x > 0.0 ? x : (x == x ? 0.0 : x)) + log1p(exp(-fabs(x)));
+}
+
+static double compute_log_sigmoid(const double *args)
+{
+    double x = args[0];
+    double v1 = -x;
+    return -((v1 > 0.0 ? v1 : (v1 == v1 ? 0.0 : v1)) + log1p(exp(-fabs(x))));
+}
+
+static double compute_relu(const double *args)
+{
+    double x = args[0];
+    return x <= 0.0 ? 0.0 : x;
+}
+
+static double compute_leaky_relu(const double *args)
+{
+    double x = args[0], y = args[1];
+    return x > 0.0 ? x : (y * x);
+}
+
+static double compute__sigmoid_moment(const double *args)
+{
+    double x = args[0];
+    double v1 = fabs(x);
+    double v3 = exp(-0.5 * v1);
+    double v9 = 1.0 + (v3 * v3);
+    return (((v1 == INFINITY ? 0.0 : x) * v3) * v3) / (v9 * v9);
+}
+
+static double compute_silu(const double *args)
+{
+    double x = args[0];
+    double v3 = exp(-0.5 * fabs(x));
+    return x == -INFINITY ? -0.0 : ((x >= 0.0 ? x : ((x * v3) * v3)) / (1.0 + (v3 * v3)));
+}
+
+static double compute_gelu(const double *args)
+{
+    double x = args[0];
+    return x == -INFINITY ? -0.0 : ((0.5 * x) * erfc((-x) * 0.7071067811865476));
+}
+
+static double compute__share(const double *args)
+{
+    double x = args[0], y = args[1];
+    return x / ((x + y) + 5e-324);
+}
+
+static double compute__log_share(const double *args)
+{
+    double x = args[0], y = args[1];
+    return x == -INFINITY ? x : (x - log1p((exp(x) - 1.0) + y));
+}
+
+static double compute_logaddexp(const double *args)
+{
+    double x = args[0], y = args[1];
+    double v8 = x - y;
+    return (x > y ? x : (x == x ? y : x)) + log1p(exp(-fabs(fabs(x) < INFINITY ? v8 : (x == y ? 0.0 : v8))));
+}
+
+static double compute_identity(const double *args)
+{
+    double x = args[0];
+    return x;
+}
+
+static double compute_stop_gradient(const double *args)
+{
+    double x = args[0];
+    return x;
+}
+
+#ifndef ONLY_VALUES
+
 static double record_add(const double *args, double *d, unsigned wanted)
 {
     double x = args[0], y = args[1];
@@ -13,12 +458,6 @@ static double record_add(const double *args, double *d, unsigned wanted)
     d[0] = wanted & 1u ? 1.0 : 0.0;
     d[1] = wanted & 2u ? 1.0 : 0.0;
     return z;
-}
-
-static double compute_sub(const double *args)
-{
-    double x = args[0], y = args[1];
-    return x - y;
 }
 
 static double record_sub(const double *args, double *d, unsigned wanted)
@@ -30,12 +469,6 @@ static double record_sub(const double *args, double *d, unsigned wanted)
     return z;
 }
 
-static double compute_mul(const double *args)
-{
-    double x = args[0], y = args[1];
-    return x * y;
-}
-
 static double record_mul(const double *args, double *d, unsigned wanted)
 {
     double x = args[0], y = args[1];
@@ -43,12 +476,6 @@ static double record_mul(const double *args, double *d, unsigned wanted)
     d[0] = wanted & 1u ? y : 0.0;
     d[1] = wanted & 2u ? x : 0.0;
     return z;
-}
-
-static double compute_div(const double *args)
-{
-    double x = args[0], y = args[1];
-    return x / y;
 }
 
 static double record_div(const double *args, double *d, unsigned wanted)
@@ -60,12 +487,6 @@ static double record_div(const double *args, double *d, unsigned wanted)
     return z;
 }
 
-static double compute_neg(const double *args)
-{
-    double x = args[0];
-    return -x;
-}
-
 static double record_neg(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
@@ -73,14 +494,6 @@ static double record_neg(const double *args, double *d, unsigned wanted)
     (void)wanted;
     d[0] = -1.0;
     return z;
-}
-
-static double compute__pow_less_one(const double *args)
-{
-    double x = args[0], y = args[1];
-    double v2 = y - 1.0;
-    double v10 = (v2 == y ? 0.0 : ((double)((v2 + 1.0) == y))) != 0.0 ? 0.0 : (fabs(x) == INFINITY ? 0.0 : x);
-    return v10 == 0.0 ? power(x + 0.0, v2) : (power(x, y) / v10);
 }
 
 static double record__pow_less_one(const double *args, double *d, unsigned wanted)
@@ -113,16 +526,6 @@ static double record__pow_less_one(const double *args, double *d, unsigned wante
     return z;
 }
 
-static double compute__pow_log(const double *args)
-{
-    double x = args[0], y = args[1];
-    double v3 = fabs(power(x, y));
-    double v4 = log(x);
-    double v7 = fabs(v4);
-    double v11 = v3 * v4;
-    return x < 0.0 ? NAN : ((v3 < 2.2250738585072014e-308 ? 0.0 : ((double)(v3 < INFINITY))) != 0.0 ? v11 : (v7 < INFINITY ? ((v4 > 0.0 ? 1.0 : (v4 < 0.0 ? -1.0 : (v4 + 0.0))) * power(power(x, 0.5 * y) * sqrt(v7), 2.0)) : (v3 == 0.0 ? v3 : v11)));
-}
-
 static double record__pow_log(const double *args, double *d, unsigned wanted)
 {
     double x = args[0], y = args[1];
@@ -145,12 +548,6 @@ static double record__pow_log(const double *args, double *d, unsigned wanted)
     }
     d[1] = wanted & 2u ? z * (x == 0.0 ? -1.0 : (x == INFINITY ? 1.0 : v4)) : 0.0;
     return z;
-}
-
-static double compute_pow(const double *args)
-{
-    double x = args[0], y = args[1];
-    return power(x, y);
 }
 
 static double record_pow(const double *args, double *d, unsigned wanted)
@@ -177,12 +574,6 @@ static double record_pow(const double *args, double *d, unsigned wanted)
     return z;
 }
 
-static double compute_fmod(const double *args)
-{
-    double x = args[0], y = args[1];
-    return fmod(x, y);
-}
-
 static double record_fmod(const double *args, double *d, unsigned wanted)
 {
     double x = args[0], y = args[1];
@@ -190,13 +581,6 @@ static double record_fmod(const double *args, double *d, unsigned wanted)
     d[0] = wanted & 1u ? z == z ? 1.0 : z : 0.0;
     d[1] = wanted & 2u ? -floor(((x / y) - (z / y)) + 0.5) : 0.0;
     return z;
-}
-
-static double compute_mod(const double *args)
-{
-    double x = args[0], y = args[1];
-    double v2 = fmod(x, y);
-    return v2 == 0.0 ? (y < 0.0 ? -0.0 : 0.0) : (((double)(y < 0.0)) != ((double)(v2 < 0.0)) ? (v2 + y) : v2);
 }
 
 static double record_mod(const double *args, double *d, unsigned wanted)
@@ -209,12 +593,6 @@ static double record_mod(const double *args, double *d, unsigned wanted)
     return z;
 }
 
-static double compute_fma(const double *args)
-{
-    double x = args[0], y = args[1], w = args[2];
-    return fma(x, y, w);
-}
-
 static double record_fma(const double *args, double *d, unsigned wanted)
 {
     double x = args[0], y = args[1], w = args[2];
@@ -223,12 +601,6 @@ static double record_fma(const double *args, double *d, unsigned wanted)
     d[1] = wanted & 2u ? x : 0.0;
     d[2] = wanted & 4u ? 1.0 : 0.0;
     return z;
-}
-
-static double compute_exp(const double *args)
-{
-    double x = args[0];
-    return exp(x);
 }
 
 static double record_exp(const double *args, double *d, unsigned wanted)
@@ -240,12 +612,6 @@ static double record_exp(const double *args, double *d, unsigned wanted)
     return z;
 }
 
-static double compute_exp2(const double *args)
-{
-    double x = args[0];
-    return exp2(x);
-}
-
 static double record_exp2(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
@@ -253,12 +619,6 @@ static double record_exp2(const double *args, double *d, unsigned wanted)
     (void)wanted;
     d[0] = z < INFINITY ? (z * 0.6931471805599453) : (exp2(x - 1.0) * 1.3862943611198906);
     return z;
-}
-
-static double compute_expm1(const double *args)
-{
-    double x = args[0];
-    return expm1(x);
 }
 
 static double record_expm1(const double *args, double *d, unsigned wanted)
@@ -270,12 +630,6 @@ static double record_expm1(const double *args, double *d, unsigned wanted)
     return z;
 }
 
-static double compute_log(const double *args)
-{
-    double x = args[0];
-    return log(x);
-}
-
 static double record_log(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
@@ -283,12 +637,6 @@ static double record_log(const double *args, double *d, unsigned wanted)
     (void)wanted;
     d[0] = z == z ? (1.0 / (x + 0.0)) : z;
     return z;
-}
-
-static double compute_log2(const double *args)
-{
-    double x = args[0];
-    return log2(x);
 }
 
 static double record_log2(const double *args, double *d, unsigned wanted)
@@ -300,12 +648,6 @@ static double record_log2(const double *args, double *d, unsigned wanted)
     return z;
 }
 
-static double compute_log10(const double *args)
-{
-    double x = args[0];
-    return log10(x);
-}
-
 static double record_log10(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
@@ -315,12 +657,6 @@ static double record_log10(const double *args, double *d, unsigned wanted)
     return z;
 }
 
-static double compute_log1p(const double *args)
-{
-    double x = args[0];
-    return log1p(x);
-}
-
 static double record_log1p(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
@@ -328,12 +664,6 @@ static double record_log1p(const double *args, double *d, unsigned wanted)
     (void)wanted;
     d[0] = z == z ? (1.0 / (1.0 + x)) : z;
     return z;
-}
-
-static double compute_log1mexp(const double *args)
-{
-    double x = args[0];
-    return x > -0.6931471805599453 ? log(-expm1(x)) : log1p(-exp(x));
 }
 
 static double record_log1mexp(const double *args, double *d, unsigned wanted)
@@ -347,12 +677,6 @@ static double record_log1mexp(const double *args, double *d, unsigned wanted)
     return z;
 }
 
-static double compute_xlogy(const double *args)
-{
-    double x = args[0], y = args[1];
-    return x == 0.0 ? (y >= 0.0 ? 0.0 : NAN) : (x * log(y));
-}
-
 static double record_xlogy(const double *args, double *d, unsigned wanted)
 {
     double x = args[0], y = args[1];
@@ -361,12 +685,6 @@ static double record_xlogy(const double *args, double *d, unsigned wanted)
     d[0] = wanted & 1u ? v5 : 0.0;
     d[1] = wanted & 2u ? z == z ? (y > 0.0 ? (x / y) : (x == 0.0 ? (0.0 - z) : (x / (y + 0.0)))) : z : 0.0;
     return z;
-}
-
-static double compute_sqrt(const double *args)
-{
-    double x = args[0];
-    return sqrt(x);
 }
 
 static double record_sqrt(const double *args, double *d, unsigned wanted)
@@ -378,12 +696,6 @@ static double record_sqrt(const double *args, double *d, unsigned wanted)
     return z;
 }
 
-static double compute_cbrt(const double *args)
-{
-    double x = args[0];
-    return cbrt(x);
-}
-
 static double record_cbrt(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
@@ -391,12 +703,6 @@ static double record_cbrt(const double *args, double *d, unsigned wanted)
     (void)wanted;
     d[0] = ((1.0 / z) / z) / 3.0;
     return z;
-}
-
-static double compute_sin(const double *args)
-{
-    double x = args[0];
-    return sin(x);
 }
 
 static double record_sin(const double *args, double *d, unsigned wanted)
@@ -408,12 +714,6 @@ static double record_sin(const double *args, double *d, unsigned wanted)
     return z;
 }
 
-static double compute_cos(const double *args)
-{
-    double x = args[0];
-    return cos(x);
-}
-
 static double record_cos(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
@@ -421,12 +721,6 @@ static double record_cos(const double *args, double *d, unsigned wanted)
     (void)wanted;
     d[0] = -sin(x);
     return z;
-}
-
-static double compute_tan(const double *args)
-{
-    double x = args[0];
-    return tan(x);
 }
 
 static double record_tan(const double *args, double *d, unsigned wanted)
@@ -438,12 +732,6 @@ static double record_tan(const double *args, double *d, unsigned wanted)
     return z;
 }
 
-static double compute__one_minus_square(const double *args)
-{
-    double x = args[0];
-    return (1.0 - x) * (1.0 + x);
-}
-
 static double record__one_minus_square(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
@@ -451,12 +739,6 @@ static double record__one_minus_square(const double *args, double *d, unsigned w
     (void)wanted;
     d[0] = -2.0 * x;
     return z;
-}
-
-static double compute_asin(const double *args)
-{
-    double x = args[0];
-    return asin(x);
 }
 
 static double record_asin(const double *args, double *d, unsigned wanted)
@@ -468,12 +750,6 @@ static double record_asin(const double *args, double *d, unsigned wanted)
     return z;
 }
 
-static double compute_acos(const double *args)
-{
-    double x = args[0];
-    return acos(x);
-}
-
 static double record_acos(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
@@ -481,14 +757,6 @@ static double record_acos(const double *args, double *d, unsigned wanted)
     (void)wanted;
     d[0] = -1.0 / sqrt((1.0 - x) * (1.0 + x));
     return z;
-}
-
-static double compute__atan_slope(const double *args)
-{
-    double x = args[0];
-    double v1 = fabs(x);
-    double v6 = 1.0 / v1;
-    return v1 <= 1.0 ? (1.0 / (1.0 + (v1 * v1))) : (v6 / (v6 + v1));
 }
 
 static double record__atan_slope(const double *args, double *d, unsigned wanted)
@@ -502,12 +770,6 @@ static double record__atan_slope(const double *args, double *d, unsigned wanted)
     return z;
 }
 
-static double compute_atan(const double *args)
-{
-    double x = args[0];
-    return atan(x);
-}
-
 static double record_atan(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
@@ -519,12 +781,6 @@ static double record_atan(const double *args, double *d, unsigned wanted)
     return z;
 }
 
-static double compute_sinh(const double *args)
-{
-    double x = args[0];
-    return sinh(x);
-}
-
 static double record_sinh(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
@@ -534,12 +790,6 @@ static double record_sinh(const double *args, double *d, unsigned wanted)
     return z;
 }
 
-static double compute_cosh(const double *args)
-{
-    double x = args[0];
-    return cosh(x);
-}
-
 static double record_cosh(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
@@ -547,14 +797,6 @@ static double record_cosh(const double *args, double *d, unsigned wanted)
     (void)wanted;
     d[0] = sinh(x);
     return z;
-}
-
-static double compute__tanh_slope(const double *args)
-{
-    double x = args[0];
-    double v3 = exp(-2.0 * fabs(x));
-    double v4 = 1.0 + v3;
-    return 4.0 * (v3 / (v4 * v4));
 }
 
 static double record__tanh_slope(const double *args, double *d, unsigned wanted)
@@ -568,12 +810,6 @@ static double record__tanh_slope(const double *args, double *d, unsigned wanted)
     return z;
 }
 
-static double compute_tanh(const double *args)
-{
-    double x = args[0];
-    return tanh(x);
-}
-
 static double record_tanh(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
@@ -585,12 +821,6 @@ static double record_tanh(const double *args, double *d, unsigned wanted)
     return z;
 }
 
-static double compute_acosh(const double *args)
-{
-    double x = args[0];
-    return acosh(x);
-}
-
 static double record_acosh(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
@@ -598,12 +828,6 @@ static double record_acosh(const double *args, double *d, unsigned wanted)
     (void)wanted;
     d[0] = 1.0 / (sqrt(x - 1.0) * sqrt(x + 1.0));
     return z;
-}
-
-static double compute_atanh(const double *args)
-{
-    double x = args[0];
-    return atanh(x);
 }
 
 static double record_atanh(const double *args, double *d, unsigned wanted)
@@ -615,12 +839,6 @@ static double record_atanh(const double *args, double *d, unsigned wanted)
     return z;
 }
 
-static double compute_degrees(const double *args)
-{
-    double x = args[0];
-    return x * 57.29577951308232;
-}
-
 static double record_degrees(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
@@ -630,12 +848,6 @@ static double record_degrees(const double *args, double *d, unsigned wanted)
     return z;
 }
 
-static double compute_radians(const double *args)
-{
-    double x = args[0];
-    return x * 0.017453292519943295;
-}
-
 static double record_radians(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
@@ -643,13 +855,6 @@ static double record_radians(const double *args, double *d, unsigned wanted)
     (void)wanted;
     d[0] = 0.017453292519943295;
     return z;
-}
-
-static double compute__gaussian(const double *args)
-{
-    double x = args[0];
-    double v4 = floor((64.0 * x) + 0.5) / 64.0;
-    return fabs(x) < 28.0 ? (exp((-v4) * v4) * exp((v4 - x) * (v4 + x))) : (x == x ? 0.0 : x);
 }
 
 static double record__gaussian(const double *args, double *d, unsigned wanted)
@@ -662,12 +867,6 @@ static double record__gaussian(const double *args, double *d, unsigned wanted)
     return z;
 }
 
-static double compute_erf(const double *args)
-{
-    double x = args[0];
-    return erf(x);
-}
-
 static double record_erf(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
@@ -676,12 +875,6 @@ static double record_erf(const double *args, double *d, unsigned wanted)
     (void)wanted;
     d[0] = 1.1283791670955126 * (fabs(x) < 28.0 ? (exp((-v5) * v5) * exp((v5 - x) * (v5 + x))) : (x == x ? 0.0 : x));
     return z;
-}
-
-static double compute_erfc(const double *args)
-{
-    double x = args[0];
-    return erfc(x);
 }
 
 static double record_erfc(const double *args, double *d, unsigned wanted)
@@ -694,12 +887,6 @@ static double record_erfc(const double *args, double *d, unsigned wanted)
     return z;
 }
 
-static double compute_less(const double *args)
-{
-    double x = args[0], y = args[1];
-    return (double)(x < y);
-}
-
 static double record_less(const double *args, double *d, unsigned wanted)
 {
     double x = args[0], y = args[1];
@@ -707,12 +894,6 @@ static double record_less(const double *args, double *d, unsigned wanted)
     d[0] = wanted & 1u ? 0.0 : 0.0;
     d[1] = wanted & 2u ? 0.0 : 0.0;
     return z;
-}
-
-static double compute_less_equal(const double *args)
-{
-    double x = args[0], y = args[1];
-    return (double)(x <= y);
 }
 
 static double record_less_equal(const double *args, double *d, unsigned wanted)
@@ -724,12 +905,6 @@ static double record_less_equal(const double *args, double *d, unsigned wanted)
     return z;
 }
 
-static double compute_greater(const double *args)
-{
-    double x = args[0], y = args[1];
-    return (double)(x > y);
-}
-
 static double record_greater(const double *args, double *d, unsigned wanted)
 {
     double x = args[0], y = args[1];
@@ -737,12 +912,6 @@ static double record_greater(const double *args, double *d, unsigned wanted)
     d[0] = wanted & 1u ? 0.0 : 0.0;
     d[1] = wanted & 2u ? 0.0 : 0.0;
     return z;
-}
-
-static double compute_greater_equal(const double *args)
-{
-    double x = args[0], y = args[1];
-    return (double)(x >= y);
 }
 
 static double record_greater_equal(const double *args, double *d, unsigned wanted)
@@ -754,12 +923,6 @@ static double record_greater_equal(const double *args, double *d, unsigned wante
     return z;
 }
 
-static double compute_equal(const double *args)
-{
-    double x = args[0], y = args[1];
-    return (double)(x == y);
-}
-
 static double record_equal(const double *args, double *d, unsigned wanted)
 {
     double x = args[0], y = args[1];
@@ -769,12 +932,6 @@ static double record_equal(const double *args, double *d, unsigned wanted)
     return z;
 }
 
-static double compute_not_equal(const double *args)
-{
-    double x = args[0], y = args[1];
-    return (double)(x != y);
-}
-
 static double record_not_equal(const double *args, double *d, unsigned wanted)
 {
     double x = args[0], y = args[1];
@@ -782,12 +939,6 @@ static double record_not_equal(const double *args, double *d, unsigned wanted)
     d[0] = wanted & 1u ? 0.0 : 0.0;
     d[1] = wanted & 2u ? 0.0 : 0.0;
     return z;
-}
-
-static double compute_where(const double *args)
-{
-    double x = args[0], y = args[1], w = args[2];
-    return x != 0.0 ? y : w;
 }
 
 static double record_where(const double *args, double *d, unsigned wanted)
@@ -800,12 +951,6 @@ static double record_where(const double *args, double *d, unsigned wanted)
     return z;
 }
 
-static double compute_maximum(const double *args)
-{
-    double x = args[0], y = args[1];
-    return x > y ? x : (x == x ? y : x);
-}
-
 static double record_maximum(const double *args, double *d, unsigned wanted)
 {
     double x = args[0], y = args[1];
@@ -815,12 +960,6 @@ static double record_maximum(const double *args, double *d, unsigned wanted)
     return z;
 }
 
-static double compute_minimum(const double *args)
-{
-    double x = args[0], y = args[1];
-    return x < y ? x : (x == x ? y : x);
-}
-
 static double record_minimum(const double *args, double *d, unsigned wanted)
 {
     double x = args[0], y = args[1];
@@ -828,13 +967,6 @@ static double record_minimum(const double *args, double *d, unsigned wanted)
     d[0] = wanted & 1u ? y > x ? 1.0 : (y == x ? 0.5 : (y < x ? 0.0 : (y + x))) : 0.0;
     d[1] = wanted & 2u ? x > y ? 1.0 : (x == y ? 0.5 : (x < y ? 0.0 : (x + y))) : 0.0;
     return z;
-}
-
-static double compute_clip(const double *args)
-{
-    double x = args[0], y = args[1], w = args[2];
-    double v6 = x > y ? x : (x == x ? y : x);
-    return v6 < w ? v6 : (v6 == v6 ? w : v6);
 }
 
 static double record_clip(const double *args, double *d, unsigned wanted)
@@ -848,12 +980,6 @@ static double record_clip(const double *args, double *d, unsigned wanted)
     return z;
 }
 
-static double compute_abs(const double *args)
-{
-    double x = args[0];
-    return fabs(x);
-}
-
 static double record_abs(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
@@ -861,12 +987,6 @@ static double record_abs(const double *args, double *d, unsigned wanted)
     (void)wanted;
     d[0] = x > 0.0 ? 1.0 : (x < 0.0 ? -1.0 : (x + 0.0));
     return z;
-}
-
-static double compute_sign(const double *args)
-{
-    double x = args[0];
-    return x > 0.0 ? 1.0 : (x < 0.0 ? -1.0 : (x + 0.0));
 }
 
 static double record_sign(const double *args, double *d, unsigned wanted)
@@ -878,12 +998,6 @@ static double record_sign(const double *args, double *d, unsigned wanted)
     return z;
 }
 
-static double compute_floor(const double *args)
-{
-    double x = args[0];
-    return floor(x);
-}
-
 static double record_floor(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
@@ -891,12 +1005,6 @@ static double record_floor(const double *args, double *d, unsigned wanted)
     (void)wanted;
     d[0] = z == z ? 0.0 : z;
     return z;
-}
-
-static double compute_ceil(const double *args)
-{
-    double x = args[0];
-    return ceil(x);
 }
 
 static double record_ceil(const double *args, double *d, unsigned wanted)
@@ -908,12 +1016,6 @@ static double record_ceil(const double *args, double *d, unsigned wanted)
     return z;
 }
 
-static double compute_trunc(const double *args)
-{
-    double x = args[0];
-    return trunc(x);
-}
-
 static double record_trunc(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
@@ -921,13 +1023,6 @@ static double record_trunc(const double *args, double *d, unsigned wanted)
     (void)wanted;
     d[0] = z == z ? 0.0 : z;
     return z;
-}
-
-static double compute_copysign(const double *args)
-{
-    double x = args[0], y = args[1];
-    double v6 = fabs(x);
-    return (y == 0.0 ? atan2(y, -1.0) : y) < 0.0 ? (-v6) : v6;
 }
 
 static double record_copysign(const double *args, double *d, unsigned wanted)
@@ -941,14 +1036,6 @@ static double record_copysign(const double *args, double *d, unsigned wanted)
     return z;
 }
 
-static double compute__sigmoid_slope(const double *args)
-{
-    double x = args[0];
-    double v3 = exp(-fabs(x));
-    double v4 = 1.0 + v3;
-    return v3 / (v4 * v4);
-}
-
 static double record__sigmoid_slope(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
@@ -958,13 +1045,6 @@ static double record__sigmoid_slope(const double *args, double *d, unsigned want
     (void)wanted;
     d[0] = (-z) * tanh(0.5 * x);
     return z;
-}
-
-static double compute_sigmoid(const double *args)
-{
-    double x = args[0];
-    double v3 = exp(-fabs(x));
-    return (x >= 0.0 ? 1.0 : v3) / (1.0 + v3);
 }
 
 static double record_sigmoid(const double *args, double *d, unsigned wanted)
@@ -978,12 +1058,6 @@ static double record_sigmoid(const double *args, double *d, unsigned wanted)
     return z;
 }
 
-static double compute_softplus(const double *args)
-{
-    double x = args[0];
-    return (x > 0.0 ? x : (x == x ? 0.0 : x)) + log1p(exp(-fabs(x)));
-}
-
 static double record_softplus(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
@@ -992,13 +1066,6 @@ static double record_softplus(const double *args, double *d, unsigned wanted)
     (void)wanted;
     d[0] = (x >= 0.0 ? 1.0 : v7) / (1.0 + v7);
     return z;
-}
-
-static double compute_log_sigmoid(const double *args)
-{
-    double x = args[0];
-    double v1 = -x;
-    return -((v1 > 0.0 ? v1 : (v1 == v1 ? 0.0 : v1)) + log1p(exp(-fabs(x))));
 }
 
 static double record_log_sigmoid(const double *args, double *d, unsigned wanted)
@@ -1012,12 +1079,6 @@ static double record_log_sigmoid(const double *args, double *d, unsigned wanted)
     return z;
 }
 
-static double compute_relu(const double *args)
-{
-    double x = args[0];
-    return x <= 0.0 ? 0.0 : x;
-}
-
 static double record_relu(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
@@ -1027,12 +1088,6 @@ static double record_relu(const double *args, double *d, unsigned wanted)
     return z;
 }
 
-static double compute_leaky_relu(const double *args)
-{
-    double x = args[0], y = args[1];
-    return x > 0.0 ? x : (y * x);
-}
-
 static double record_leaky_relu(const double *args, double *d, unsigned wanted)
 {
     double x = args[0], y = args[1];
@@ -1040,15 +1095,6 @@ static double record_leaky_relu(const double *args, double *d, unsigned wanted)
     d[0] = wanted & 1u ? z == z ? (x > 0.0 ? 1.0 : y) : z : 0.0;
     d[1] = wanted & 2u ? z == z ? (x > 0.0 ? 0.0 : x) : z : 0.0;
     return z;
-}
-
-static double compute__sigmoid_moment(const double *args)
-{
-    double x = args[0];
-    double v1 = fabs(x);
-    double v3 = exp(-0.5 * v1);
-    double v9 = 1.0 + (v3 * v3);
-    return (((v1 == INFINITY ? 0.0 : x) * v3) * v3) / (v9 * v9);
 }
 
 static double record__sigmoid_moment(const double *args, double *d, unsigned wanted)
@@ -1065,13 +1111,6 @@ static double record__sigmoid_moment(const double *args, double *d, unsigned wan
     return z;
 }
 
-static double compute_silu(const double *args)
-{
-    double x = args[0];
-    double v3 = exp(-0.5 * fabs(x));
-    return x == -INFINITY ? -0.0 : ((x >= 0.0 ? x : ((x * v3) * v3)) / (1.0 + (v3 * v3)));
-}
-
 static double record_silu(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
@@ -1083,12 +1122,6 @@ static double record_silu(const double *args, double *d, unsigned wanted)
     (void)wanted;
     d[0] = ((x >= 0.0 ? 1.0 : v14) / (1.0 + v14)) + ((((v1 == INFINITY ? 0.0 : x) * v3) * v3) / (v9 * v9));
     return z;
-}
-
-static double compute_gelu(const double *args)
-{
-    double x = args[0];
-    return x == -INFINITY ? -0.0 : ((0.5 * x) * erfc((-x) * 0.7071067811865476));
 }
 
 static double record_gelu(const double *args, double *d, unsigned wanted)
@@ -1104,12 +1137,6 @@ static double record_gelu(const double *args, double *d, unsigned wanted)
     return z;
 }
 
-static double compute__share(const double *args)
-{
-    double x = args[0], y = args[1];
-    return x / ((x + y) + 5e-324);
-}
-
 static double record__share(const double *args, double *d, unsigned wanted)
 {
     double x = args[0], y = args[1];
@@ -1120,12 +1147,6 @@ static double record__share(const double *args, double *d, unsigned wanted)
     return z;
 }
 
-static double compute__log_share(const double *args)
-{
-    double x = args[0], y = args[1];
-    return x == -INFINITY ? x : (x - log1p((exp(x) - 1.0) + y));
-}
-
 static double record__log_share(const double *args, double *d, unsigned wanted)
 {
     double x = args[0], y = args[1];
@@ -1134,13 +1155,6 @@ static double record__log_share(const double *args, double *d, unsigned wanted)
     d[0] = wanted & 1u ? y / ((y + v3) + 5e-324) : 0.0;
     d[1] = wanted & 2u ? -1.0 / (v3 + y) : 0.0;
     return z;
-}
-
-static double compute_logaddexp(const double *args)
-{
-    double x = args[0], y = args[1];
-    double v8 = x - y;
-    return (x > y ? x : (x == x ? y : x)) + log1p(exp(-fabs(fabs(x) < INFINITY ? v8 : (x == y ? 0.0 : v8))));
 }
 
 static double record_logaddexp(const double *args, double *d, unsigned wanted)
@@ -1161,23 +1175,11 @@ static double record_logaddexp(const double *args, double *d, unsigned wanted)
     return z;
 }
 
-static double compute_identity(const double *args)
-{
-    double x = args[0];
-    return x;
-}
-
 static double record_identity(const double *args, double *d, unsigned wanted)
 {
     double x = args[0];
     (void)wanted;
     d[0] = 1.0;
-    return x;
-}
-
-static double compute_stop_gradient(const double *args)
-{
-    double x = args[0];
     return x;
 }
 
@@ -1188,6 +1190,8 @@ static double record_stop_gradient(const double *args, double *d, unsigned wante
     d[0] = 0.0;
     return x;
 }
+
+#endif
 
 #define ROWS_OF_ONE(ROW) \
     ROW(neg) \

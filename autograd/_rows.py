@@ -30,20 +30,23 @@ C: Final = Language(
 
 def header() -> str:
     """The text of the header: a function for the value of each row that C can compute,
-    one that records it, and the names of the rows by the number of their operands."""
+    one that records it, unless ONLY_VALUES are asked for, and the names of the rows by
+    the number of their operands."""
     rows = [row for row in vars(primitives).values() if isinstance(row, Primitive)]
-    kernels = {row: text for row in rows if (text := kernel(row))}
+    kernels = {row: texts for row in rows if (texts := kernel(row))}
+    values, records = zip(*kernels.values())
     lists = []
     for count, size in enumerate(("ONE", "TWO", "THREE"), start=1):
         names = [row.name for row in kernels if row.arity == count]
         calls = " \\\n".join(f"    ROW({name})" for name in names)
         lists.append(f"#define ROWS_OF_{size}(ROW) \\\n{calls}\n")
     opening = "/* Written by `python -m autograd._rows` from primitives.py. */\n"
-    return "\n".join([opening, *kernels.values(), *lists])
+    recording = ["#ifndef ONLY_VALUES\n", *records, "#endif\n"]
+    return "\n".join([opening, *values, *recording, *lists])
 
 
-def kernel(row: Primitive) -> str | None:
-    """A row in C, or None if its value or a rule is made of what C has not."""
+def kernel(row: Primitive) -> tuple[str, str] | None:
+    """A row in C, value and record, or None if C has not what they are made of."""
     if not 1 <= row.arity <= len(OPERANDS):
         return None
     line = Line(row.arity)
@@ -52,9 +55,8 @@ def kernel(row: Primitive) -> str | None:
     outputs = [line.operand(y) for y in (z, *[rule(z, *xs) for rule in row.rules])]
     if any(row.native is None for row, _ in line.code):
         return None
-    return "\n".join(
-        [*_compute(row.name, line, outputs[0]), *_record(row, line, outputs)]
-    )
+    value = "\n".join(_compute(row.name, line, outputs[0]))
+    return value, "\n".join(_record(row, line, outputs))
 
 
 def _compute(row: str, line: Line, z: Operand) -> Iterator[str]:

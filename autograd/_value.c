@@ -384,8 +384,7 @@ struct Row {
 
 INLINE int is_own(const Row *row) { return row->number == OWN; }
 
-/* pow is dear, and the slope of x ** 2 asks for x to the power of 1. */
-INLINE double power(double x, double y) { return y == 1.0 ? x : pow(x, y); }
+#include "_power.h"
 
 /* For each row, of its formula and rules: `compute_name`, `record_name`; and their names. */
 #include "_rows.h"

@@ -1,0 +1,1 @@
+"""Long straight lines as few loops: like operations on one level, run side by side."""
