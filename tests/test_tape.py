@@ -74,3 +74,28 @@ def test_select_takes_its_operand_whatever_the_other_is() -> None:
     tape = Tape(2, (Instruction(where, (0, 1, nan)),), (2,))
     assert tape.run([1.0, 7.0]) == ((7.0,), -1)
     assert repr(tape.run([0.0, 7.0])[0]) == "(nan,)"
+
+
+def test_arrays_hold_a_tape_to_the_last_bit() -> None:
+    tape = Tape(
+        1,
+        (Instruction(mul, (0, -0.0)), Instruction(where, (1, 0.0, nan))),
+        (2, 0.0, -0.0, 0),
+        (Guard(1, 1, True, "f.py:3"),),
+    )
+    arrays = tape.arrays
+    assert list(arrays.row) == [0, 1] and list(arrays.start) == [0, 2, 5]
+    assert [str(arrays.constants[~x]) for x in arrays.operand if x < 0] == [
+        "-0.0", "0.0", "nan",
+    ]  # fmt: skip
+    again = arrays.tape()
+    assert str(again) == str(tape) and again.rows == tape.rows == {mul, where}
+    assert again.arrays[:4] == arrays[:4] and again.arrays.outputs == arrays.outputs
+
+
+def test_tape_of_arrays_is_equal_and_travels() -> None:
+    again = RIGHT.arrays.tape()
+    assert again == RIGHT and hash(again) == hash(RIGHT)
+    assert again != WAVE and again.code[0] == RIGHT.code[0]
+    assert pickle.loads(pickle.dumps(again)) == RIGHT
+    assert pickle.loads(pickle.dumps(again)).run([2.0]) == RIGHT.run([2.0])

@@ -120,7 +120,7 @@ class OfBatch(Call):
         self._reduced = run.reduced
         count = len(run.reduced) // 2 if run.has_flags else len(run.reduced)
         self._given = run.reduced[:count]  # without flags
-        rows = {row for path in run.tree.paths for row, _ in path.long.code}
+        rows = {row for path in run.tree.paths for row in path.long.rows}
         self.sealed = run.executor is None and all(map(is_of_table, rows))
         self.doubles = np is not None
         self._pull_of_all: OfBatch | None = None

@@ -560,7 +560,7 @@ class Tree:
         if self.owner.f is None:
             return True
         places, lost = self._search().found(self.closed)
-        self._rows = {row for path in self.paths for row, _ in path.long.code}
+        self._rows = {row for path in self.paths for row in path.long.rows}
         self.places.set(places + of_numbers(self._rows))
         return not lost
 
@@ -717,7 +717,7 @@ class Tree:
         Whether they still are there: f may have put others in their places itself, as
         it does where it makes them at its first call.
         """
-        rows = self._rows.union([row for row, _ in tape.code])
+        rows = self._rows | tape.rows
         if before or trace.met or rows != self._rows:
             places, lost = (before or self._search()).found(trace.closed)
             self.places.set(places + of_numbers(rows))

@@ -11,9 +11,10 @@ guard is as it was, and gives nothing at the others, where another tape is neede
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, overload
 
 from ..formulas import Line
 from ..formulas import Operand as Operand
@@ -36,6 +37,134 @@ class Guard(NamedTuple):
     place: str = ""  # "file:line" of the comparison
 
 
+class Arrays(NamedTuple):
+    """A tape as arrays, the one form between a trace and whatever runs it.
+
+    Instruction k is `rows[row[k]]` on the operands from start[k] to start[k + 1]; an
+    operand is a slot, or, if it is negative, a constant: ~operand says which one.
+
+    row                       unsigned, of 16 bits
+    start, operand, outputs   of 32 bits
+    constants                 float64
+    """
+
+    inputs: int
+    rows: tuple[Primitive, ...]
+    row: Any
+    start: Any
+    operand: Any
+    constants: Any
+    outputs: Any
+    guards: tuple[Guard, ...] = ()
+
+    @property
+    def code(self) -> Code:
+        """The instructions, made when one is asked for."""
+        return Code(self.rows, self.row, self.start, self.operand, self.constants)
+
+    def tape(self) -> Tape:
+        """The tape that these are the arrays of."""
+        constants = self.constants
+        outputs = [x if x >= 0 else constants[~x] for x in self.outputs]
+        return Tape(self.inputs, self.code, tuple(outputs), self.guards)
+
+
+class Code(Sequence[Instruction]):
+    """Instructions in arrays: see `Arrays`. As a sequence, it is as a tuple of them."""
+
+    def __init__(
+        self,
+        rows: tuple[Primitive, ...],
+        row: Any,
+        start: Any,
+        operand: Any,
+        constants: Any,
+    ) -> None:
+        self.rows, self.row, self.start = rows, row, start
+        self.operand, self.constants = operand, constants
+        self._made: tuple[Instruction, ...] | None = None
+
+    @classmethod
+    def of(cls, code: Iterable[tuple[Primitive, tuple[Operand, ...]]]) -> Code:
+        """The arrays of these instructions."""
+        numbers: dict[Primitive, int] = {}
+        constants = Constants()
+        row, start, operand = array("H"), array("i", [0]), array("i")
+        for each, args in code:
+            row.append(numbers.setdefault(each, len(numbers)))
+            operand.extend([constants.place(x) for x in args])
+            start.append(len(operand))
+        return cls(tuple(numbers), row, start, operand, constants.array)
+
+    @property
+    def made(self) -> tuple[Instruction, ...]:
+        """The instructions, each an object."""
+        if self._made is None:
+            self._made = tuple(self._make())
+        return self._made
+
+    def _make(self) -> Iterator[Instruction]:
+        constants, rows, start = self.constants, self.rows, self.start
+        args = [x if x >= 0 else constants[~x] for x in self.operand]
+        for k, row in enumerate(self.row):
+            operands = tuple(args[start[k] : start[k + 1]])
+            yield tuple.__new__(Instruction, (rows[row], operands))
+
+    @overload
+    def __getitem__(self, k: int) -> Instruction: ...
+    @overload
+    def __getitem__(self, k: slice) -> tuple[Instruction, ...]: ...
+    def __getitem__(self, k: Any) -> Any:
+        return self.made[k]
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def __iter__(self) -> Iterator[Instruction]:
+        return iter(self.made)
+
+    def __eq__(self, other: Any) -> bool:
+        if isinstance(other, (Code, tuple)):
+            return len(self) == len(other) and self.made == tuple(other)
+        return NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.made)
+
+    def __repr__(self) -> str:
+        return repr(self.made)
+
+    def __reduce__(self) -> Any:
+        return Code, (self.rows, *map(_copied, self.arrays))
+
+    @property
+    def arrays(self) -> tuple[Any, Any, Any, Any]:
+        """row, start, operand, constants."""
+        return self.row, self.start, self.operand, self.constants
+
+
+def _copied(numbers: Any) -> array[Any]:
+    return array(memoryview(numbers).format, memoryview(numbers))
+
+
+class Constants:
+    """The constants of a tape, each once: 0.0 and -0.0 are two, and any NaN is one."""
+
+    def __init__(self, known: Iterable[float] = ()) -> None:
+        self.array = array("d", known)
+        self._places = {x.hex(): i for i, x in enumerate(self.array)}
+
+    def place(self, x: Operand) -> int:
+        """An operand as an integer."""
+        if type(x) is not float:
+            return int(x)
+        key = x.hex()
+        if key not in self._places:
+            self._places[key] = len(self.array)
+            self.array.append(x)
+        return ~self._places[key]
+
+
 @dataclass(frozen=True)
 class Tape:
     """One path of a function, from its inputs to its outputs.
@@ -52,9 +181,26 @@ class Tape:
     """
 
     inputs: int
-    code: tuple[Instruction, ...]
+    code: Sequence[Instruction]
     outputs: tuple[Operand, ...]
     guards: tuple[Guard, ...] = ()  # in the order of `after`
+
+    @property
+    def arrays(self) -> Arrays:
+        """The same as arrays."""
+        code = self.code if isinstance(self.code, Code) else Code.of(self.code)
+        constants = Constants(code.constants)
+        outputs = array("i", [constants.place(y) for y in self.outputs])
+        row, start, operand, _ = code.arrays
+        kept = row, start, operand, constants.array, outputs
+        return Arrays(self.inputs, code.rows, *kept, self.guards)
+
+    @property
+    def rows(self) -> frozenset[Primitive]:
+        """The rows of the table that it uses."""
+        if isinstance(self.code, Code):
+            return frozenset(self.code.rows)
+        return frozenset([row for row, _ in self.code])
 
     def run(self, xs: Sequence[float]) -> tuple[tuple[float, ...], int]:
         """(outputs, -1) at a point, or ((), the index of the first guard that fails).
