@@ -300,6 +300,12 @@ static double compute_where(const double *args)
     return x != 0.0 ? y : w;
 }
 
+static double compute__add_unless(const double *args)
+{
+    double x = args[0], y = args[1], w = args[2];
+    return x != 0.0 ? y : (y + w);
+}
+
 static double compute_maximum(const double *args)
 {
     double x = args[0], y = args[1];
@@ -951,6 +957,16 @@ static double record_where(const double *args, double *d, unsigned wanted)
     return z;
 }
 
+static double record__add_unless(const double *args, double *d, unsigned wanted)
+{
+    double x = args[0], y = args[1], w = args[2];
+    double z = x != 0.0 ? y : (y + w);
+    d[0] = wanted & 1u ? 0.0 : 0.0;
+    d[1] = wanted & 2u ? 1.0 : 0.0;
+    d[2] = wanted & 4u ? x != 0.0 ? 0.0 : 1.0 : 0.0;
+    return z;
+}
+
 static double record_maximum(const double *args, double *d, unsigned wanted)
 {
     double x = args[0], y = args[1];
@@ -1268,4 +1284,5 @@ static double record_stop_gradient(const double *args, double *d, unsigned wante
 #define ROWS_OF_THREE(ROW) \
     ROW(fma) \
     ROW(where) \
+    ROW(_add_unless) \
     ROW(clip)

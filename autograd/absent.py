@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from .primitives import (
     Primitive,
+    _add_unless,
     add,
     div,
     dot,
@@ -69,8 +70,17 @@ class Share:
     Being absent is not being zero: a share that is absent adds no NaN and no node.
     """
 
-    def __init__(self, share: Any, absent: Any) -> None:
-        self.share, self.absent = share, absent
+    __slots__ = ("_total", "absent", "share")
+
+    def __init__(self, share: Any, absent: Any, total: Any = None) -> None:
+        self.share, self.absent, self._total = share, absent, total
+
+    @property
+    def total(self) -> Any:
+        """What a sum begins with: the share, or -0.0, to which all add themselves."""
+        if self._total is None:
+            self._total = where(self.absent, -0.0, self.share)
+        return self._total
 
     @property
     def number(self) -> Any:
@@ -106,21 +116,20 @@ class Share:
         if other is ABSENT:
             return self
         if type(other) is not Share:
-            return where(self.absent, other, self.share + other)
+            return self.total + other
         if self.absent is other.absent:
             return Share(self.share + other.share, self.absent)
-        both = where(other.absent, self.share, self.share + other.share)
-        either = where(self.absent, other.share, both)
-        return Share(either, mul(self.absent, other.absent))
+        total = _add_unless(other.absent, self.total, other.share)
+        return Share(total, mul(self.absent, other.absent), total)
 
     def __radd__(self, total: Any) -> Any:
-        return where(self.absent, total, total + self.share)
+        return _add_unless(self.absent, total, self.share)
 
     def __sub__(self, other: Any) -> Any:
         return self + -other
 
     def __rsub__(self, total: Any) -> Any:
-        return where(self.absent, total, total - self.share)
+        return _add_unless(self.absent, total, -self.share)
 
     def __bool__(self) -> bool:
         return bool(self.number)

@@ -199,8 +199,6 @@ class Loops(Made):
             self.find(item.inits, [product.inits])
         if product.left_out:
             self.find(item.left_out, [product.left_out])
-        if product.none is not None:
-            self.find(item.none, [[product.none]])
         for k, y in enumerate(product.outputs):
             place = item.outputs.base + k * item.outputs.down
             require(self.at.get(place) == y, item, "writes", y, "elsewhere")

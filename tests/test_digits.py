@@ -346,6 +346,7 @@ EXACT: dict[str, Callable[..., Jet]] = {
     "equal": step(lambda x, y: x == y),
     "not_equal": step(lambda x, y: x != y),
     "where": lambda condition, x, y: x if condition.number else y,
+    "_add_unless": lambda absent, x, y: x if absent.number else x + y,
     "maximum": greatest,
     "minimum": least,
     "_maximum": greatest,

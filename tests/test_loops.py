@@ -361,13 +361,17 @@ def random_tape(seed: int) -> tuple[Tape, int]:
     bars = [write(p.relu, z) if slip() else write(p.tanh, z) for z in zs]
     back: list[int] = []
     for j in range(terms):
-        total, none = write(p.mul, j, bars[0]), flags[0]
+        total: Any = write(p.where, flags[0], -0.0, write(p.mul, j, bars[0]))
+        if slip():
+            total = source.choice([-0.0, 2.5, zs[0], j])
         for i in range(1, rows):
             term = write(p.mul, min(i * terms + j, shared - 1), bars[i % len(bars)])
-            both = write(p.add, total, term)
-            kept = write(p.where, flags[i % len(flags)], total, both)
-            total = write(p.where, none, term, kept)
-            none = write(p.mul, none, flags[i % len(flags)])
+            left_out = flags[i % len(flags)]
+            if slip():
+                left_out = source.choice([zs[0], shared - 1])
+            total = write(p._add_unless, left_out, total, term)
+            if slip():
+                zs.append(write(p.sin, total))
         back.append(total)
     outputs: list[Any] = [*zs[:2], *back]
     for bar, flag in zip(bars, flags):

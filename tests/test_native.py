@@ -163,7 +163,7 @@ ONE_ROUNDING = [  # rows whose value is exact, or made of roundings that lanes h
     p.add, p.sub, p.mul, p.div, p.neg, p.fma, p.sqrt, p.mod, p.abs, p.sign, p.floor,
     p.ceil, p.copysign, p.maximum, p.minimum, p.where, p.clip, p.relu, p.leaky_relu,
     p.degrees, p.radians, p.identity, p.stop_gradient, p.less, p.less_equal, p.greater,
-    p.greater_equal, p.equal, p.not_equal, p.dot, p.prod, p.fmod,
+    p.greater_equal, p.equal, p.not_equal, p.dot, p.prod, p.fmod, p._add_unless,
 ]  # fmt: skip
 
 

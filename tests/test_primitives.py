@@ -393,6 +393,12 @@ ORACLE: dict[str, tuple[Any, ...]] = {
         lambda condition, x, y: mp.mpf(condition != 0),
         lambda condition, x, y: mp.mpf(condition == 0),
     ),
+    "_add_unless": (
+        lambda absent, x, y: x if absent else x + y,
+        0,
+        1,
+        lambda absent, x, y: mp.mpf(absent == 0),
+    ),
     "maximum": (
         lambda x, y: max(x, y),
         lambda x, y: (1 + mp.sign(x - y)) / 2,

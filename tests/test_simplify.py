@@ -22,7 +22,7 @@ ROWS = [row for row in vars(p).values() if isinstance(row, Primitive)]
 EXACT = [
     p.add, p.sub, p.mul, p.div, p.neg, p.abs, p.where, p.maximum, p.minimum, p.less,
     p.less_equal, p.greater, p.greater_equal, p.equal, p.not_equal, p.identity,
-    p.stop_gradient, p.relu, p.sign, p.dot, p.exp, p.pow,
+    p.stop_gradient, p.relu, p.sign, p.dot, p.exp, p.pow, p._add_unless,
 ]  # fmt: skip
 
 

@@ -70,7 +70,6 @@ class ProductLoop(NamedTuple):
     a: Access
     b: Access
     left_out: Access | None
-    none: Access | None
 
 
 class OuterLoop(NamedTuple):
@@ -276,7 +275,6 @@ def _product_loop(product: Product, start: int, layout: Layout) -> ProductLoop |
         a,
         layout.vector(product.b),
         layout.vector(product.left_out) if product.left_out else None,
-        None if product.none is None else layout.vector([product.none]),
     )
 
 
@@ -333,7 +331,6 @@ def _places_read(loop: ProductLoop) -> Iterator[int]:
     yield from _read(loop.b, 1, terms)
     yield from _read(loop.inits, 1, outputs)
     yield from _read(loop.left_out, 1, terms)
-    yield from _read(loop.none, 1, 1)
 
 
 def _read(access: Access | None, rows: int, columns: int) -> Iterator[int]:
@@ -614,14 +611,11 @@ class _ProductWriter(_LoopWriter):
         self.b = self.start(work.b)
         self.flags = self.start(work.left_out) if work.left_out else ""
         sums = self._inits(first)
-        count = self.terms - (work.none is not None)
-        if count * self.tile <= UNROLLED:
-            for r in range(count):
+        if self.terms * self.tile <= UNROLLED:
+            for r in range(self.terms):
                 sums = self._add(sums, None, r)
         else:
-            sums = [*self.loop(count, 1, sums, lambda r, xs: self._add(xs, r, 0))]
-        if work.none is not None:
-            sums = self._add_last(sums, work.none)
+            sums = [*self.loop(self.terms, 1, sums, lambda r, xs: self._add(xs, r, 0))]
         start = self.start(work.outputs)
         to = self.moved(start, work.outputs, work.outputs.down, first)
         for k, x in enumerate(sums):
@@ -649,26 +643,12 @@ class _ProductWriter(_LoopWriter):
     def _add(self, sums: Sequence[str], r: str | None, more: int) -> list[str]:
         terms = self._terms(r, more)
         larger = [self.w.op("fadd", x, y) for x, y in zip(sums, terms)]
-        return self._unless_left_out(sums, larger, r, more)
-
-    def _unless_left_out(
-        self, sums: Sequence[str], larger: list[str], r: str | None, more: int
-    ) -> list[str]:
         flags = self.work.left_out
         if flags is None:
             return larger
         start = self.moved(self.flags, flags, flags.across, r)
         left_out = self.truth(self.load(start, flags, more * flags.across))
         return [self.w.select(left_out, x, y) for x, y in zip(sums, larger)]
-
-    def _add_last(self, sums: Sequence[str], none: Access) -> list[str]:
-        """The last term is the sum if there is no other."""
-        last = self.terms - 1
-        terms = self._terms(None, last)
-        larger = [self.w.op("fadd", x, y) for x, y in zip(sums, terms)]
-        larger = self._unless_left_out(sums, larger, None, last)
-        alone = self.truth(self.load(self.start(none), none, 0))
-        return [self.w.select(alone, x, y) for x, y in zip(terms, larger)]
 
 
 class _OuterWriter(_LoopWriter):

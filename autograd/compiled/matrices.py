@@ -13,12 +13,11 @@ share an operand are put together, and so are outputs that are products of the s
 lists of numbers. That takes time in proportion to the length of the line. What does not
 fit stays as it is, and the order of every sum is kept, so that no bit changes.
 
-Where a select left a share out of a sum, the sum has the form
+Where a select may leave a share out of a sum, the sum has the form
 
-    where(none, term, where(left_out, sum, sum + term))
+    _add_unless(left_out, sum, term)
 
-with `none` true as long as every share was left out. Such a sum is one over the terms
-that are there, begun at -0.0, to which any number adds itself.
+begun at where(left_out, -0.0, term): a number to which any other adds itself.
 """
 
 from __future__ import annotations
@@ -31,16 +30,12 @@ from typing import Final, NamedTuple, TypeVar
 
 from .. import primitives as p
 from ..primitives import Primitive
-from ..value import COMPARISONS
 from .lower import Ending, Plan, Step
 from .tape import Operand
 
 FEWEST: Final = 12  # products that are worth a loop
 
 Operands = tuple[Operand, ...]
-
-TRUTHS: Final = frozenset(COMPARISONS.values())
-OF_TRUTHS: Final = frozenset({p.maximum, p.minimum, p.mul, p.where})
 
 T = TypeVar("T")
 
@@ -49,8 +44,6 @@ class Product(NamedTuple):
     """z_o = init_o + Σ_r a_or · b_r without the terms that are left out.
 
     left_out   a slot for each term that is true where the term is left out, or nothing
-    none       true where all terms but the last are, and the sum is the last term; or
-               None if the sum then is init_o
     """
 
     outputs: tuple[int, ...]
@@ -58,11 +51,10 @@ class Product(NamedTuple):
     a: tuple[Operands, ...]
     b: Operands
     left_out: Operands
-    none: Operand | None
 
     def read(self) -> set[int]:
         """The slots that it depends on."""
-        every = (*joined(*self.a), *self.b, *self.inits, *self.left_out, self.none)
+        every = (*joined(*self.a), *self.b, *self.inits, *self.left_out)
         return {x for x in every if type(x) is int}
 
 
@@ -250,12 +242,11 @@ class Chain:
     init: Operand
     terms: list[Operands]
     left_out: list[Operand] = field(default_factory=list)
-    none: Operand | None = None
     whole: bool = False  # nothing can be added any more
 
     def read(self) -> set[int]:
         """The slots that it depends on."""
-        every = (*joined(*self.terms), self.init, *self.left_out, self.none)
+        every = (*joined(*self.terms), self.init, *self.left_out)
         return {x for x in every if type(x) is int}
 
     def add(self, slot: int, term: Operands) -> None:
@@ -269,26 +260,18 @@ class _Chains:
     def __init__(self, line: Line) -> None:
         self.line = line
         self.ends: dict[int, Chain] = {}
-        self.truths: set[int] = set()  # slots that hold 0.0 or 1.0
         for step in line.plan.steps:
             self._look(step)
 
     def _look(self, step: Step) -> None:
         if step.row is p.add:
             self._sum(step.slot, *step.args)
-        elif step.row is p.where:
-            self._choice(step.slot, *step.args)
+        elif step.row is p._add_unless:
+            self._sum_unless(step.slot, *step.args)
         elif step.row is p.dot and len(step.args) % 2 == 0:
             half = len(step.args) // 2
             terms: list[Operands] = [*zip(step.args, step.args[half:])]
             self.ends[step.slot] = Chain(step.slot, 0.0, terms, whole=True)
-        chosen = step.args[1:] if step.row is p.where else step.args
-        of_truths = step.row in OF_TRUTHS and all(map(self._is_truth, chosen))
-        if step.row in TRUTHS or of_truths:
-            self.truths.add(step.slot)
-
-    def _is_truth(self, x: Operand) -> bool:
-        return x in self.truths if type(x) is int else x in (0.0, 1.0)
 
     def _sum(self, slot: int, x: Operand, y: Operand) -> None:
         for total, other in ((x, y), (y, x)):
@@ -306,36 +289,25 @@ class _Chains:
         elif first or second:
             self.ends[slot] = Chain(slot, y if first else x, [first or second])
 
-    def _choice(self, slot: int, none: Operand, term: Operand, rest: Operand) -> None:
-        """A sum from which terms may be left out; `none` if all were so far."""
-        choice = self.line.step(rest, p.where, uses=1)
-        if not choice or {type(x) for x in (none, *choice)} != {int}:
+    def _sum_unless(self, slot: int, out: Operand, total: Operand, x: Operand) -> None:
+        """A sum from which a term may be left out; it begins at any number."""
+        term = self.line.step(x, p.mul, uses=1)
+        if not term:
             return
-        left_out, total, both = choice
-        product = self.line.step(term, p.mul, uses=2)
-        sums = self.line.step(both, p.add, uses=1)
-        if not product or sums not in ((total, term), (term, total)):
-            return
-        if not self.truths.issuperset((none, left_out)):
-            return
-        chain = self._open(total, uses=2)
-        first = self.line.step(total, p.mul, uses=2)
-        if chain and chain.left_out and self._is_none(chain, none):
-            self._extend(chain, slot, product)
-        elif first:
-            chain = Chain(int(total), -0.0, [first], left_out=[none])
-            chain.add(slot, product)
-            self.ends[slot] = chain
-        else:
-            return
-        chain.left_out.append(left_out)
-        chain.none = none
+        chain = self._open(total, uses=1)
+        if chain is None or not chain.left_out:
+            chain = self._first(total) or Chain(slot, total, [])
+            self.ends[chain.slot] = chain
+        self._extend(chain, slot, term)
+        chain.left_out.append(out)
 
-    def _is_none(self, chain: Chain, none: Operand) -> bool:
-        """Whether it says that all terms of the chain are left out."""
-        step = self.line.made.get(none) if type(none) is int else None
-        both = {chain.none, chain.left_out[-1]}
-        return step is not None and step.row is p.mul and {*step.args} == both
+    def _first(self, total: Operand) -> Chain | None:
+        """The chain of the term that a sum of shares begins with."""
+        out, zero, x = self.line.step(total, p.where, uses=1) or (0.0, 0.0, 0.0)
+        term = self.line.step(x, p.mul, uses=1)
+        if not term or type(zero) is not float or zero.hex() != "-0x0.0p+0":
+            return None
+        return Chain(int(total), -0.0, [term], left_out=[out])
 
     def _open(self, x: Operand, uses: int) -> Chain | None:
         chain = self.ends.get(x) if isinstance(x, int) else None
@@ -363,7 +335,7 @@ def _products(line: Line) -> list[Product]:
             common = [term[shared] for term in chain.terms]
             init = chain.init if type(chain.init) is float else -1
             key = [_key(xs) for xs in (common, chain.left_out, [init])]
-            groups.setdefault((*key, chain.none), []).append(chain)
+            groups.setdefault((*key,), []).append(chain)
         chains = []
         for group in groups.values():
             for part in _in_order(line, group):
@@ -414,7 +386,6 @@ def _product(chains: Sequence[Chain], shared: int) -> Product:
         tuple([tuple([t[1 - shared] for t in chain.terms]) for chain in chains]),
         tuple([term[shared] for term in first.terms]),
         tuple(first.left_out),
-        first.none,
     )
 
 

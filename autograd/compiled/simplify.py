@@ -201,7 +201,9 @@ class _Written:
         self.code.append(_instruction(row, args))
         if row in ARITHMETIC:
             self._note_arithmetic(slot, row, *args)
-        elif row is p.where and not any(map(self.may_be_minus_zero, args[1:])):
+        elif row in CHOICES and not any(
+            map(self.may_be_minus_zero, args[CHOICES[row]])
+        ):
             self._never_minus_zero.add(slot)
         elif row is p.neg:
             self.minus[slot] = args[0]
@@ -384,7 +386,8 @@ def _where(written: _Written, condition: Operand, x: Operand, y: Operand) -> Fou
         return x if truth else y
     if _same(x, y) or _keeps_nan(written, condition, x, y):
         return x
-    if asked := _asked(written, condition):
+    asked = _asked(written, condition)
+    if asked and not _is(x, -0.0):  # which a sum of shares begins with, as it stands
         inner, straight = asked
         return Instruction(p.where, (inner, x, y) if straight else (inner, y, x))
     chosen, other = written.operands(p.where, x), written.operands(p.where, y)
@@ -392,6 +395,21 @@ def _where(written: _Written, condition: Operand, x: Operand, y: Operand) -> Fou
         return Instruction(p.where, (condition, chosen[1], y))
     if other and other[0] == condition:
         return Instruction(p.where, (condition, x, other[2]))
+    return None
+
+
+def _add_unless(written: _Written, absent: Operand, x: Operand, y: Operand) -> Found:
+    truth = written.truth(absent)
+    if truth is not None:
+        return x if truth else Instruction(p.add, (x, y))
+    if _is(y, -0.0):
+        return x
+    if _is(x, -0.0):
+        return Instruction(p.where, (absent, x, y))
+    if asked := _asked(written, absent):
+        inner, straight = asked
+        if straight:
+            return Instruction(p._add_unless, (inner, x, y))
     return None
 
 
@@ -437,7 +455,7 @@ def _itself(written: _Written, x: Operand) -> Found:
 RULES: Final[dict[Primitive, Callable[..., Found]]] = {
     p.add: _add, p.sub: _sub, p.mul: _mul, p.div: _div, p.neg: _neg, p.abs: _abs,
     p.pow: _pow, p._pow_less_one: _pow_less_one,
-    p.where: _where, p.maximum: _either, p.minimum: _either,
+    p.where: _where, p._add_unless: _add_unless, p.maximum: _either, p.minimum: _either,
     p.less: _ordered, p.greater: _turned(p.less),
     p.greater_equal: _turned(p.less_equal),
     p.identity: _itself, p.stop_gradient: _itself,
@@ -448,6 +466,9 @@ COMMUTATIVE: Final = frozenset({p.add, p.mul, p.equal, p.not_equal})
 ARITHMETIC: Final = frozenset({p.add, p.sub, p.mul, p.div, p.pow})
 
 TRUTHS: Final = frozenset(COMPARISONS.values())
+
+# the operands of which one has to be -0.0 where the result is
+CHOICES: Final = {p.where: slice(1, 3), p._add_unless: slice(1, 2)}
 
 NEVER_MINUS_ZERO: Final = TRUTHS | {p.abs, p.sign, p.relu, p.exp, p.dot}
 
@@ -485,4 +506,5 @@ SIGNED: Final[
     p.mul: lambda args, shown: args if shown and not _same(*args) else (),
     p.div: lambda args, shown: args if shown else args[1:],
     p.where: lambda args, shown: args[1:] if shown else (),
+    p._add_unless: lambda args, shown: args[1:] if shown else (),
 }  # fmt: skip

@@ -252,8 +252,7 @@ class Trace:
 
         That is one because of a Value from outside, which so is an operand.
         """
-        number = type(x) is not Value or x in self._numbers
-        return where(0.0, outside, x) if number else x
+        return where(0.0, outside, x) if self._stands_for_number(x) else x
 
     def leaf(self, x: Value) -> Value:
         """A leaf with the number of x, in the same slot."""
@@ -272,9 +271,12 @@ class Trace:
 
     def result(self, x: Any) -> Any:
         """A derivative to hand out: 0.0 where it is absent, never -0.0 for a float."""
-        if type(x) is Share:
-            x = x.number
+        if type(x) is Share:  # its total is -0.0 then, which 0.0 is added to
+            x = x.total if self._stands_for_number(x.share) else x.number
         return x + 0.0 if type(x) is Value and x in self._numbers else x
+
+    def _stands_for_number(self, x: Any) -> bool:
+        return type(x) is not Value or x in self._numbers
 
 
 def replay(tape: Tape, xs: Sequence[Any]) -> list[Any]:

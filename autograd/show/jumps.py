@@ -28,7 +28,7 @@ MARGIN: Final[dict[str, Callable[..., float]]] = {
     "sign": lambda z, x: abs(x),
     "copysign": lambda z, x, y: abs(y),
     "mod": lambda z, x, y: min(abs(z), abs(y - z)),
-    "where": lambda z, c, x, y: abs(c),
+    **dict.fromkeys(("where", "_add_unless"), lambda z, c, x, y: abs(c)),
     "atan2": lambda z, y, x: abs(y),
     **dict.fromkeys(COMPARED, lambda z, x, y: abs(x - y)),
 }
@@ -44,7 +44,7 @@ GAPS: Final[dict[str, Callable[..., Gaps]]] = {
     "clip": lambda z, e, x, lo, hi: [
         (abs(x - lo), e[0] + e[1]), (abs(x - hi), e[0] + e[2]),
     ],
-    "where": lambda z, e, c, x, y: [(abs(c), e[0])],
+    **dict.fromkeys(("where", "_add_unless"), lambda z, e, c, x, y: [(abs(c), e[0])]),
     "copysign": lambda z, e, x, y: [(abs(y), e[1])],
     "mod": lambda z, e, x, y: [
         (min(abs(z), abs(y - z)), e[0] + abs((x - z) / y) * e[1]),
@@ -59,6 +59,7 @@ BEYOND: Final[dict[str, Callable[..., float]]] = {
     "leaky_relu": lambda z, e, x, slope: max(1.0, abs(slope)) * e[0] + abs(x) * e[1],
     **dict.fromkeys(("maximum", "minimum", "clip"), lambda z, e, *xs: max(e)),
     "where": lambda z, e, c, x, y: max(abs(x - z) + e[1], abs(y - z) + e[2]),
+    "_add_unless": lambda z, e, c, x, y: abs(y) + e[1] + e[2],
     "copysign": lambda z, e, x, y: 2.0 * abs(x) + e[0],
     "mod": lambda z, e, x, y: abs(y) + e[1],
     "atan2": lambda z, e, y, x: tau,

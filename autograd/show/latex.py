@@ -65,6 +65,7 @@ TEXT: Final = {
     "_cosine": ("{1}/{0}", PRODUCT, (SIGN, PRODUCT, SUM)),
     "fma": ("{0}·{1} + {2}", SUM, (PRODUCT, PRODUCT, SUM)),
     "where": ("({1} if {0} else {2})", ATOM, (SUM, SUM, SUM)),
+    "_add_unless": ("{1} + ({2} unless {0})", SUM, (SUM, SUM, SUM)),
     "less": ("{0} < {1}", SUM, (PRODUCT, PRODUCT)),
     "less_equal": ("{0} ≤ {1}", SUM, (PRODUCT, PRODUCT)),
     "greater": ("{0} > {1}", SUM, (PRODUCT, PRODUCT)),
