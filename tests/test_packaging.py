@@ -53,8 +53,12 @@ def unbuilt(tmp_path: Path) -> Path:
 # ---- what is declared ----------------------------------------------------------------
 
 
-def test_extensions_are_the_engine_and_the_calls() -> None:
-    assert set(EXTENSIONS) == {"autograd._value", "autograd.compiled._call"}
+def test_extensions_are_the_engine_the_calls_and_rolled_code() -> None:
+    assert set(EXTENSIONS) == {
+        "autograd._value",
+        "autograd.compiled._call",
+        "autograd.compiled.rolled._rolled",
+    }
 
 
 @for_each_extension
@@ -103,6 +107,8 @@ def test_stub_names_what_the_extension_has(name: str) -> None:
     tree = ast.parse(stub.read_text())
     defined = ast.FunctionDef, ast.ClassDef
     stated = {node.name for node in tree.body if isinstance(node, defined)}
+    constants = [node.target for node in tree.body if isinstance(node, ast.AnnAssign)]
+    stated |= {target.id for target in constants if isinstance(target, ast.Name)}
     stated |= {
         alias.asname
         for node in tree.body
@@ -110,7 +116,7 @@ def test_stub_names_what_the_extension_has(name: str) -> None:
         for alias in node.names
         if alias.asname
     }
-    assert "connect" in stated
+    assert stated
     if autograd.accelerated:
         extension = vars(import_module(name))
         assert stated == {name for name in extension if not name.startswith("__")}

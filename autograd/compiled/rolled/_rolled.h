@@ -33,6 +33,7 @@ enum {
 
     SUM,       /* of terms, see below */
     LOGSUMEXP, /* of any number of operands, as the table's row: logsumexp(xs, count) */
+    DOT,       /* among what is given, never in a group: it becomes a sum */
     CALLBACK,  /* a row that only Python computes; never in what is run as blocks */
     KINDS
 };
@@ -48,8 +49,8 @@ typedef struct {
 #define KIND_THREE(name) {#name, 3, compute_##name},
 static const Kind kinds[KINDS] = {
     KINDS_OF_ONE(KIND_ONE) KINDS_OF_TWO(KIND_TWO) KINDS_OF_THREE(KIND_THREE)
-    {"product", 0, NULL}, {"maximum_of", 0, NULL}, {"minimum_of", 0, NULL},
-    {"sum", 0, NULL}, {"logsumexp", 0, NULL}, {"callback", 0, NULL}};
+    {"prod", 0, NULL}, {"_maximum", 0, NULL}, {"_minimum", 0, NULL}, {"sum", 0, NULL},
+    {"logsumexp", 0, NULL}, {"dot", 0, NULL}, {"callback", 0, NULL}};
 
 /* ---- groups ------------------------------------------------------------------------- */
 

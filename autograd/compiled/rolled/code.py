@@ -1,0 +1,42 @@
+"""A tape as rolled code: in C (`_rolled.c`), or by Python where that was not built.
+
+C gets the arrays of the tape as they are, and for each row the number that it knows it
+by, or a function to call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ... import primitives
+from ...accelerator import load
+from ...primitives import Primitive
+from ..tape import Arrays, Tape
+from . import running
+
+extension, reason = load("compiled.rolled._rolled")
+
+
+def compile(tape: Tape) -> Any:
+    """The tape as rolled code, which gives what `Tape.run` gives.
+
+    >>> from autograd.primitives import mul, sin
+    >>> from autograd.compiled.tape import Instruction
+    >>> tape = Tape(1, (Instruction(mul, (0, 0)), Instruction(sin, (1,))), (2,))
+    >>> compile(tape).scalar([2.0])
+    ((-0.7568024953079282,), -1)
+    """
+    return running.compile(tape) if extension is None else in_c(tape.arrays)
+
+
+def in_c(arrays: Arrays) -> Any:
+    """The arrays of a tape, rolled by C, which must be there."""
+    rows = tuple(map(kind, arrays.rows))
+    return extension.Rolled(arrays.inputs, rows, *arrays[2:])
+
+
+def kind(row: Primitive) -> int | Callable[..., float]:
+    """What a row is in C: the number of one of the table, or its value, called back."""
+    is_known = vars(primitives).get(row.name) is row and row.name in extension.kinds
+    return extension.kinds[row.name] if is_known else row.value
