@@ -78,7 +78,7 @@ enum {
     IN_SLAB = 8
 };
 
-static PyTypeObject *ValueType, *RowType;
+static PyTypeObject *ValueType, *RowType, *RecorderType, *HoldType;
 static int64_t now; /* the clock, see `tick` */
 
 /* What a plain number, or an operand that a select left out, has for a partial: a NaN
@@ -457,6 +457,7 @@ static struct Lent {
     PyObject *shown;     /* (node) -> None: show it to who watches */
     PyObject *watchers;  /* the dict, empty unless someone watches */
     PyObject *watching;  /* () -> who watches this thread, or None */
+    PyObject *recording; /* () -> the recorder, if it alone watches this thread, or None */
     PyObject *unreached; /* the zero of a Value that no sweep has touched */
     PyObject *leftover;  /* in place of a number: raises when used as one */
     PyObject *current;   /* (node, operation) -> None: raises if an operand was assigned */
@@ -500,6 +501,25 @@ static int is_watched(void)
     return is;
 }
 
+#include "_watched.h"
+
+/* Show a new node to who watches this thread. */
+static int show(Node *node)
+{
+    Recorder *recorder = recorder_here();
+    PyObject *done;
+    if (recorder) {
+        int failed = see_node(recorder, node);
+        Py_DECREF((PyObject *)recorder);
+        return failed;
+    }
+    if (PyErr_Occurred())
+        return -1;
+    done = PyObject_CallFunctionObjArgs(python.shown, (PyObject *)node, NULL);
+    Py_XDECREF(done);
+    return done ? 0 : -1;
+}
+
 /* A new node of nothing left over, once it was shown. */
 static PyObject *inspected(Node *node)
 {
@@ -507,11 +527,7 @@ static PyObject *inspected(Node *node)
     for (uint32_t i = 0; leftovers && done && i < node->count; i++)
         if (is_leftover(node->edges[i].operand))
             done = refuse_leftover();
-    if (done && watched) {
-        done = PyObject_CallFunctionObjArgs(python.shown, (PyObject *)node, NULL);
-        Py_XDECREF(done);
-    }
-    if (!done)
+    if (!done || (watched && show(node) < 0))
         Py_CLEAR(node);
     return (PyObject *)node;
 }
@@ -2600,6 +2616,8 @@ static PyObject *get_partials(PyObject *self, void *Py_UNUSED(closure))
 
 #include "_rules.h"
 #include "_graph.h"
+#include "_record.h"
+#include "_recorder.h"
 #include "_again.h"
 #include "_calls.h"
 #include "_sweep.h"
@@ -2889,14 +2907,15 @@ static PyObject *connect(PyObject *Py_UNUSED(module), PyObject *args, PyObject *
 {
     static char *names[] = {"value",    "primitive", "number",   "operand",
                             "record",   "shown",     "watchers", "watching",
-                            "unreached", "leftover",  "current",  "written",
-                            "hashed",    "packages",  "slopes",   "topological", NULL};
+                            "recording", "unreached", "leftover", "current",
+                            "written",  "hashed",    "packages", "slopes",
+                            "topological", NULL};
     struct Lent lent;
     PyObject **field = (PyObject **)&lent;
     if (!PyArg_ParseTupleAndKeywords(
-            args, keywords, "OOOOOOO!OOOOOOOOO:connect", names, &lent.value,
+            args, keywords, "OOOOOOO!OOOOOOOOOO:connect", names, &lent.value,
             &lent.primitive, &lent.number, &lent.operand, &lent.record, &lent.shown,
-            &PyDict_Type, &lent.watchers, &lent.watching, &lent.unreached, &lent.leftover,
+            &PyDict_Type, &lent.watchers, &lent.watching, &lent.recording, &lent.unreached, &lent.leftover,
             &lent.current, &lent.written, &lent.hashed, &lent.packages, &lent.slopes,
             &lent.topological))
         return NULL;
@@ -2938,6 +2957,7 @@ static void set_watched(void)
 {
     watched = PyDict_Size(python.watchers) > 0;
     set_alert();
+    forget_recorder();
 }
 
 /* watch(block, thread): show its watcher what the thread does. */
@@ -3093,11 +3113,16 @@ static int execute(PyObject *module)
     ValueType = (PyTypeObject *)PyType_FromSpec(&value_spec);
     RowType = (PyTypeObject *)PyType_FromSpec(&row_spec);
     GraphType = (PyTypeObject *)PyType_FromSpec(&graph_spec);
+    RecorderType = (PyTypeObject *)PyType_FromSpec(&recorder_spec);
+    HoldType = (PyTypeObject *)PyType_FromSpec(&hold_spec);
     notes = PyDict_New();
-    if (!ValueType || !RowType || !GraphType || !notes || make_small_floats() < 0 ||
+    if (!ValueType || !RowType || !GraphType || !RecorderType || !HoldType || !notes ||
+        make_small_floats() < 0 ||
         PyModule_AddObjectRef(module, "Value", (PyObject *)ValueType) < 0 ||
         PyModule_AddObjectRef(module, "Primitive", (PyObject *)RowType) < 0 ||
-        PyModule_AddObjectRef(module, "Graph", (PyObject *)GraphType) < 0)
+        PyModule_AddObjectRef(module, "Graph", (PyObject *)GraphType) < 0 ||
+        PyModule_AddObjectRef(module, "Recorder", (PyObject *)RecorderType) < 0 ||
+        PyModule_AddObjectRef(module, "Hold", (PyObject *)HoldType) < 0)
         return -1;
     loaded = 1;
     return 0;

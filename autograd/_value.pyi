@@ -5,6 +5,7 @@ from typing import Any
 
 from .graph import Graph as Graph
 from .primitives import Primitive as Primitive
+from .recorder import Recorder as Recorder
 from .transforms import copies as copies
 from .transforms import oldest as oldest
 from .value import Value as Value
@@ -18,6 +19,11 @@ from .value import topological as topological
 from .watch import Block
 from .watch import unwatch as unwatch
 from .watch import watch as watch
+
+class Hold:
+    def acquire(self) -> bool: ...
+    def locked(self) -> bool: ...
+    def __exit__(self, *error: object) -> None: ...
 
 def reader() -> Any: ...
 def maker() -> Any: ...
@@ -41,6 +47,7 @@ def connect(
     shown: Callable[[Value], None],
     watchers: dict[Block, int],
     watching: Callable[[], Any],
+    recording: Callable[[], Any],
     unreached: float,
     leftover: Any,
     current: Callable[[Value, str], None],

@@ -35,7 +35,14 @@ from .primitives import (
     number,
 )
 from .rules import written
-from .watch import PACKAGES, tracing, tracing_elsewhere, watchers, watching
+from .watch import (
+    PACKAGES,
+    recording,
+    tracing,
+    tracing_elsewhere,
+    watchers,
+    watching,
+)
 
 Operand = Union["Value", Number]  # for type checkers: what stands beside a Value
 UNREACHED: Final = float("0.0")  # a zero of its own: no sweep has touched it
@@ -843,7 +850,7 @@ _install_methods()
 connect(
     value=python_twins.get(Value), primitive=python_twins.get(Primitive),
     number=number, operand=_operand, record=_record, shown=_show, watchers=watchers,
-    watching=watching, unreached=UNREACHED, leftover=LEFTOVER, current=require_current,
-    written=written, hashed=_refuse_hash, packages=PACKAGES, slopes=_slopes,
-    topological=python_twins.get(topological),
+    watching=watching, recording=recording, unreached=UNREACHED, leftover=LEFTOVER,
+    current=require_current, written=written, hashed=_refuse_hash, packages=PACKAGES,
+    slopes=_slopes, topological=python_twins.get(topological),
 )  # fmt: skip

@@ -37,6 +37,7 @@ class Block:
 
 watchers: Final[dict[Block, int]] = {}  # the thread of each block, as they were opened
 watch: Callable[[Block, int], None] = twin("watch", watchers.__setitem__)
+new_lock: Callable[[], LockType] = twin("Hold", allocate_lock)
 
 
 @in_c
@@ -74,7 +75,7 @@ class Watching:
 
 def watched_by(watcher: Any, name: str = "trace") -> Watching:
     """Show this thread's new nodes and sweeps to the watcher, inside a `with`."""
-    lock = allocate_lock()
+    lock = new_lock()
     lock.acquire()
     enter = partial(watch, Block(watcher, lock), get_ident())
     return Watching(name, enter, lock.__exit__)
@@ -105,6 +106,13 @@ def tracing_elsewhere() -> list[Any]:
     here = get_ident()
     watching = [b.watcher for b, thread in [*watchers.items()] if thread != here]
     return [each for each in watching if each.trace is each]
+
+
+def recording() -> Any:
+    """The trace that alone is shown what this thread makes, or None."""
+    watcher = watching()
+    alone = watcher is not None and watcher.trace is watcher
+    return watcher if alone and not tracing_elsewhere() else None
 
 
 def _forget_other_threads() -> None:

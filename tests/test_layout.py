@@ -1,7 +1,8 @@
 """The arrows of DESIGN.md's layout, read off the source: who may import whom, and when.
 
 primitives ← rules, watch ← value ← trees, graph ← transforms ← check → differences;
-primitives ← absent ← trees;  copies → value;  vector → transforms, value;
+primitives ← absent ← trees;  copies, recorder → value;
+vector → transforms, value;
 transforms, compiled → signatures → value;  show, compiled, science → engine;
 nn → public names
 
@@ -27,7 +28,7 @@ from autograd import Primitive, Value, primitives
 ROOT = Path(__file__).resolve().parent.parent
 ENGINE = (
     "primitives", "absent", "rules", "watch", "value", "copies", "trees", "signatures",
-    "graph", "transforms", "vector", "differences", "check",
+    "graph", "transforms", "vector", "recorder", "differences", "check",
 )  # fmt: skip
 HEAVY = {
     "ast", "asyncio", "dataclasses", "decimal", "fractions", "graphviz", "hypothesis",
@@ -116,6 +117,7 @@ def files(folder: str) -> list[Path]:
             },
         ),  # fmt: skip
         ("vector", {"absent", "primitives", "value", "transforms"}),
+        ("recorder", {"accelerator", "primitives", "value"}),
         ("differences", set()),
         ("check", {"differences", "primitives", "value", "trees", "transforms"}),
     ],

@@ -688,7 +688,7 @@ class Tree:
         truths = frozenset([
             i
             for i, y in enumerate(ys)
-            if type(y) is bool or (type(y) is Value and y in trace.truths)
+            if type(y) is bool or trace.is_truth(y)
         ])  # fmt: skip
         settled = self._find_places(trace, tape, before)
         self.closed[:] = trace.closed  # the same list: C looks whether it is empty
