@@ -126,13 +126,16 @@ __version__ = "0.1.0"
 accelerated = not _reason  # whether Value and Primitive are the types in C
 
 _LAZY = {  # for people who look, for speed, and for what stands beside the engine
+    "bracket": ".science.implicit.implicit",
     "brief": ".primitives",
     "derivatives": ".science.taylor",
     "draw": ".show.draw.draw",
     "draw_network": ".show.draw.network",
     "explain": ".show.explain.explain",
+    "fixed_point": ".science.implicit.implicit",
     "jit": ".compiled.jit",
     "player": ".show.player.player",
+    "root": ".science.implicit.implicit",
     "rounding_error": ".show.rounding",
     "taylor": ".science.taylor",
     "vmap": ".compiled.batch",
@@ -141,11 +144,11 @@ _LAZY = {  # for people who look, for speed, and for what stands beside the engi
 }
 
 __all__ = [
-    "Primitive", "Value", "VectorPrimitive", "accelerated", "brief", "check_grads",
-    "derivatives", "detect_anomaly", "draw", "draw_network", "explain", "grad",
-    "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jit", "jvp", "player", "ravel",
-    "record_lines", "register_tree", "rounding_error", "taylor", "value_and_grad",
-    "vjp", "vmap", "why", "write_file",
+    "Primitive", "Value", "VectorPrimitive", "accelerated", "bracket", "brief",
+    "check_grads", "derivatives", "detect_anomaly", "draw", "draw_network", "explain",
+    "fixed_point", "grad", "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jit",
+    "jvp", "player", "ravel", "record_lines", "register_tree", "root",
+    "rounding_error", "taylor", "value_and_grad", "vjp", "vmap", "why", "write_file",
     "abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh", "beta",
     "cbrt", "ceil", "clip", "copysign", "cos", "cosh", "degrees", "digamma", "div",
     "dot", "equal", "erf", "erfc", "erfcx", "erfinv", "exp", "exp2", "expm1", "floor",
@@ -166,6 +169,7 @@ if (
     from .compiled.jit import jit
     from .files import write_file
     from .primitives import brief
+    from .science.implicit.implicit import bracket, fixed_point, root
     from .science.taylor import derivatives, taylor
     from .show.draw.draw import draw
     from .show.draw.network import draw_network

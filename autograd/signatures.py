@@ -313,6 +313,22 @@ class Derivatives(Protocol):
     def __call__(self, f: Callable[..., Any], x: Any, order: int) -> list[Any]: ...
 
 
+class Root(Protocol):
+    @overload
+    def __call__(self, f: OfOne, x0: Number | Value) -> OfNumbers: ...
+    @overload
+    def __call__(self, f: Callable[..., Any], x0: Any) -> Callable[..., Any]: ...
+
+
+class Bracket(Protocol):
+    def __call__(
+        self,
+        f: OfOne,
+        low: Number | Value | Callable[..., Any],
+        high: Number | Value | Callable[..., Any],
+    ) -> OfNumbers: ...
+
+
 class Hvp(Protocol):
     @overload
     def __call__(

@@ -17,6 +17,7 @@ import autograd
 from autograd import (
     Primitive,
     Value,
+    bracket,
     check_grads,
     derivatives,
     detect_anomaly,
@@ -24,6 +25,7 @@ from autograd import (
     draw,
     exp,
     explain,
+    fixed_point,
     grad,
     hessian,
     hvp,
@@ -37,6 +39,7 @@ from autograd import (
     player,
     ravel,
     record_lines,
+    root,
     rounding_error,
     sin,
     taylor,
@@ -75,6 +78,10 @@ def of_values(x: Value) -> Value:
 
 def of_both(x: N) -> N:
     return sin(x)
+
+
+def of_gap(x: float, p: float) -> float:
+    return x * x - p
 
 
 def of_two(x: float, y: float) -> float:
@@ -170,6 +177,10 @@ def right_derivatives() -> None:
     assert_type(jacfwd(to_a_list)([1.0, 2.0]), list[list[float]])
     assert_type(jacrev(of_floats)(1.0), float)
     assert_type(taylor(of_floats, 1.0, 3), list[float])
+    assert_type(root(of_gap, 1.0)(4.0), float)
+    assert_type(root(of_gap, 1.0)(Value(4.0)), Value)
+    assert_type(fixed_point(of_two, 1.0)(0.1), float)
+    assert_type(bracket(of_gap, 0.0, lambda p: p)(4.0), float)
     assert_type(derivatives(of_values, v, 3), list[Value])
     y, pullback = vjp(of_two, 1.0, 2.0)
     assert_type(y, float)

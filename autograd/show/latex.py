@@ -243,6 +243,8 @@ def partial_terms(
     ]
     z = row(*operands)
     rule = getattr(row, "in_rows", row.derivatives)  # a compiled one, taken apart
+    if rule != row.derivatives and type(z) is Value and node in names:
+        labels[z] = names[node]  # which has no formula beside its name
     found = rule(z, *operands)
     if node._data != node._data:  # outside the domain there is no formula
         return [_recorded(d, style) for d in node._partials]

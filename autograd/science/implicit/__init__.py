@@ -1,0 +1,1 @@
+"""Functions defined by an equation, with derivatives of every order."""
