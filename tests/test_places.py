@@ -793,3 +793,18 @@ def test_ctrl_c_where_a_place_is_looked_at_is_not_lost(is_batch):
     with pytest.raises(KeyboardInterrupt):
         f(x)
     assert repr(f(x)) == expected
+
+
+def test_object_that_answers_to_any_name_has_places_all_the_same() -> None:
+    class Answers:
+        __slots__ = ("weight",)
+
+        def __getattr__(self, name: str) -> float:
+            return 3.0  # also to __dict__, which it has not
+
+    answers: Any = Answers()
+    answers.weight = Value(2.0)
+    f = jit(lambda x: x * answers.weight + answers.anything)
+    assert f(5.0) == 13.0
+    answers.weight = Value(4.0)
+    assert f(5.0) == 23.0

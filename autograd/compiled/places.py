@@ -503,7 +503,8 @@ def _is(x: Any, y: Any) -> bool:
 def _attributes(x: Any) -> Iterator[tuple[Way, Any]]:
     """What an object has of its own, in its dict or in slots, or from its class."""
     own = getattr(x, "__dict__", None)
-    for name in [*(own if isinstance(own, dict) else ()), *_of_class(_type(x))]:
+    own = own if isinstance(own, dict) else None
+    for name in [*(own or ()), *_of_class(_type(x))]:
         try:
             member = getattr(x, name)
         except Exception:  # a slot that is empty, or whatever a property raises
