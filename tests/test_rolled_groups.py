@@ -70,7 +70,7 @@ class Writer:
         ])()  # fmt: skip
 
     def on_each(self, row: Primitive) -> None:
-        operands = [self.pick() for _ in range(row.arity or self.rng.randrange(1, 5))]
+        operands = [self.pick() for _ in range(row.arity or self.rng.choice([2, 4]))]
         self.vectors.append([self.apply(row, *lane) for lane in zip(*operands)])
 
     def sums(self) -> None:

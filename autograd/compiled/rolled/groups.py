@@ -202,7 +202,7 @@ class _Folding:
                 self.sums[slot] = terms
 
     def _added(self, x: int, y: int) -> list[Term]:
-        if self._length(y) > self._length(x):
+        if self._length(y) and not self._length(x):
             x, y = y, x
         return self._and(x, Term((y,)))
 
