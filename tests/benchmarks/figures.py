@@ -19,25 +19,29 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Figure:
-    """Samples of one quantity, and the bound that its median should keep.
+    """Samples of one quantity, and the bound that its median should keep, if any.
 
     >>> Figure("speed-up", [3.0, 5.0, 4.0], "x", "at least", 4.0).verdict()
     'reached'
     >>> Figure("size", [300.0], " B", "at most", 256.0).verdict()
     'missed by 44 B'
+    >>> Figure("as it comes out", [7.0], " µs").verdict()
+    '-'
     """
 
     what: str
     samples: Sequence[float]
     unit: str
-    sense: Literal["at least", "at most"]
-    target: float
+    sense: Literal["at least", "at most"] = "at most"
+    target: float | None = None
 
     def median(self) -> float:
         return statistics.median(self.samples)
 
     def verdict(self) -> str:
         """Whether the median keeps the bound, and if not by how much it misses."""
+        if self.target is None:
+            return "-"
         over = self.median() - self.target
         missing = -over if self.sense == "at least" else over
         return "reached" if missing <= 0 else f"missed by {missing:.3g}{self.unit}"
@@ -54,8 +58,13 @@ class Figure:
             f"{self.median():.2f}{self.unit}",
             self.quartiles(),
             str(len(self.samples)),
-            f"{self.sense} {self.target:g}{self.unit}",
+            self.bound(),
             self.verdict(),
+        )
+
+    def bound(self) -> str:
+        return (
+            "-" if self.target is None else f"{self.sense} {self.target:g}{self.unit}"
         )
 
 
