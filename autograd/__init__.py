@@ -137,6 +137,7 @@ _LAZY = {  # for people who look, for speed, and for what stands beside the engi
     "player": ".show.player.player",
     "root": ".science.implicit.implicit",
     "rounding_error": ".show.rounding",
+    "sparsity": ".science.sparse",
     "taylor": ".science.taylor",
     "vmap": ".compiled.batch",
     "why": ".show.why",
@@ -148,7 +149,8 @@ __all__ = [
     "check_grads", "derivatives", "detect_anomaly", "draw", "draw_network", "explain",
     "fixed_point", "grad", "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jit",
     "jvp", "player", "ravel", "record_lines", "register_tree", "root",
-    "rounding_error", "taylor", "value_and_grad", "vjp", "vmap", "why", "write_file",
+    "rounding_error", "sparsity", "taylor", "value_and_grad", "vjp", "vmap", "why",
+    "write_file",
     "abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh", "beta",
     "cbrt", "ceil", "clip", "copysign", "cos", "cosh", "degrees", "digamma", "div",
     "dot", "equal", "erf", "erfc", "erfcx", "erfinv", "exp", "exp2", "expm1", "floor",
@@ -170,6 +172,7 @@ if (
     from .files import write_file
     from .primitives import brief
     from .science.implicit.implicit import bracket, fixed_point, root
+    from .science.sparse import sparsity
     from .science.taylor import derivatives, taylor
     from .show.draw.draw import draw
     from .show.draw.network import draw_network

@@ -444,6 +444,7 @@ static PyObject *graph_push(PyObject *self, PyObject *args)
 
 #include "_columns.h"
 #include "_along.h"
+#include "_pushing.h"
 
 /* ---- the type --------------------------------------------------------------------------- */
 

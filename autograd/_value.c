@@ -3093,6 +3093,8 @@ static PyMethodDef functions[] = {
      METH_VARARGS | METH_KEYWORDS,
      "The computed Values that the roots depend on, in the order they were made."},
     {"oldest", oldest, METH_VARARGS, "The oldest Value that was made before a time."},
+    {"push_pairs", push_pairs, METH_VARARGS, "Second derivatives by edge pushing."},
+    {"push_rows", push_rows, METH_VARARGS, "Sparse rows of first derivatives."},
     {"copies", copies, METH_O, "Fresh inputs of these numbers and Values."},
     {"_node", module_node, METH_VARARGS, "A computed Value of what is known about it."},
     {"_components", components, METH_VARARGS, "The results of a call with several."},

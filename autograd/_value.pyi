@@ -6,6 +6,8 @@ from typing import Any
 from .graph import Graph as Graph
 from .primitives import Primitive as Primitive
 from .recorder import Recorder as Recorder
+from .science.pushing import push_pairs as push_pairs
+from .science.pushing import push_rows as push_rows
 from .transforms import copies as copies
 from .transforms import oldest as oldest
 from .value import Value as Value

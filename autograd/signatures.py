@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from numpy import float64
     from numpy.typing import NDArray
+    from scipy.sparse import csr_array
 
     from .compiled.batch import Axes, Batched
     from .compiled.jit import Compiled
@@ -263,7 +264,9 @@ class Jvp(Protocol):
     ) -> tuple[Any, Any]: ...
 
 
-class Jacobian(Protocol):
+class OfOneOrRows(Protocol):
+    """Of a function of one number a gradient, of one of several a row for each."""
+
     @overload
     def __call__(self, f: OfOne, argnums: Literal[0] = 0) -> Gradient: ...
     @overload
@@ -276,17 +279,64 @@ class Jacobian(Protocol):
     ) -> Callable[..., Any]: ...
 
 
-class Hessian(Protocol):
-    @overload
-    def __call__(  # type: ignore[overload-overlap]  # likewise
-        self, f: Callable[..., Any], argnums: Literal[0] = 0
-    ) -> Seconds: ...
-    @overload
-    def __call__(self, f: Callable[..., Any], argnums: int) -> GradientAt: ...
+class Jacobian(Protocol):
     @overload
     def __call__(
-        self, f: Callable[..., Any], argnums: tuple[int, ...]
+        self, f: Callable[..., Any], argnums: ArgNums = 0, *, sparse: Literal[True]
+    ) -> Callable[..., csr_array]: ...
+    @overload
+    def __call__(
+        self, f: OfOne, argnums: Literal[0] = 0, sparse: Literal[False] = False
+    ) -> Gradient: ...
+    @overload
+    def __call__(
+        self,
+        f: Callable[..., list[float] | list[Value]],
+        argnums: Literal[0] = 0,
+        sparse: Literal[False] = False,
+    ) -> Rows: ...
+    @overload
+    def __call__(
+        self, f: Callable[..., Any], argnums: ArgNums = 0, sparse: bool = False
+    ) -> Callable[..., Any]: ...
+
+
+class Hessian(Protocol):
+    @overload
+    def __call__(
+        self, f: Callable[..., Any], argnums: ArgNums = 0, *, sparse: Literal[True]
+    ) -> Callable[..., csr_array]: ...
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # likewise
+        self,
+        f: Callable[..., Any],
+        argnums: Literal[0] = 0,
+        sparse: Literal[False] = False,
+    ) -> Seconds: ...
+    @overload
+    def __call__(
+        self, f: Callable[..., Any], argnums: int, sparse: Literal[False] = False
+    ) -> GradientAt: ...
+    @overload
+    def __call__(
+        self,
+        f: Callable[..., Any],
+        argnums: tuple[int, ...],
+        sparse: Literal[False] = False,
     ) -> Callable[..., tuple[Any, ...]]: ...
+    @overload
+    def __call__(
+        self, f: Callable[..., Any], argnums: ArgNums = 0, sparse: bool = False
+    ) -> Callable[..., Any]: ...
+
+
+class Sparsity(Protocol):
+    def __call__(
+        self,
+        f: Callable[..., Any],
+        argnums: ArgNums = 0,
+        order: Literal[1, 2] | None = None,
+    ) -> Callable[..., csr_array]: ...
 
 
 class Taylor(Protocol):

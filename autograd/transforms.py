@@ -154,7 +154,9 @@ def _jvp(
 
 
 @seen_as(signatures.Jacobian)
-def jacobian(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
+def jacobian(
+    f: Callable[..., Any], argnums: ArgNums = 0, sparse: bool = False
+) -> Callable[..., Any]:
     """The function that gives ∂yᵢ/∂xⱼ, y's structure outside and x's inside.
 
     >>> jacobian(lambda x: [x[0] * x[1], x[0] + x[1]])([2.0, 3.0])
@@ -162,11 +164,23 @@ def jacobian(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
 
     f runs once. Where it takes fewer numbers than it gives, this is `jacfwd`, else
     `jacrev`.
+
+    If sparse, it gives a csr_array of SciPy's, with a row for each number of y and a
+    column for each of x, in the order of `ravel`. The entries are those of `sparsity`,
+    and only they are computed.
+
+    >>> jacobian(lambda x: [x[0] * x[1], x[2]], sparse=True)([2.0, 3.0, 5.0]).data
+    array([3., 2., 1.])
+
+    That raises ImportError without SciPy, and TypeError where f uses Values from
+    outside, which such an array cannot hold.
     """
+    if sparse:
+        return _in_science("sparse_jacobian", f, argnums)
     return _jacobian("jacobian", f, argnums, "no truths", _are_fewer)
 
 
-@seen_as(signatures.Jacobian)
+@seen_as(signatures.OfOneOrRows)
 def jacfwd(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
     """The Jacobian by forward mode: the tangents of all inputs, in one sweep.
 
@@ -178,7 +192,7 @@ def jacfwd(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
     return _jacobian("jacfwd", f, argnums, "no truths", lambda xs, ys: True)
 
 
-@seen_as(signatures.Jacobian)
+@seen_as(signatures.OfOneOrRows)
 def jacrev(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
     """The Jacobian by reverse mode: one sweep for each number that f gives.
 
@@ -218,16 +232,42 @@ def _jacobian(
 
 
 @seen_as(signatures.Hessian)
-def hessian(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
+def hessian(
+    f: Callable[..., Any], argnums: ArgNums = 0, sparse: bool = False
+) -> Callable[..., Any]:
     """The function that gives ∂²y/∂xᵢ∂xⱼ of a scalar f.
 
     >>> hessian(lambda x: x[0] ** 2 * x[1])([2.0, 3.0])
     [[6.0, 4.0], [4.0, 0.0]]
+
+    If sparse, it gives a csr_array of SciPy's, with a row and a column for each number
+    of the argument(s) named, in the order of `ravel`. The entries are those of
+    `sparsity`, and only they are computed, all in one sweep.
+
+    >>> h = hessian(lambda x: x[0] ** 2 * x[1] + x[2] ** 3, sparse=True)
+    >>> h([2.0, 3.0, 5.0]).toarray()
+    array([[ 6.,  4.,  0.],
+           [ 4.,  0.,  0.],
+           [ 0.,  0., 30.]])
+
+    Of a sum of many like elements, `vmap(hessian(element))` gives all blocks at once,
+    for scipy.sparse.coo_array to add up. Sparse, it raises as `jacobian` does.
     """
+    if sparse:
+        return _in_science("sparse_hessian", f, argnums)
     _require_callable("hessian", f)
     _require_positions("hessian", argnums)
     gradient = grad(f, argnums)
     return _jacobian("hessian", gradient, argnums, "named", lambda xs, ys: False)
+
+
+def _in_science(
+    name: str, f: Callable[..., Any], argnums: ArgNums
+) -> Callable[..., Any]:
+    from .science import sparse  # which stands on this file, and few ask for
+
+    made: Callable[..., Any] = getattr(sparse, name)(f, argnums)
+    return made
 
 
 @seen_as(signatures.Hvp)

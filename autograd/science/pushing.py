@@ -1,0 +1,373 @@
+"""Sparse derivatives of one recorded graph: only what is there is ever computed.
+
+Second derivatives by edge pushing: a reverse sweep that carries, beside adjoints, the
+second derivatives of the result for pairs of nodes. At a node z = f(x, y) each pair
+with z is handed to pairs with x and y, as is the pair of z with itself, and z's own
+second partials times its adjoint are added. At the end only pairs of inputs are left.
+
+First derivatives by sparse rows: reverse sweeps over what each result is made of, or
+one forward sweep with the tangents that each node has, whichever hands out fewer
+shares. Each may try until so many, and more in every round.
+
+What a select left out has a share that is absent: it has its place in the pattern, and
+adds nothing, not even beside an infinity. Numbers are floats, or Values in a trace.
+
+Source: R. M. Gower and M. P. Mello, A new framework for the computation of Hessians,
+Optimization Methods and Software 27 (2012).
+
+    place   of a node: inputs first, then all others in the order they were made
+    bars    adjoints        weights   of a place: its pairs with itself and those below
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from heapq import heappop, heappush
+from typing import Any, Final, NamedTuple
+
+from ..accelerator import in_c
+from ..primitives import Primitive
+from ..transforms import _Recording, jacfwd
+from ..value import Value, topological
+from ..watch import tracing
+from .slopes import Slopes, scaled, slopes, total
+
+Pairs = dict[int, Any]
+Entries = tuple[Sequence[int], Sequence[int], Sequence[Any]]  # rows, columns, numbers
+Facts = tuple[bytes, list[tuple[int, int]], bool, bool]
+MISSING: Final = "missing"  # where not even a left-out share has come
+FIRST_TRY: Final = 8  # shares for each edge
+
+
+class Edge(NamedTuple):
+    """An operand that takes part: which one, its place, and the partial."""
+
+    position: int
+    place: int
+    partial: Any
+
+
+class Places:
+    """The nodes that depend on the inputs, each with a place, and their edges."""
+
+    def __init__(self, run: _Recording, ys: Sequence[Any]) -> None:
+        self.run, self.inputs = run, len(run.fresh)
+        own, depends = set(run.fresh), run._graph.depends
+        roots = [y for y in ys if type(y) is Value]
+        nodes = topological(*roots, since=run.since, whole=True)
+        self.nodes = [*run.fresh, *(x for x in nodes if depends(x) and x not in own)]
+        self.of = {x: i for i, x in enumerate(self.nodes)}
+        self._edges: dict[int, list[Edge]] = {}
+
+    def edges(self, i: int) -> list[Edge]:
+        """The operands of a node that move it."""
+        if i not in self._edges:
+            self._edges[i] = self._found(self.nodes[i])
+        return self._edges[i]
+
+    def _found(self, node: Value) -> list[Edge]:
+        moving, partials = moves(node), self._partials(node)
+        return [
+            Edge(k, self.of[x], partials[k])
+            for k, x in enumerate(node._args)
+            if type(x) is Value and x in self.of and moving[k]
+        ]
+
+    def _partials(self, node: Value) -> Sequence[Any]:
+        if self.run._partials_of is None:
+            return node._partials
+        if node._call is None:
+            return self.run._partials_of(node)
+        row: Any = node._row
+        found: Sequence[Any] = row.derivatives(*self.lower(node))
+        return found
+
+    def lower(self, node: Value) -> list[Any]:
+        """z and its operands as the rules take them here."""
+        run = self.run
+        lowered: list[Any] = run._graph.lower((node, *node._args), run.numbers.number)
+        return lowered
+
+
+def moves(node: Value) -> Sequence[bool]:
+    """For each operand of a node, whether its partial is anywhere other than zero."""
+    row: Any = node._row
+    if type(row) is not Primitive:
+        return (True,) * len(node._args)
+    return slopes(row, len(node._args)).moving
+
+
+def facts(row: Primitive, count: int) -> Facts:
+    """What C has to know of a row: see `Slopes`."""
+    if type(row) is not Primitive:
+        return b"\1" * count, [], False, False
+    known = slopes(row, count)
+    of_table = count <= 3 and not row.variadic
+    pairs = list(known.pairs(range(count))) if of_table else []
+    return bytes(known.moving), pairs, known.fixed, known.lopsided
+
+
+# ---- second partials -----------------------------------------------------------------
+
+
+def seconds(
+    node: Value, values: Sequence[Any], chosen: Sequence[int]
+) -> list[tuple[int, int, Any]]:
+    """(a, b, second partial) of a node for those of these operands that have one.
+
+    values   z and the operands, numbers or in a trace Values
+    """
+    row: Any = node._row
+    if hasattr(row, "inside") or node._call is not None:
+        return _inside(node, values[1:], chosen)
+    known = slopes(row, len(values) - 1) if type(row) is Primitive else _UNKNOWN
+    pairs = tuple(known.pairs(chosen)) if known is not _UNKNOWN else _all(chosen)
+    if known.fixed:
+        return [(a, b, 1.0) for a, b in pairs]
+    found = None
+    if known.formula is not None and not known.lopsided:
+        found = known.formula.run(values, pairs)
+    if found is None:
+        return _by_rules(row, known, values, chosen, pairs)
+    return [(a, b, c) for (a, b), c in zip(pairs, found)]
+
+
+_UNKNOWN: Final = Slopes((), (), False, False, None)
+
+
+def _all(chosen: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    return tuple([(a, b) for i, a in enumerate(chosen) for b in chosen[: i + 1]])
+
+
+def _by_rules(
+    row: Any,
+    known: Slopes,
+    values: Sequence[Any],
+    chosen: Sequence[int],
+    pairs: Sequence[tuple[int, int]],
+) -> list[tuple[int, int, Any]]:
+    """By forward mode through the rules, as they are."""
+    if not pairs:
+        return []
+
+    def partials(xs: list[Any]) -> list[Any]:
+        full = _with(values[1:], chosen, xs)
+        found = row.derivatives(row(*full), *full)
+        return [0.0 if found[i] is None else found[i] for i in chosen]
+
+    table = jacfwd(partials)([values[a + 1] for a in chosen])
+    at = {a: i for i, a in enumerate(chosen)}
+    if not known.lopsided:
+        return [(a, b, table[at[a]][at[b]]) for a, b in pairs]
+    return [
+        (a, b, 0.5 * (table[at[a]][at[b]] + table[at[b]][at[a]])) for a, b in pairs
+    ]
+
+
+def _inside(
+    node: Value, args: Sequence[Any], chosen: Sequence[int]
+) -> list[tuple[int, int, Any]]:
+    """Of a call: edge pushing on what it is made of, if that is known."""
+    row: Any = node._row
+    call = node._call
+    opened = getattr(row if call is None else call._row, "inside", None)
+
+    def result(xs: list[Any]) -> Any:
+        full = _with(args, chosen, xs)
+        if call is None:
+            return opened(full)
+        return opened(full)[node._place]
+
+    def slopes_of_result(xs: list[Any]) -> list[Any]:
+        found = row.derivatives(None, *_with(args, chosen, xs))
+        return [0.0 if found[i] is None else found[i] for i in chosen]
+
+    given = [args[a] for a in chosen]
+    if opened is not None:
+        run = _Recording("hessian", result, (given,), (0,), {})
+        rows, columns, found = hessian_entries(run, run.out)
+        return [(chosen[a], chosen[b], c) for a, b, c in zip(rows, columns, found)]
+    table = jacfwd(slopes_of_result)(given)
+    return [
+        (a, chosen[j], table[i][j]) for i, a in enumerate(chosen) for j in range(i + 1)
+    ]
+
+
+def _with(args: Sequence[Any], chosen: Sequence[int], xs: Sequence[Any]) -> list[Any]:
+    full = [*args]
+    for i, x in zip(chosen, xs):
+        full[i] = x
+    return full
+
+
+# ---- edge pushing --------------------------------------------------------------------
+
+
+def hessian_entries(run: _Recording, y: Any) -> Entries:
+    """The second derivatives for pairs of inputs, rows not below columns."""
+    run._graph.mark(True)
+    if type(y) is not Value or not run._graph.depends(y):
+        return [], [], []
+    found = None
+    if tracing() is None:
+        found = push_pairs(run._graph, y, facts, _seconds_of)
+    if found is None:
+        return pushed(Places(run, [y]), y)
+    rows, columns, numbers = found
+    return array("i", rows), array("i", columns), array("d", numbers)
+
+
+def _seconds_of(node: Value, chosen: Sequence[int]) -> list[tuple[int, int, Any]]:
+    """For C: `seconds` at the numbers that were recorded."""
+    values = [x._data if type(x) is Value else x for x in (node, *node._args)]
+    return seconds(node, values, chosen)
+
+
+@in_c
+def push_pairs(
+    graph: Any, y: Value, facts: Callable[..., Facts], seconds: Callable[..., Any]
+) -> tuple[bytes, bytes, bytes] | None:
+    """Edge pushing in C; None where Python is to do it."""
+    return None
+
+
+def pushed(places: Places, y: Value) -> Entries:
+    """Edge pushing, from the result down."""
+    size = len(places.nodes)
+    bars: list[Any] = [MISSING] * size
+    weights: list[Pairs] = [{} for _ in range(size)]
+    bars[places.of[y]] = 1.0
+    for i in range(size - 1, places.inputs - 1, -1):
+        if bars[i] is not MISSING or weights[i]:
+            _push(places, i, bars, weights)
+    rows, columns, found = list[int](), list[int](), list[Any]()
+    for i in range(places.inputs):
+        rows += [i] * len(weights[i])
+        columns += weights[i]
+        found += weights[i].values()
+    return rows, columns, found
+
+
+def _push(places: Places, i: int, bars: list[Any], weights: list[Pairs]) -> None:
+    """Hand the pairs and the adjoint of one node down."""
+    edges, pairs, bar = places.edges(i), weights[i], bars[i]
+    weights[i] = {}
+    own = pairs.pop(i, MISSING)
+    for p, weight in pairs.items():
+        for _, j, partial in edges:
+            _add(weights, j, p, scaled(partial, weight), j == p)
+    if own is not MISSING:
+        for a, (_, j, partial) in enumerate(edges):
+            share = scaled(partial, own)
+            for b, (_, k, other) in enumerate(edges[: a + 1]):
+                _add(weights, j, k, scaled(other, share), a != b and j == k)
+    if bar is MISSING:
+        return
+    of = {edge.position: edge.place for edge in edges}
+    node = places.nodes[i]
+    for a, b, c in seconds(node, places.lower(node), [*of]) if of else ():
+        _add(weights, of[a], of[b], scaled(c, bar), a != b and of[a] == of[b])
+    for _, j, partial in edges:
+        share = scaled(partial, bar)
+        bars[j] = share if bars[j] is MISSING else total(None, bars[j], share)
+
+
+def _add(weights: list[Pairs], j: int, k: int, share: Any, twice: bool) -> None:
+    """Add to a pair, which is kept at the later of its places."""
+    if twice and share is not None:
+        share = share + share
+    at, other = weights[max(j, k)], min(j, k)
+    at[other] = total(None, at[other], share) if other in at else share
+
+
+# ---- sparse rows ---------------------------------------------------------------------
+
+
+def jacobian_entries(run: _Recording, ys: Sequence[Any]) -> Entries:
+    """The derivatives of results for the inputs that they depend on."""
+    run._graph.mark(True)
+    found = push_rows(run._graph, ys, facts) if tracing() is None else None
+    if found is None:
+        return _rows(Places(run, ys), ys)
+    rows, columns, numbers = found
+    return array("i", rows), array("i", columns), array("d", numbers)
+
+
+@in_c
+def push_rows(
+    graph: Any, ys: Sequence[Any], facts: Callable[..., Facts]
+) -> tuple[bytes, bytes, bytes] | None:
+    """Sparse rows in C; None where Python is to find them."""
+    return None
+
+
+def _rows(places: Places, ys: Sequence[Any]) -> Entries:
+    starts = [places.of.get(y) if type(y) is Value else None for y in ys]
+    edges = sum(len(places.edges(i)) for i in range(places.inputs, len(places.nodes)))
+    most = FIRST_TRY * (edges + 1)
+    rows: list[Pairs] | None = None
+    while rows is None:
+        rows = _backward(places, starts, most)
+        if rows is None:
+            rows = _forward(places, starts, most)
+        most *= FIRST_TRY
+    return (
+        [i for i, row in enumerate(rows) for _ in row],
+        [j for row in rows for j in row],
+        [x for row in rows for x in row.values()],
+    )
+
+
+def _backward(
+    places: Places, starts: Sequence[int | None], most: int
+) -> list[Pairs] | None:
+    """A reverse sweep for each result; None if they hand out more shares than that."""
+    rows = []
+    for start in starts:
+        row: Pairs = {}
+        for j, share, spent in _swept(places, start):
+            row[j] = share
+            most -= spent
+        if most < 0:
+            return None
+        rows.append(row)
+    return rows
+
+
+def _swept(places: Places, start: int | None) -> Iterator[tuple[int, Any, int]]:
+    """The inputs below a result, their adjoints, and the shares until then."""
+    bars: Pairs = {} if start is None else {start: 1.0}
+    heap, spent = [-i for i in bars], 0
+    while heap:
+        i = -heappop(heap)
+        bar = bars.pop(i)
+        if i < places.inputs:
+            yield i, bar, spent
+            spent = 0
+            continue
+        for _, j, partial in places.edges(i):
+            spent += 1
+            share = scaled(partial, bar)
+            if j not in bars:
+                heappush(heap, -j)
+            bars[j] = total(None, bars[j], share) if j in bars else share
+
+
+def _forward(
+    places: Places, starts: Sequence[int | None], most: int
+) -> list[Pairs] | None:
+    """One forward sweep with the tangents of each node, likewise."""
+    dots: list[Pairs] = [{i: 1.0} for i in range(places.inputs)]
+    for i in range(places.inputs, len(places.nodes)):
+        own: Pairs = {}
+        for _, j, partial in places.edges(i):
+            most -= len(dots[j])
+            for column, dot in dots[j].items():
+                share = scaled(partial, dot)
+                known = column in own
+                own[column] = total(None, own[column], share) if known else share
+        if most < 0:
+            return None
+        dots.append(own)
+    return [{} if start is None else dots[start] for start in starts]

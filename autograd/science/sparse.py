@@ -1,0 +1,353 @@
+"""Hessians and Jacobians that are mostly zero, as arrays of SciPy's.
+
+An entry is there if the derivative may be other than zero somewhere, as long as f goes
+through the same Python branches: that is its structure, not a matter of this point. So
+a select counts with all of its operands, and an entry that happens to be zero stays.
+Columns (of a Hessian, rows as well) are the numbers of the arguments named, in the
+order of `ravel`; rows of a Jacobian are the numbers that f gives, in the same order.
+
+In a trace, a matrix of Values stands for the one that a compiled function will give: it
+has a pattern, found from the path that is traced, and its numbers are what is compiled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from importlib.util import find_spec
+from typing import Any, Final, Literal, NoReturn
+
+from .. import signatures
+from ..primitives import brief, number
+from ..signatures import ArgNums, seen_as
+from ..transforms import (
+    _Recording,
+    _require_callable,
+    _require_positions,
+    _scalar,
+)
+from ..trees import register_tree
+from ..value import Value
+from ..watch import tracing, watching
+from .pushing import hessian_entries, jacobian_entries
+
+Order = Literal[1, 2]
+
+
+def sparse_hessian(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
+    """The function that gives ∂²y/∂xᵢ∂xⱼ of a scalar f as a csr_array.
+
+    >>> from autograd import hessian
+    >>> h = sparse_hessian(lambda x: x[0] ** 2 * x[1] + x[2] ** 2)([2.0, 3.0, 5.0])
+    >>> h.toarray().tolist(), h.nnz
+    ([[6.0, 4.0, 0.0], [4.0, 0.0, 0.0], [0.0, 0.0, 2.0]], 4)
+    """
+    return _made("hessian", f, argnums, lambda run: _hessian(run, False))
+
+
+def sparse_jacobian(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
+    """The function that gives ∂yᵢ/∂xⱼ as a csr_array.
+
+    >>> sparse_jacobian(lambda x: [x[0] * x[1], x[2]])([2.0, 3.0, 5.0]).toarray()
+    array([[3., 2., 0.],
+           [0., 0., 1.]])
+    """
+    return _made("jacobian", f, argnums, lambda run: _jacobian(run, False))
+
+
+@seen_as(signatures.Sparsity)
+def sparsity(
+    f: Callable[..., Any], argnums: ArgNums = 0, order: Order | None = None
+) -> Callable[..., Any]:
+    """The function that gives the pattern of f's derivatives: a csr_array of bools.
+
+    Of the Jacobian, where order is 1, or of the Hessian of a scalar f, where it is 2;
+    without an order, of the Hessian where f gives a number, else of the Jacobian.
+
+    >>> sparsity(lambda x: [x[0] * x[1], x[2]])([2.0, 3.0, 5.0]).toarray()
+    array([[ True,  True, False],
+           [False, False,  True]])
+
+    It holds wherever f goes through the same branches of Python's `if` and `while`: a
+    select counts with all its operands, and a derivative that is zero at this point
+    only is there. What `hessian` and `jacobian` give with sparse=True has this pattern.
+    Of calls of a VectorPrimitive, all results may depend on all operands.
+
+    Raises ImportError without SciPy, and ValueError for another order.
+    """
+    if order not in (None, 1, 2):
+        raise ValueError(
+            f"sparsity: order must be 1 or 2, but is {brief(order)}; 1 is of the "
+            "Jacobian, 2 of the Hessian"
+        )
+
+    def pattern(run: _Recording) -> Any:
+        second = order == 2 or order is None and _is_number(run.out)
+        return _hessian(run, True) if second else _jacobian(run, True)
+
+    return _made("sparsity", f, argnums, pattern)
+
+
+def _is_number(y: Any) -> bool:
+    if type(y) is Value:
+        return True
+    try:
+        number(y)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _made(
+    operation: str,
+    f: Callable[..., Any],
+    argnums: ArgNums,
+    derivative: Callable[[_Recording], Any],
+) -> Callable[..., Any]:
+    """What runs f, and gives of that run a derivative."""
+    _require_callable(operation, f)
+    _require_positions(operation, argnums)
+    _require_scipy(operation)
+
+    def derivative_of_f(*args: Any, **kwargs: Any) -> Any:
+        run = _Recording(operation, f, args, argnums, kwargs)
+        _require_plain(run)
+        return derivative(run)
+
+    return derivative_of_f
+
+
+def _require_scipy(operation: str) -> None:
+    if find_spec("scipy") is None:
+        what = "" if operation == "sparsity" else " with sparse=True"
+        raise ImportError(
+            f"{operation}: SciPy must be installed to give sparse arrays{what}, but is "
+            "not there; run pip install 'scalar-autograd[science]'"
+        )
+
+
+def _require_plain(run: _Recording) -> None:
+    if run.outside is None:
+        return
+    dense = "" if run.operation == "sparsity" else f"use {run.operation}(f), or "
+    raise TypeError(
+        f"{run.operation}: all that a sparse derivative depends on must be plain "
+        f"numbers, as those of SciPy's arrays are, but f uses {brief(run.outside)} "
+        f"from outside; {dense}pass its number (x.data), or make it an argument of "
+        "numbers"
+    )
+
+
+def _hessian(run: _Recording, pattern_alone: bool) -> Any:
+    y = _scalar(run.operation, run.out)
+    _show(run, [y])
+    size = len(run.fresh)
+    return _matrix(run, hessian_entries(run, y), (size, size), pattern_alone, True)
+
+
+def _jacobian(run: _Recording, pattern_alone: bool) -> Any:
+    ys, _ = run.results()
+    _show(run, ys)
+    shape = len(ys), len(run.fresh)
+    return _matrix(run, jacobian_entries(run, ys), shape, pattern_alone, False)
+
+
+def _show(run: _Recording, ys: Sequence[Any]) -> None:
+    """Let who watches, other than a trace, see the adjoints."""
+    if watching() is not None and tracing() is None:
+        for y in ys:
+            run.adjoints([y], [1.0])
+
+
+# ---- matrices ------------------------------------------------------------------------
+
+
+class Pattern:
+    """Where the entries of a matrix are, and which number each of them has.
+
+    source   for each entry the number that it is; None where there are no numbers
+    """
+
+    def __init__(
+        self, shape: tuple[int, int], indices: Any, indptr: Any, source: Any
+    ) -> None:
+        self.shape, self.indices, self.indptr, self.source = (
+            shape,
+            indices,
+            indptr,
+            source,
+        )
+        parts = (indices, indptr, source)
+        self._key = shape, *(None if x is None else x.tobytes() for x in parts)
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Pattern and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def filled(self, numbers: Any) -> Any:
+        """The matrix of these numbers."""
+        kind = _known_to_trees()
+        data = _true(len(self.indices)) if self.source is None else numbers[self.source]
+        return kind((data, self.indices.copy(), self.indptr.copy()), shape=self.shape)
+
+
+def _true(count: int) -> Any:
+    import numpy as np
+
+    return np.ones(count, dtype=bool)
+
+
+def _pattern(
+    rows: Any, columns: Any, shape: tuple[int, int], symmetric: bool, truths: bool
+) -> Pattern:
+    """The pattern of these entries, and, if symmetric, of those across the diagonal."""
+    import numpy as np
+
+    rows, columns = np.asarray(rows, np.int64), np.asarray(columns, np.int64)
+    source = np.arange(len(rows))
+    if symmetric:
+        off = np.flatnonzero(rows != columns)
+        rows, columns = (
+            np.concatenate([rows, columns[off]]),
+            np.concatenate([columns, rows[off]]),
+        )
+        source = np.concatenate([source, off])
+    order = np.argsort(rows * shape[1] + columns, kind="stable")
+    indptr = np.zeros(shape[0] + 1, dtype=np.int32)
+    np.cumsum(np.bincount(rows, minlength=shape[0]), out=indptr[1:])
+    indices = columns[order].astype(np.int32)
+    return Pattern(shape, indices, indptr, None if truths else source[order])
+
+
+def _matrix(
+    run: _Recording,
+    entries: Any,
+    shape: tuple[int, int],
+    pattern_alone: bool,
+    symmetric: bool,
+) -> Any:
+    import numpy as np
+
+    rows, columns, found = entries
+    pattern = _pattern(rows, columns, shape, symmetric, pattern_alone)
+    if type(found) is list:  # of Python's, where what is left out is None
+        found = [0.0 if x is None else x for x in found]
+    if tracing() is None:
+        return pattern.filled(np.asarray(found, np.float64) + 0.0)
+    found = [] if pattern_alone else found
+    return Traced(pattern, run.derivatives(found))
+
+
+class Traced:
+    """A sparse matrix while a function is traced; a compiled call gives a csr_array.
+
+    data      the numbers of the entries, by rows: Values, or floats if constant
+    indices   the column of each, and indptr: where each row begins
+    """
+
+    def __init__(self, pattern: Pattern, numbers: Sequence[Any]) -> None:
+        self.pattern, self.numbers = pattern, _object_array(numbers)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.pattern.shape
+
+    @property
+    def indices(self) -> Any:
+        return self.pattern.indices.copy()
+
+    @property
+    def indptr(self) -> Any:
+        return self.pattern.indptr.copy()
+
+    @property
+    def data(self) -> Any:
+        if self.pattern.source is None:
+            return _true(len(self.pattern.indices))
+        return self.numbers[self.pattern.source]
+
+    @property
+    def nnz(self) -> int:
+        return len(self.pattern.indices)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        self._refuse(f".{name}")
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise TypeError(
+            "jit: a sparse matrix must be returned from a compiled function, or used "
+            f"by its data, indices and indptr, but f uses {what}; compute with the "
+            "matrix outside"
+        )
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        self._refuse("it as an array")
+
+
+def _refused(name: str) -> Callable[..., NoReturn]:
+    return lambda self, *_: self._refuse(name.strip("_"))
+
+
+for _name in ("add", "sub", "mul", "matmul", "truediv", "pow"):
+    setattr(Traced, f"__{_name}__", _refused(_name))
+    setattr(Traced, f"__r{_name}__", _refused(_name))
+for _name in ("neg", "abs", "getitem", "iter", "len", "bool"):
+    setattr(Traced, f"__{_name}__", _refused(_name))
+del _name
+
+
+def _object_array(numbers: Sequence[Any]) -> Any:
+    import numpy as np
+
+    out = np.empty(len(numbers), dtype=object)
+    out[:] = numbers
+    return out
+
+
+def _filled(pattern: Pattern, items: list[Any]) -> Any:
+    """What a path gives: a matrix, or in another trace again one of Values."""
+    (numbers,) = items
+    if numbers.dtype == object:
+        return Traced(pattern, numbers)
+    if numbers.ndim > 1:
+        return [pattern.filled(each) for each in numbers]
+    return pattern.filled(numbers)
+
+
+register_tree(Traced, lambda m: ((m.numbers,), m.pattern), _filled)
+
+_kinds: Final[list[Any]] = []
+
+
+def _known_to_trees() -> Any:
+    """csr_array, which a function may hand out that runs op by op in place of jit."""
+    if not _kinds:
+        from scipy.sparse import csr_array
+
+        with suppress(ValueError):  # its user may have said how before
+            register_tree(csr_array, _taken_apart, _put_together)
+        _kinds.append(csr_array)
+    return _kinds[0]
+
+
+def _taken_apart(matrix: Any) -> tuple[Any, Pattern]:
+    import numpy as np
+
+    truths = matrix.dtype == bool
+    source = None if truths else np.arange(matrix.nnz)
+    rest = Pattern(matrix.shape, matrix.indices, matrix.indptr, source)
+    return ((np.zeros(0) if truths else matrix.data,), rest)
+
+
+def _put_together(pattern: Pattern, items: list[Any]) -> Any:
+    (numbers,) = items
+    if numbers.dtype == object:
+        raise TypeError(
+            "jit: a sparse matrix must not be an argument of what is compiled or "
+            "differentiated; pass its data, and close over indices and indptr"
+        )
+    return pattern.filled(numbers)
