@@ -7,7 +7,7 @@
 
    Like there, what a select left out has a share that is absent: its place counts. */
 
-/* The weight of a pair, or the entry of a row: by place of the other. */
+/* The weight of a pair, or the number in a row: by place of the other. */
 typedef struct {
     uint32_t place;
     uint32_t there; /* 0 if it is absent */

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from numpy import float64
     from numpy.typing import NDArray
-    from scipy.sparse import csr_array
 
     from .compiled.batch import Axes, Batched
     from .compiled.jit import Compiled
@@ -283,7 +282,7 @@ class Jacobian(Protocol):
     @overload
     def __call__(
         self, f: Callable[..., Any], argnums: ArgNums = 0, *, sparse: Literal[True]
-    ) -> Callable[..., csr_array]: ...
+    ) -> Callable[..., Any]: ...
     @overload
     def __call__(
         self, f: OfOne, argnums: Literal[0] = 0, sparse: Literal[False] = False
@@ -305,7 +304,7 @@ class Hessian(Protocol):
     @overload
     def __call__(
         self, f: Callable[..., Any], argnums: ArgNums = 0, *, sparse: Literal[True]
-    ) -> Callable[..., csr_array]: ...
+    ) -> Callable[..., Any]: ...
     @overload
     def __call__(  # type: ignore[overload-overlap]  # likewise
         self,
@@ -331,12 +330,14 @@ class Hessian(Protocol):
 
 
 class Sparsity(Protocol):
+    """SciPy has no types, so its arrays are Any."""
+
     def __call__(
         self,
         f: Callable[..., Any],
         argnums: ArgNums = 0,
         order: Literal[1, 2] | None = None,
-    ) -> Callable[..., csr_array]: ...
+    ) -> Callable[..., Any]: ...
 
 
 class Taylor(Protocol):

@@ -42,6 +42,7 @@ from autograd import (
     root,
     rounding_error,
     sin,
+    sparsity,
     taylor,
     value_and_grad,
     vjp,
@@ -174,6 +175,9 @@ def right_derivatives() -> None:
     assert_type(jacobian(to_a_list)([1.0, 2.0]), list[list[float]])
     assert_type(jacobian(to_a_list)([v, v]), list[list[Value]])
     assert_type(jacobian(of_floats)(1.0), float)
+    assert_type(hessian(of_a_list, sparse=True)([1.0, 2.0]), Any)
+    assert_type(jacobian(to_a_list, sparse=True)([1.0, 2.0]), Any)
+    assert_type(sparsity(of_a_list)([1.0, 2.0]), Any)
     assert_type(jacfwd(to_a_list)([1.0, 2.0]), list[list[float]])
     assert_type(jacrev(of_floats)(1.0), float)
     assert_type(taylor(of_floats, 1.0, 3), list[float])

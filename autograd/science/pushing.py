@@ -29,7 +29,7 @@ from typing import Any, Final, NamedTuple
 from ..accelerator import in_c
 from ..primitives import Primitive
 from ..transforms import _Recording, jacfwd
-from ..value import Value, topological
+from ..value import Value, require_current, topological
 from ..watch import tracing
 from .slopes import Slopes, scaled, slopes, total
 
@@ -78,9 +78,10 @@ class Places:
         if self.run._partials_of is None:
             return node._partials
         if node._call is None:
-            return self.run._partials_of(node)
-        row: Any = node._row
-        found: Sequence[Any] = row.derivatives(*self.lower(node))
+            found: Sequence[Any] = self.run._partials_of(node)
+        else:
+            row: Any = node._row
+            found = row.derivatives(*self.lower(node))
         return found
 
     def lower(self, node: Value) -> list[Any]:
@@ -126,7 +127,7 @@ def seconds(
     if known.fixed:
         return [(a, b, 1.0) for a, b in pairs]
     found = None
-    if known.formula is not None and not known.lopsided:
+    if known.formula is not None:
         found = known.formula.run(values, pairs)
     if found is None:
         return _by_rules(row, known, values, chosen, pairs)
@@ -160,9 +161,7 @@ def _by_rules(
     at = {a: i for i, a in enumerate(chosen)}
     if not known.lopsided:
         return [(a, b, table[at[a]][at[b]]) for a, b in pairs]
-    return [
-        (a, b, 0.5 * (table[at[a]][at[b]] + table[at[b]][at[a]])) for a, b in pairs
-    ]
+    return [(a, b, 0.5 * (table[at[a]][at[b]] + table[at[b]][at[a]])) for a, b in pairs]
 
 
 def _inside(
@@ -171,7 +170,8 @@ def _inside(
     """Of a call: edge pushing on what it is made of, if that is known."""
     row: Any = node._row
     call = node._call
-    opened = getattr(row if call is None else call._row, "inside", None)
+    of_call: Any = row if call is None else call._row
+    opened: Any = getattr(of_call, "inside", None)
 
     def result(xs: list[Any]) -> Any:
         full = _with(args, chosen, xs)
@@ -251,6 +251,7 @@ def pushed(places: Places, y: Value) -> Entries:
 
 def _push(places: Places, i: int, bars: list[Any], weights: list[Pairs]) -> None:
     """Hand the pairs and the adjoint of one node down."""
+    require_current(places.nodes[i], places.run.operation)
     edges, pairs, bar = places.edges(i), weights[i], bars[i]
     weights[i] = {}
     own = pairs.pop(i, MISSING)

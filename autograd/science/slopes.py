@@ -14,13 +14,14 @@ do: in `where(z == z, 0, z)` only a NaN leads to the last operand.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache, reduce
 from math import copysign
+from operator import or_
 from typing import Any, Final, NamedTuple
 
-from ..absent import Share
-from ..formulas import Line, Operand
+from ..absent import Share, may_be_absent
+from ..formulas import Line, Operand, Symbol
 from ..primitives import (
     Primitive,
     equal,
@@ -47,11 +48,11 @@ ONE: Final = "one"
 class Slopes(NamedTuple):
     """The partials of a row with so many operands.
 
-    moving    for each operand, whether its partial is anywhere other than zero
+    moving    for each operand, whether anything may be other than zero
     below     for each operand, those up to it of which its partial may depend: bits
     fixed     whether all second partials are the number 1, as those of a product
-    lopsided  whether rules hold an operand fixed that others depend on: then only the
-              mean of both mixed partials is one
+    lopsided  whether rules hold an operand fixed, as one that follows from the others:
+              then only the mean of both mixed partials counts
     formula   of the second partials, where rules are lines of rows
     """
 
@@ -78,22 +79,23 @@ def slopes(row: Primitive, count: int) -> Slopes:
     except Exception:  # it branches, or is a function of floats
         every = tuple([(2 << a) - 1 for a in range(count)])
         return Slopes((True,) * count, every, False, False, None)
-    moving = tuple([not _is_zero(line, p, {}) for p in partials])
+    moving = [not _is_zero(line, p, {}) for p in partials]
     masks = _masks(line, partials, moving)
-    there = sum([1 << a for a in range(count) if moving[a]])
-    mixed = [mask & there if moving[a] else 0 for a, mask in enumerate(masks)]
-    below = _below(mixed)
+    mixed = [mask if moves else 0 for mask, moves in zip(masks, moving)]
+    there = sum([1 << a for a, moves in enumerate(moving) if moves])
+    held = reduce(or_, mixed, 0) & ~there
     fixed = all(_is_operand(p, count) for p, m in zip(partials, mixed) if m)
-    lopsided = any(mask & ~there for mask in masks)
-    formula = None if fixed else Formula(row, count)
-    return Slopes(moving, below, fixed, lopsided, formula)
+    formula = None if fixed or held else Formula(row, count)
+    moves = tuple([moves or bool(held >> a & 1) for a, moves in enumerate(moving)])
+    return Slopes(moves, _below(mixed), fixed, bool(held), formula)
 
 
 def written(row: Primitive, count: int) -> tuple[Line, list[Operand]]:
     """The line of a row's rules, and where in it the partials are."""
     line = Line(count + 1, lambda row: True)
     z, *xs = line.symbols()
-    found = row.rules[0](z, *xs) if row.variadic else [r(z, *xs) for r in row.rules]
+    rules: Any = row.rules
+    found = rules[0](z, *xs) if row.variadic else [rule(z, *xs) for rule in rules]
     partials = [line.operand(p, row.name) for p in found]
     if len(partials) != count:
         raise ValueError("slopes: there must be one partial for each operand")
@@ -305,11 +307,11 @@ class Formula:
         self, row: Primitive, k: int, slot: int, args: Sequence[Operand]
     ) -> Operand:
         """The partial of a step inside, written down as well."""
-        symbols = self.line.symbols()
-        kind = type(symbols[0])
-        z, *xs = [kind(self.line, x) if type(x) is int else x for x in (slot, *args)]
-        rule = row.rules[0](z, *xs)[k] if row.variadic else row.rules[k](z, *xs)
-        return self.line.operand(rule, row.name)
+        given: Sequence[Any] = slot, *args
+        z, *xs = [Symbol(self.line, x) if type(x) is int else x for x in given]
+        rules: Any = row.rules
+        found = rules[0](z, *xs)[k] if row.variadic else rules[k](z, *xs)
+        return self.line.operand(found, row.name)
 
     def _product(self, partial: Operand, dot: Tangent) -> Tangent:
         one = type(partial) is float and partial == 1.0
@@ -359,10 +361,20 @@ def _chosen(condition: Any, x: Any, y: Any) -> Any:
     """x or y; where the condition is known only later, what is not there is absent."""
     if type(condition) is float:
         return x if condition else y
-    if x is None or y is None:
-        absent = equal(condition, 0.0) if y is None else not_equal(condition, 0.0)
-        return Share(y if x is None else x, absent)
-    return where(condition, x, y)
+    if not any(each is None or may_be_absent(each) for each in (x, y)):
+        return where(condition, x, y)
+    absent = where(condition, _absent(x), _absent(y))
+    return Share(where(condition, _present(x), _present(y)), absent)
 
 
-TANGENTS: Final = {"*": scaled, "+": total, "or": _chosen}
+def _absent(x: Any) -> Any:
+    return 1.0 if x is None else x.absent if type(x) is Share else 0.0
+
+
+def _present(x: Any) -> Any:
+    return 0.0 if x is None else x.share if type(x) is Share else x
+
+
+TANGENTS: Final[dict[str, Callable[..., Any]]] = {
+    "*": scaled, "+": total, "or": _chosen,
+}  # fmt: skip

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from importlib.util import find_spec
 from typing import Any, Final, Literal, NoReturn
 
 from .. import signatures
@@ -32,6 +31,7 @@ from ..watch import tracing, watching
 from .pushing import hessian_entries, jacobian_entries
 
 Order = Literal[1, 2]
+_known: Final[list[Any]] = []  # csr_array, once it was registered
 
 
 def sparse_hessian(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
@@ -118,12 +118,19 @@ def _made(
 
 
 def _require_scipy(operation: str) -> None:
-    if find_spec("scipy") is None:
+    """Load SciPy, before f runs, and tell trees of its arrays."""
+    try:
+        from scipy.sparse import csr_array  # type: ignore[import-untyped]
+    except ImportError:
         what = "" if operation == "sparsity" else " with sparse=True"
         raise ImportError(
             f"{operation}: SciPy must be installed to give sparse arrays{what}, but is "
             "not there; run pip install 'scalar-autograd[science]'"
-        )
+        ) from None
+    if not _known:
+        _known.append(csr_array)
+        with suppress(ValueError):  # its user may have said how before
+            register_tree(csr_array, _taken_apart, _put_together)
 
 
 def _require_plain(run: _Recording) -> None:
@@ -171,12 +178,8 @@ class Pattern:
     def __init__(
         self, shape: tuple[int, int], indices: Any, indptr: Any, source: Any
     ) -> None:
-        self.shape, self.indices, self.indptr, self.source = (
-            shape,
-            indices,
-            indptr,
-            source,
-        )
+        self.shape, self.source = shape, source
+        self.indices, self.indptr = indices, indptr
         parts = (indices, indptr, source)
         self._key = shape, *(None if x is None else x.tobytes() for x in parts)
 
@@ -188,9 +191,11 @@ class Pattern:
 
     def filled(self, numbers: Any) -> Any:
         """The matrix of these numbers."""
-        kind = _known_to_trees()
+        from scipy.sparse import csr_array
+
         data = _true(len(self.indices)) if self.source is None else numbers[self.source]
-        return kind((data, self.indices.copy(), self.indptr.copy()), shape=self.shape)
+        parts = data, self.indices.copy(), self.indptr.copy()
+        return csr_array(parts, shape=self.shape)
 
 
 def _true(count: int) -> Any:
@@ -209,10 +214,9 @@ def _pattern(
     source = np.arange(len(rows))
     if symmetric:
         off = np.flatnonzero(rows != columns)
-        rows, columns = (
-            np.concatenate([rows, columns[off]]),
-            np.concatenate([columns, rows[off]]),
-        )
+        below, above = rows[off], columns[off]
+        rows = np.concatenate([rows, above])
+        columns = np.concatenate([columns, below])
         source = np.concatenate([source, off])
     order = np.argsort(rows * shape[1] + columns, kind="stable")
     indptr = np.zeros(shape[0] + 1, dtype=np.int32)
@@ -293,11 +297,11 @@ def _refused(name: str) -> Callable[..., NoReturn]:
 
 
 for _name in ("add", "sub", "mul", "matmul", "truediv", "pow"):
-    setattr(Traced, f"__{_name}__", _refused(_name))
-    setattr(Traced, f"__r{_name}__", _refused(_name))
+    for _prefix in ("", "r"):
+        setattr(Traced, f"__{_prefix}{_name}__", _refused(_name))
 for _name in ("neg", "abs", "getitem", "iter", "len", "bool"):
     setattr(Traced, f"__{_name}__", _refused(_name))
-del _name
+del _name, _prefix
 
 
 def _object_array(numbers: Sequence[Any]) -> Any:
@@ -320,18 +324,7 @@ def _filled(pattern: Pattern, items: list[Any]) -> Any:
 
 register_tree(Traced, lambda m: ((m.numbers,), m.pattern), _filled)
 
-_kinds: Final[list[Any]] = []
-
-
-def _known_to_trees() -> Any:
-    """csr_array, which a function may hand out that runs op by op in place of jit."""
-    if not _kinds:
-        from scipy.sparse import csr_array
-
-        with suppress(ValueError):  # its user may have said how before
-            register_tree(csr_array, _taken_apart, _put_together)
-        _kinds.append(csr_array)
-    return _kinds[0]
+# csr_array, which a function may hand out as well that runs op by op in place of jit
 
 
 def _taken_apart(matrix: Any) -> tuple[Any, Pattern]:
