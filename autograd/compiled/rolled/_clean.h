@@ -115,6 +115,16 @@ INLINE uint32_t hash_of(int code, const int32_t *refs, int32_t count)
     return (uint32_t)(hash >> 16);
 }
 
+/* Where nodes look for their like: those of operands that were made at the same time look
+   near each other, and are looked for at the same time. */
+INLINE size_t home_of(uint32_t hash, const int32_t *refs, int32_t count)
+{
+    int32_t last = 0;
+    for (int32_t i = 0; i < count; i++)
+        last = refs[i] > last ? refs[i] : last;
+    return 2 * (size_t)last + (hash & 127);
+}
+
 static int32_t write_node(Line *line, int code, const int32_t *refs, int32_t count)
 {
     size_t node = (size_t)line->count, place = (size_t)line->start[node];
@@ -136,8 +146,9 @@ static int32_t find_or_write(Cleaner *cleaner, int code, const int32_t *refs,
 {
     Line *line = &cleaner->line;
     uint32_t hash = hash_of(code, refs, count);
-    size_t at = hash;
-    for (int32_t node; (node = next_in(&cleaner->nodes, hash, &at)) >= 0;) {
+    size_t at = home_of(hash, refs, count);
+    int steps = 0;
+    for (int32_t node; (node = next_near(&cleaner->nodes, hash, &at, &steps)) >= 0;) {
         int32_t start = line->start[node];
         if (line->code[node] == code && line->start[node + 1] - start == count &&
             same_operands(code, refs, line->operand + start, count))
@@ -337,13 +348,24 @@ static int clean_all(Cleaner *cleaner, const Given *given, const int32_t *known)
     return 0;
 }
 
+/* How many nodes there can be: a dot product becomes two for each pair. */
+static size_t most_nodes(const Given *given)
+{
+    size_t count = (size_t)given->count;
+    for (int32_t k = 0; k < given->count; k++)
+        if (given->code[given->row[k]] == DOT)
+            count += (size_t)(given->start[k + 1] - given->start[k]);
+    return count;
+}
+
 static int begin_cleaning(Cleaner *cleaner, const Given *given)
 {
     Line *line = &cleaner->line;
+    size_t most = most_nodes(given);
     line->inputs = given->inputs;
-    line->codes_room = (size_t)given->count + 1;
-    line->starts_room = (size_t)given->count + 2;
-    line->places_room = (size_t)given->start[given->count] + 1;
+    line->codes_room = most;
+    line->starts_room = most + 1;
+    line->places_room = (size_t)given->start[given->count] + 2 * (most - (size_t)given->count);
     line->code = room_for(line->codes_room, sizeof *line->code);
     line->start = room_for(line->starts_room, sizeof *line->start);
     line->operand = room_for(line->places_room, sizeof *line->operand);
@@ -352,7 +374,7 @@ static int begin_cleaning(Cleaner *cleaner, const Given *given)
     cleaner->now_room = (size_t)given->inputs + (size_t)given->count;
     cleaner->now = room_for(cleaner->now_room, sizeof *cleaner->now);
     if (!line->code || !line->start || !line->operand || !line->output || !line->guard ||
-        !cleaner->now || make_table(&cleaner->nodes, (size_t)given->count) < 0 ||
+        !cleaner->now || make_table(&cleaner->nodes, most) < 0 ||
         make_table(&cleaner->constants, (size_t)given->constants) < 0)
         return -1;
     line->start[0] = 0;

@@ -82,6 +82,22 @@ INLINE int32_t next_in(const Table *table, uint32_t hash, size_t *at)
     return -1;
 }
 
+enum { NEAR = 16 };
+
+/* Likewise, but the first so many entries are near a place that its user chose, where
+   those of like numbers are, and so likely in the cache; the others by the hash. Such a
+   table has its size from the beginning. */
+INLINE int32_t next_near(const Table *table, uint32_t hash, size_t *at, int *steps)
+{
+    uint64_t entry;
+    while ((entry = table->entries[*at & table->mask])) {
+        *at = ++*steps == NEAR ? hash : *at + 1;
+        if ((uint32_t)(entry >> 32) == hash)
+            return (int32_t)((uint32_t)entry - 1);
+    }
+    return -1;
+}
+
 static int enlarge(Table *table)
 {
     Table larger;
