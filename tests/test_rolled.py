@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
+import math
+import os
 import random
+import subprocess
+import sys
+import threading
+import weakref
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from itertools import product
+from math import inf, nan
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -15,7 +27,7 @@ from test_simplify import ROWS, SPECIAL, bits, random_tape
 
 from autograd import Primitive
 from autograd import primitives as p
-from autograd.compiled.rolled.code import in_c
+from autograd.compiled.rolled.code import extension, in_c, kind
 from autograd.compiled.tape import Guard, Instruction, Operand, Tape
 
 pytestmark = needs_c
@@ -243,3 +255,427 @@ def test_programs_of_vectors_keep_their_bits(seed: int, lanes: int) -> None:
         )
         write()
     check(writer.tape(), random_points(source, writer.inputs, 6))
+
+
+# ---- sums ----------------------------------------------------------------------------
+
+
+def lanes_of(terms: Sequence[int], lanes: int) -> Tape:
+    """Sums of terms of these flags, with operands x, y and a mask of their own each."""
+    per_lane = 1 + 3 * len(terms)
+    code: list[Instruction] = []
+    inputs = per_lane * lanes
+    outputs = []
+
+    def apply(row: Primitive, *args: Operand) -> int:
+        code.append(Instruction(row, args))
+        return inputs + len(code) - 1
+
+    for lane in range(lanes):
+        total = lane * per_lane
+        for i, flags in enumerate(terms):
+            x, y, mask = (lane * per_lane + 1 + 3 * i + j for j in range(3))
+            share = apply(p.mul, x, y) if flags & PRODUCT else x
+            if flags & MASKED:
+                share = apply(p.neg, share) if flags & NEGATIVE else share
+                total = apply(ADD_UNLESS, mask, total, share)
+            else:
+                total = apply(p.sub if flags & NEGATIVE else p.add, total, share)
+        outputs.append(total)
+    return Tape(inputs, tuple(code), tuple(outputs))
+
+
+@pytest.mark.parametrize("terms", [*product(range(8), repeat=2)])
+def test_every_pair_of_terms_is_one_sum(terms: tuple[int, int]) -> None:
+    source = random.Random(repr(terms))
+    for lanes in (1, 5, 16):
+        tape = lanes_of(terms, lanes)
+        code = check(tape, random_points(source, tape.inputs, 30))
+        (group,) = groups(code)
+        assert (group.kind, group.lanes) == ("sum", lanes)
+        assert list(group.flags) == [0, *terms]
+
+
+ENDS = (0.0, -0.0, 1.0, -2.5, inf, -inf, nan)
+
+
+@pytest.mark.parametrize("mask", [0.0, -0.0, 1.0, nan, -inf, 5e-324])
+def test_a_mask_leaves_a_term_out_unless_it_is_zero(mask: float) -> None:
+    tape = Tape(3, (Instruction(ADD_UNLESS, (0, 1, 2)),), (3,))
+    check(tape, [[mask, x, y] for x, y in product(ENDS, ENDS)])
+
+
+def test_a_sum_of_which_no_term_is_there_is_minus_zero() -> None:
+    start = Instruction(p.where, (0, -0.0, 1))
+    tape = Tape(4, (start, Instruction(ADD_UNLESS, (2, 4, 3))), (5,))
+    code = check(tape, [[m, x, n, y] for m, n in product((0.0, 1.0, nan), repeat=2)
+                        for x, y in product(ENDS, ENDS)])  # fmt: skip
+    assert [group.flags for group in groups(code)] == [bytes([MASKED, MASKED])]
+    assert math.copysign(1.0, code.scalar([1.0, 3.0, 1.0, 4.0])[0][0]) == -1.0
+
+
+def test_a_number_that_something_else_needs_stays_whole() -> None:
+    code = (
+        Instruction(p.mul, (0, 1)),  # a term, and an output
+        Instruction(p.add, (2, 3)),  # the sum so far, and an operand of sin
+        Instruction(p.add, (4, 2)),
+        Instruction(p.sin, (4,)),
+    )
+    done = check(
+        Tape(3, code, (3, 5, 6)), [[a, b, 0.5] for a, b in product(ENDS, ENDS)]
+    )
+    assert done.counts["operations"] == 4
+
+
+def test_signs_go_into_the_terms_that_have_them() -> None:
+    code = (
+        Instruction(p.neg, (0,)),
+        Instruction(p.mul, (3, 1)),  # -x · y
+        Instruction(p.neg, (4,)),
+        Instruction(p.add, (2, 4)),
+        Instruction(p.sub, (6, 5)),
+    )
+    tape = Tape(3, code, (7,))
+    done = check(tape, [[a, b, c] for a, b, c in product(ENDS, ENDS, ENDS)])
+    assert [group.kind for group in groups(done)] == ["sum", "sum"]
+
+
+def test_chains_of_products_and_of_choices_are_one_operation() -> None:
+    chains = (p.mul, "prod"), (p.maximum, "_maximum"), (p.minimum, "_minimum")
+    for each, name in chains:
+        code = [Instruction(each, (0, 1))]
+        for i in range(2, 7):
+            code.append(Instruction(each, (5 + i, i)))
+        source = random.Random(name)
+        done = check(Tape(7, tuple(code), (12,)), random_points(source, 7, 200))
+        assert [(group.kind, group.width) for group in groups(done)] == [(name, 7)]
+
+
+def test_a_long_sum_is_one_operation_and_a_long_line_many() -> None:
+    for row, count in ((p.add, 1), (p.sin, 10_000)):
+        code = [Instruction(row, (0, 1)[: row.arity])]
+        for k in range(9_999):
+            code.append(Instruction(row, (2 + k, 1)[: row.arity]))
+        done = check(Tape(2, tuple(code), (10_001,)), [[0.3, 0.1]])
+        assert done.counts["operations"] == count
+
+
+# ---- what is left out ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("row", [p.add, p.mul, p.sub, p.div, p.neg, p.pow, p.where])
+def test_rules_with_constants_keep_every_bit(row: Primitive) -> None:
+    choices: list[Operand] = [0, 1, *SPECIAL]
+    every = [*product(choices, repeat=row.arity)]
+    source = random.Random(row.name)
+    code = [
+        Instruction(row, args) for args in source.sample(every, min(300, len(every)))
+    ]
+    tape = Tape(2, tuple(code), tuple(range(2, 2 + len(code))))
+    check(tape, [*product(SPECIAL, repeat=2)])
+
+
+def test_what_is_computed_twice_or_for_nothing_is_there_once_or_not() -> None:
+    code = (
+        Instruction(p.mul, (0, 1)),
+        Instruction(p.mul, (1, 0)),
+        Instruction(p.sin, (2,)),
+        Instruction(p.sin, (3,)),
+        Instruction(p.identity, (5,)),
+        Instruction(p.exp, (0,)),
+        Instruction(p.sub, (0, 1)),
+        Instruction(p.sub, (1, 0)),
+    )
+    done = check(Tape(2, code, (4, 6, 8, 9)), [[2.0, 3.0], [nan, -0.0]])
+    assert [(g.kind, g.lanes) for g in groups(done)] == [
+        ("mul", 1),
+        ("sub", 2),
+        ("sin", 1),
+    ]
+    assert done.counts["instructions"] == 8
+
+
+def test_constants_differ_by_their_bits() -> None:
+    code = tuple(Instruction(p.copysign, (0, x)) for x in (0.0, -0.0, 1.0, 1.0))
+    done = check(Tape(1, code, (1, 2, 3, 4)), [[2.0], [-0.0]])
+    assert done.counts["operations"] == 3
+
+
+def test_outputs_may_be_inputs_and_constants_and_the_code_empty() -> None:
+    done = check(Tape(2, (), (1, 0.5, 0, -0.0, 1)), [[nan, 3.0]])
+    assert groups(done) == []
+    check(Tape(0, (), ()), [[]])
+    check(Tape(0, (Instruction(p.exp, (1.0,)),), (0,)), [[]])
+
+
+# ---- guards and callbacks ------------------------------------------------------------
+
+
+def row(value: Callable[..., float], operands: int = 1) -> Primitive:
+    return Primitive("own", value, *[0.0] * operands)
+
+
+def test_the_first_guard_that_fails_is_told() -> None:
+    code = (Instruction(p.less, (0, 1)), Instruction(p.less, (1, 2)))
+    guards = (
+        Guard(0, 0, True),
+        Guard(1, 3, True),
+        Guard(2, 4, False),
+        Guard(2, 3, True),
+    )
+    points = [[*xs] for xs in product((0.0, 1.0, 2.0, nan), repeat=3)]
+    check(Tape(3, code, (0, 4), guards), points)
+
+
+def test_guards_on_constants_hold_or_fail_in_their_place() -> None:
+    code = (Instruction(p.sin, (0.0,)), Instruction(p.sin, (0,)))
+    for expected in (True, False):
+        guards = (Guard(1, 0, True), Guard(1, 1, expected), Guard(2, 2, True))
+        check(Tape(1, code, (2,), guards), [[0.0], [1.0], [nan]])
+
+
+def test_own_rows_are_called_in_order_behind_the_guards_before_them() -> None:
+    calls: list[tuple[str, float]] = []
+
+    def named(name: str) -> Primitive:
+        def value(x: float) -> float:
+            calls.append((name, x))
+            return x + 1.0
+
+        return row(value)
+
+    first, second, third = map(named, "abc")
+    code = (
+        Instruction(p.exp, (0,)),
+        Instruction(first, (1,)),  # behind the first guard
+        Instruction(second, (0,)),
+        Instruction(p.less, (3, 2)),
+        Instruction(first, (3,)),
+        Instruction(third, (5,)),  # behind both
+        Instruction(second, (0,)),  # computed before
+    )
+    tape = Tape(1, code, (6, 7), (Guard(1, 1, True), Guard(4, 4, True)))
+    done = in_c(tape.arrays)
+    check_plan(done, 1)
+    assert done.entry() is None
+    for x in (0.0, 2.0, -inf, nan):
+        calls.clear()
+        want = tape.run([x])
+        told = [*calls]
+        calls.clear()
+        assert bits(done.scalar([x])) == bits(want)
+        names = [name for name, _ in told]
+        if names.count("b") > 1:
+            told.pop()
+        assert [*map(repr, calls)] == [*map(repr, told)]
+
+
+def test_what_an_own_row_raises_comes_out_and_leaves_all_in_order() -> None:
+    class OwnError(Exception):
+        pass
+
+    def value(x: float) -> float:
+        if x > 1.0:
+            raise OwnError(x)
+        return -x
+
+    code = (Instruction(p.exp, (0,)), Instruction(row(value), (1,)))
+    done = in_c(Tape(1, code, (2,)).arrays)
+    for _ in range(3):
+        with pytest.raises(OwnError):
+            done.scalar([1.0])
+        assert done.scalar([0.0]) == ((-1.0,), -1)
+
+
+def test_what_math_refuses_is_nan_in_an_own_row() -> None:
+    own = row(lambda x: math.acosh(x))
+    check(Tape(1, (Instruction(own, (0,)),), (1,)), [[0.0], [2.0], [nan], [inf]])
+
+
+def test_an_own_row_takes_any_number_of_operands_and_calls_again() -> None:
+    inner = in_c(Tape(1, (Instruction(p.sin, (0,)),), (1,)).arrays)
+    own = Primitive("many", lambda *xs: sum(xs), lambda z, *xs: [1.0] * len(xs))
+    again = row(lambda x: inner.scalar([x])[0][0])
+    code = (
+        Instruction(own, (0, 1, 0)),
+        Instruction(own, ()),
+        Instruction(again, (2,)),
+    )
+    check(Tape(2, code, (2, 3, 4)), [[1.0, 2.0], [nan, 0.0]])
+
+
+# ---- calls ---------------------------------------------------------------------------
+
+
+def called(done: Any, xs: Sequence[float], outputs: int) -> tuple[list[float], int]:
+    """What C gets that calls the entry."""
+    address, context = done.entry()
+    vector = ctypes.POINTER(ctypes.c_double)
+    kind = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, vector, vector)
+    ins = (ctypes.c_double * max(len(xs), 1))(*xs)
+    outs = (ctypes.c_double * max(outputs, 1))(*[7.0] * outputs)
+    failed = kind(address)(context, ins, outs)
+    return [*outs][:outputs], failed
+
+
+def test_entry_writes_outputs_unless_a_guard_fails() -> None:
+    code = (Instruction(p.less, (0, 1)), Instruction(p.mul, (0, 1)))
+    tape = Tape(2, code, (3, 0, 2.5), (Guard(1, 2, True),))
+    done = in_c(tape.arrays)
+    assert called(done, [2.0, 3.0], 3) == ([6.0, 2.0, 2.5], -1)
+    assert called(done, [3.0, 2.0], 3) == ([7.0, 7.0, 7.0], 0)
+
+
+def test_threads_share_a_program_and_no_number() -> None:
+    source = random.Random(5)
+    writer = Writer(source, 40)
+    for _ in range(6):
+        writer.sums()
+    tape = writer.tape()
+    done = in_c(tape.arrays)
+    points = random_points(source, tape.inputs, 8)
+    wants = [bits(tape.run(xs)) for xs in points]
+    wrong: list[int] = []
+
+    def work(k: int) -> None:
+        for _ in range(60):
+            ys, failed = called(done, points[k], len(tape.outputs))
+            found = bits((tuple(ys), failed) if failed < 0 else ((), failed))
+            if found != wants[k]:
+                wrong.append(k)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_scalar_takes_what_is_a_number_and_refuses_others() -> None:
+    done = in_c(Tape(2, (Instruction(p.add, (0, 1)),), (2,)).arrays)
+    assert done.scalar((1, 2.5)) == ((3.5,), -1)
+    assert done.scalar(array("d", [1.0, 2.0])) == ((3.0,), -1)
+    for xs in ([1.0], [1.0, 2.0, 3.0], [1.0, "a"], None):
+        with pytest.raises((TypeError, ValueError)):
+            done.scalar(xs)
+
+
+def test_a_program_with_own_rows_is_freed_though_they_refer_to_it() -> None:
+    class Own:
+        done: Any = None
+
+        def value(self, x: float) -> float:
+            return x
+
+    own = Own()
+    code = (
+        array("H", [0]),
+        array("i", [0, 1]),
+        array("i", [0]),
+        array("d"),
+        array("i", [1]),
+    )
+    own.done = extension.Rolled(1, (own.value,), *code, ())
+    there = weakref.ref(own)
+    del own
+    gc.collect()
+    assert there() is None
+
+
+# ---- arrays that are no tape ---------------------------------------------------------
+
+
+def refused(**changes: Any) -> pytest.ExceptionInfo[Exception]:
+    """How arrays of x0 + x1 are refused with these changes."""
+    given: dict[str, Any] = {
+        "inputs": 2, "rows": ("add",), "row": [0], "start": [0, 2], "operand": [0, 1],
+        "constants": [], "outputs": [2], "guards": (), **changes,
+    }  # fmt: skip
+    types = {"row": "H", "start": "i", "operand": "i", "constants": "d", "outputs": "i"}
+    for name, code in types.items():
+        if isinstance(given[name], list):
+            given[name] = array(code, given[name])
+    rows = given["rows"]
+    if isinstance(rows, tuple):
+        given["rows"] = tuple(
+            extension.kinds[x] if isinstance(x, str) else x for x in rows
+        )
+    with pytest.raises((TypeError, ValueError)) as told:
+        extension.Rolled(**given)
+    return told
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"inputs": -1}, {"inputs": 2**31 - 1}, {"rows": ()}, {"rows": (-1,)},
+        {"rows": (10**6,)}, {"rows": (10**30,)}, {"rows": (2.5,)}, {"rows": [0]},
+        {"row": [1]}, {"row": array("i", [0])}, {"row": array("B", [0])},
+        {"start": [0]}, {"start": [0, 1]}, {"start": [1, 2]}, {"start": [0, 3]},
+        {"start": [0, 2, 2]}, {"start": array("d", [0, 2])}, {"start": [0, -2]},
+        {"operand": [0, 2]}, {"operand": [0, -1]}, {"operand": [0, -(2**31)]},
+        {"operand": [0, 2**31 - 1]}, {"operand": [0]}, {"operand": None},
+        {"rows": ("sin",)}, {"rows": ("fma",)}, {"constants": array("f", [1])},
+        {"outputs": [3]}, {"outputs": [-1]}, {"outputs": array("q", [2])},
+        {"guards": []}, {"guards": (1,)}, {"guards": ((0, 2, True),)},
+        {"guards": ((2, 0, True),)}, {"guards": ((-1, 0, True),)},
+        {"guards": ((1, -1, True),)}, {"guards": ((1, 0, True), (0, 0, True))},
+        {"guards": (("a", 0, True),)}, {"guards": ((1, 0),)},
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_arrays_that_are_no_tape_are_refused_before_anything_runs(
+    changes: dict[str, Any],
+) -> None:
+    refused(**changes)
+
+
+def test_dot_needs_its_operands_in_two_halves() -> None:
+    told = refused(rows=("dot",), start=[0, 1], operand=[0])
+    assert "operation 0 must have as many operands as its row" in str(told.value)
+
+
+def test_numbers_of_rows_are_those_of_the_table() -> None:
+    for name in extension.kinds:
+        assert isinstance(vars(p)[name], Primitive)
+        assert kind(vars(p)[name]) == extension.kinds[name]
+
+
+# ---- memory that runs out ------------------------------------------------------------
+
+
+def roll_without_memory() -> None:
+    import _testcapi
+
+    writer = Writer(random.Random(3), 9)
+    for write in (writer.sums, writer.chains, writer.rows):
+        write()
+    tape = writer.tape()
+    in_c(tape.arrays)
+    for n in range(5000):
+        done = None
+        _testcapi.set_nomemory(n, n + 1)
+        try:
+            done = in_c(tape.arrays)
+        except MemoryError:
+            pass
+        finally:
+            _testcapi.remove_mem_hooks()
+        if done is not None and n > 300:
+            break
+    assert done is not None
+    check(tape, [[0.5] * tape.inputs])
+
+
+def test_rolling_without_memory_is_an_error_and_no_crash() -> None:
+    if find_spec("_testcapi") is None:
+        pytest.skip("this Python has no _testcapi to make allocations fail")
+    here = Path(__file__).parent
+    done = subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-c",
+         "import test_rolled; test_rolled.roll_without_memory()"],
+        env={**os.environ, "PYTHONPATH": f"{here}{os.pathsep}{here.parent}"},
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr

@@ -269,7 +269,7 @@ static int32_t dotted(Cleaner *cleaner, const int32_t *refs, int32_t count)
 static int32_t constant_of(Cleaner *cleaner, int code, const int32_t *refs,
                            int32_t count)
 {
-    if (grow(&cleaner->numbers, &cleaner->numbers_room, 0, (size_t)count,
+    if (grow(&cleaner->numbers, &cleaner->numbers_room, 0, (size_t)count + 1,
              sizeof *cleaner->numbers) < 0)
         return NO_REF;
     for (int32_t i = 0; i < count; i++)
@@ -312,7 +312,7 @@ static int clean_operation(Cleaner *cleaner, const Given *given, const int32_t *
                            int32_t k)
 {
     int32_t start = given->start[k], count = given->start[k + 1] - start;
-    if (grow(&cleaner->refs, &cleaner->refs_room, 0, (size_t)count,
+    if (grow(&cleaner->refs, &cleaner->refs_room, 0, (size_t)count + 1,
              sizeof *cleaner->refs) < 0)
         return -1;
     for (int32_t i = 0; i < count; i++)

@@ -88,26 +88,26 @@ static int take_arrays(Taken *taken, PyObject *row, PyObject *start, PyObject *o
 
 /* ---- rows ---------------------------------------------------------------------------- */
 
+static int refuse_row(PyObject *error, PyObject *given)
+{
+    PyErr_Format(error,
+                 "Rolled: a row must be one of the numbers in kinds, or a function, but is "
+                 "%R; pass the function", given);
+    return -1;
+}
+
 static int take_code(Taken *taken, PyObject *given, int32_t *code)
 {
     if (PyLong_Check(given)) {
-        long kind = PyLong_AsLong(given);
-        if (kind == -1 && PyErr_Occurred())
-            return -1;
+        int overflow;
+        long kind = PyLong_AsLongAndOverflow(given, &overflow);
         *code = (int32_t)kind;
         if (kind >= 0 && kind < CALLBACK && kind != SUM)
             return 0;
-        PyErr_Format(PyExc_ValueError,
-                     "Rolled: a row must be one of the numbers in kinds, or a function, "
-                     "but is %ld; pass the function", kind);
-        return -1;
+        return refuse_row(PyExc_ValueError, given);
     }
-    if (!PyCallable_Check(given)) {
-        PyErr_Format(PyExc_TypeError,
-                     "Rolled: a row must be one of the numbers in kinds, or a function, "
-                     "but is %R; pass the function", given);
-        return -1;
-    }
+    if (!PyCallable_Check(given))
+        return refuse_row(PyExc_TypeError, given);
     *code = CALLBACK + (int32_t)PyList_Size(taken->callbacks);
     return PyList_Append(taken->callbacks, given);
 }
