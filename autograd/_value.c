@@ -1187,15 +1187,35 @@ static PyObject *operator_positive(PyObject *self)
     return self;
 }
 
+/* What a method of Value, or of a recorder, says of its truth; takes over the answer. */
+static int truth_in(PyObject *answer)
+{
+    int truth = answer ? PyObject_IsTrue(answer) : -1;
+    Py_XDECREF(answer);
+    return truth;
+}
+
+/* A truth that a recorder may have to guard. */
+static int recorded_bool(PyObject *self)
+{
+    Recorder *recorder = is_leftover(self) ? NULL : recorder_here();
+    int truth;
+    if (!recorder)
+        return PyErr_Occurred() ? -1 : truth_in(by_reference("__bool__", self, NULL));
+    truth = follows(recorder, self);
+    if (truth == 0)
+        truth = ((Node *)self)->data != 0.0;
+    else if (truth > 0)
+        truth = truth_in(PyObject_CallMethod((PyObject *)recorder, "decide", "O", self));
+    Py_DECREF((PyObject *)recorder);
+    return truth;
+}
+
 static int operator_bool(PyObject *self)
 {
-    int truth = ((Node *)self)->data != 0.0;
-    if (watched || is_leftover(self)) {
-        PyObject *answer = by_reference("__bool__", self, NULL);
-        truth = answer ? PyObject_IsTrue(answer) : -1;
-        Py_XDECREF(answer);
-    }
-    return truth;
+    if (watched || is_leftover(self))
+        return recorded_bool(self);
+    return ((Node *)self)->data != 0.0;
 }
 
 static int holds(double x, double y, int operator)
@@ -1210,13 +1230,58 @@ static int holds(double x, double y, int operator)
     }
 }
 
-static PyObject *compare(PyObject *self, PyObject *other, int operator)
+/* A Value, a float, or a whole number as one; NULL without an error for anything else. */
+static PyObject *as_plain(PyObject *x)
+{
+    double number;
+    if (is_plain(x)) {
+        Py_INCREF(x);
+        return x;
+    }
+    if (!PyLong_CheckExact(x))
+        return NULL;
+    number = PyLong_AsDouble(x);
+    if (number != -1.0 || !PyErr_Occurred())
+        return PyFloat_FromDouble(number);
+    PyErr_Clear();
+    return NULL;
+}
+
+/* A comparison of what a recorder follows: `_compared` of value.py. NULL without an error
+   where it follows neither. */
+static PyObject *recorded_truth(Recorder *recorder, PyObject *self, PyObject *other,
+                                int operator)
+{
+    static const unsigned rows[] = {ROW_less,      ROW_less_equal, ROW_equal,
+                                    ROW_not_equal, ROW_greater,    ROW_greater_equal};
+    PyObject *args[2] = {self, other}, *node, *truth;
+    int left = follows(recorder, self), right = left < 0 ? -1 : follows(recorder, other);
+    if (right < 0 || !(left || right))
+        return NULL;
+    node = record_kernel(table[rows[operator]], args);
+    truth = node ? truth_of(recorder, node) : NULL;
+    Py_XDECREF(node);
+    return truth;
+}
+
+/* While a thread is watched, or where an operand is left over. */
+static PyObject *compare_watched(PyObject *self, PyObject *other, int operator)
 {
     static const char *const methods[] = {"__lt__", "__le__", "__eq__",
                                           "__ne__", "__gt__", "__ge__"};
+    PyObject *y = is_leftover(self) || is_leftover(other) ? NULL : as_plain(other);
+    Recorder *recorder = y ? recorder_here() : NULL;
+    PyObject *truth = recorder ? recorded_truth(recorder, self, y, operator) : NULL;
+    Py_XDECREF((PyObject *)recorder);
+    Py_XDECREF(y);
+    return truth || PyErr_Occurred() ? truth : by_reference(methods[operator], self, other);
+}
+
+static PyObject *compare(PyObject *self, PyObject *other, int operator)
+{
     PyObject *x, *result;
     if (watched || is_leftover(self) || is_leftover(other))
-        return by_reference(methods[operator], self, other);
+        return compare_watched(self, other, operator);
     if (is_plain(other))
         return PyBool_FromLong(holds(number_of(self), number_of(other), operator));
     x = PyFloat_FromDouble(((Node *)self)->data);

@@ -6,6 +6,8 @@
 typedef struct Recorder Recorder;
 
 static int see_node(Recorder *recorder, Node *node);
+static int follows(Recorder *recorder, PyObject *x);
+static PyObject *truth_of(Recorder *recorder, PyObject *x);
 
 static struct {
     int known;            /* whether it is known who watches the thread */

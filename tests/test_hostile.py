@@ -31,6 +31,7 @@ from in_python import ENGINES, ROWS, needs_c, on_both, python_engine, row_of
 
 import autograd
 from autograd import Primitive, Value
+from autograd.recorder import Recorder
 from autograd.value import topological
 
 HERE = Path(__file__).resolve().parent
@@ -910,6 +911,34 @@ def records_without_memory(what: str, job: Callable[[], Any], counted: Any) -> N
     with_each_allocation_failing(job, check)
 
 
+class Closing(Recorder):
+    """Takes whatever it meets for an input."""
+
+    meet = Recorder.close_over
+
+
+def tracing_without_memory() -> None:
+    outer, mine = Value(2.0), Primitive("mine", abs, 1.0)
+
+    def few() -> None:
+        recorder = Closing([1.0, 2.0])
+        first = recorder.arguments[0]
+        for x in (first * outer, mine(first), first * 0.5):
+            recorder.see_value(x)
+            recorder.truth(x)
+        recorder.recorded([first, x, 0.25])
+        recorder.close()
+
+    def many() -> None:
+        recorder = Closing([1.0])
+        for k in range(150):
+            recorder.see_value(recorder.arguments[0] * float(k))
+
+    for job in (few, many):
+        records_without_memory(job.__name__, job, (outer, mine, autograd.mul))
+    assert (Value(2.0) * 2.0).data == 4.0
+
+
 def sweeping_without_memory() -> None:
     x = Value(2.0)
     y = x
@@ -970,7 +999,12 @@ def transforming_without_memory() -> None:
 @needs_testcapi
 @pytest.mark.parametrize(
     "job",
-    [recording_without_memory, sweeping_without_memory, transforming_without_memory],
+    [
+        recording_without_memory,
+        tracing_without_memory,
+        sweeping_without_memory,
+        transforming_without_memory,
+    ],
 )
 @needs_c
 @up_to_3_11
