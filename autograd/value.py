@@ -37,6 +37,7 @@ from .primitives import (
 from .rules import written
 from .watch import (
     PACKAGES,
+    note_comparison,
     recording,
     tracing,
     tracing_elsewhere,
@@ -699,6 +700,8 @@ def _compared(name: str, x: Value, other: Any) -> bool:
     """A plain bool, or what a trace can make a select or a guard of: a Value."""
     trace = _own_trace(x, other)
     if trace is None or not (trace.follows(x) or trace.follows(other)):
+        if trace is None:
+            note_comparison(x, other)
         holds: bool = getattr(operator, name)(x._data, _plain(other))
         return holds
     if type(other) is not Value:
@@ -711,7 +714,11 @@ def _compared(name: str, x: Value, other: Any) -> bool:
 
 def _decided(x: Value) -> bool:
     trace = _own_trace(x)
-    return x._data != 0.0 if trace is None else trace.decide(x)
+    if trace is None:
+        note_comparison(x, 0.0)
+        return x._data != 0.0
+    truth: bool = trace.decide(x)
+    return truth
 
 
 def _refuse_in_trace(x: Value, what: str) -> None:

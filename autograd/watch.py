@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import sys
 from _thread import LockType, allocate_lock, get_ident
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from math import isfinite
@@ -133,7 +134,8 @@ def record_lines() -> Watching:
     """Keep, in `line`, the line of the caller's source that computed each Value.
 
     It holds for the thread that enters it, and makes recording slower. Inside
-    `detect_anomaly`, or around it, lines are kept and anomalies are found.
+    `detect_anomaly`, or around it, lines are kept and anomalies are found. As long as
+    it is open, it also knows which lines compared Values, for `why` to tell.
 
     >>> from autograd import Value
     >>> x = Value(2.0)
@@ -166,8 +168,38 @@ def detect_anomaly() -> Watching:
     return watched_by(_Anomalies(), "detect_anomaly()")
 
 
+MOST_COMPARED: Final = 64  # of one line, that are kept
+
+
+class Compared:
+    """What a line compared, the latest times: Values, with what stood beside them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.pairs: deque[tuple[Any, Any]] = deque(maxlen=MOST_COMPARED)
+
+
+def note_comparison(x: Any, other: Any) -> None:
+    """Keep the line that compared two numbers, in blocks that keep lines."""
+    watcher = watching()
+    if isinstance(watcher, _Lines):
+        watcher.see_comparison(x, other)
+
+
+def comparisons() -> dict[str, Compared]:
+    """What this thread has compared, by lines, in the blocks that it is inside of."""
+    if watching() is None:
+        return {}
+    known = [block.watcher for block, at in [*watchers.items()] if at == get_ident()]
+    inside = [each.compared for each in known if isinstance(each, _Lines)]
+    return {line: found for each in inside for line, found in each.items()}
+
+
 class _Lines:
-    """Notes on each new node the line that computed it."""
+    """Notes on each new node the line that computed it, and what lines compare."""
+
+    def __init__(self) -> None:
+        self.compared: dict[str, Compared] = {}
 
     @property
     def trace(self) -> Any:
@@ -183,6 +215,12 @@ class _Lines:
         if trace is not None:
             trace.see_value(node)
         node._note = (node.label, caller())
+
+    def see_comparison(self, x: Any, other: Any) -> None:
+        """Keep both on the line that compared them, as long as the block is open."""
+        found = self.compared.setdefault(caller(), Compared())
+        found.count += 1
+        found.pairs.append((x, other))
 
     def see_adjoints(self, adjoints: dict[Any, Any], order: list[Any]) -> None:
         """Sweeps compute no node."""

@@ -1,5 +1,6 @@
 """Each cause of a bad gradient is planted, and `why` must name it and no other."""
 
+import inspect
 import math
 import re
 import sys
@@ -139,7 +140,8 @@ def test_why_names_the_planted_cause_and_no_other(kind, f, number, pieces):
 
 
 def test_every_kind_of_cause_is_planted():
-    assert {kind for kind, *_ in PLANTED} | {"unused", "swapped"} == set(REMEDIES)
+    others = {"unused", "swapped", "comparison"}
+    assert {kind for kind, *_ in PLANTED} | others == set(REMEDIES)
 
 
 def test_why_of_a_right_gradient_says_that_nothing_is_wrong():
@@ -186,6 +188,116 @@ def test_why_finds_another_value_with_the_same_label():
         assert cause.kind == "unused"
         assert cause.node is twin
         assert "(its value is 3, and x's 2)" in cause.sentence
+
+
+def bisected(p, f=lambda x, p: x * x - p):
+    """√p by halves: a plain number."""
+    low, high = 0.0, 4.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        if f(middle, p) < 0:  # where p decides
+            low = middle
+        else:
+            high = middle
+    return middle
+
+
+def where_p_decides():
+    lines, first = inspect.getsourcelines(bisected)
+    (place,) = [i for i, text in enumerate(lines) if "# where p decides" in text]
+    return f"{__file__}:{first + place}"
+
+
+@pytest.mark.parametrize("of", [lambda y, x: y, lambda y, x: Value(3.0) * y])
+def test_why_names_the_comparisons_of_a_bisection(of):
+    assert grad(bisected)(2.0) == 0.0
+    x = Value(2.0, "x")
+    with record_lines():
+        found = why(of(bisected(x), x), x)
+    assert kinds(found) == ["comparison"] and found.gradient == 0.0
+    assert found.verdict == "∂y/∂x = 0: y does not depend on x"
+    (cause,) = found.causes
+    assert "x = 2 only decided 40 comparisons on this line" in cause.sentence
+    assert cause.line == where_p_decides()
+    assert "bracket(f, low, high)" in cause.remedy and "root" in cause.remedy
+    assert cause.line in found.text and "For source lines" not in found.text
+
+
+@pytest.mark.parametrize(
+    "f", [lambda x, p: x - p, lambda x, p: (x - p) ** 3, lambda x, p: -p + sin(x) * 0]
+)
+def test_why_names_comparisons_however_the_value_comes_in(f):
+    x = Value(2.0, "x")
+    with record_lines():
+        assert kinds(why(bisected(x, f), x)) == ["comparison"]
+        assert kinds(why(bisected(x.sin() + 1.0, f), x)) == ["comparison"]
+
+
+def test_why_names_a_value_that_is_compared_itself_or_asked_for_its_truth():
+    x = Value(2.0, "x")
+    with record_lines():
+        y = 3.0 if x > 1.0 else 4.0
+        assert "x = 2 only decided 1 comparison on this" in why(y, x).text
+    with record_lines():
+        y = 3.0 if x else 4.0
+        assert kinds(why(y, x)) == ["comparison"]
+
+
+def test_why_names_a_search_whose_result_is_one_factor_among_others():
+    x = Value(2.0, "x")
+    with record_lines():
+        found = why(x * bisected(x), x)
+    assert found.gradient == pytest.approx(math.sqrt(2))
+    assert kinds(found) == ["comparison"]
+    assert "x = 2 also decided 40 comparisons on this line" in found.text
+    assert "nothing is wrong" not in found.verdict
+
+
+def test_why_takes_no_ordinary_branch_or_loop_for_a_search():
+    x = Value(2.0, "x")
+    with record_lines():
+        z = x
+        for _ in range(30):
+            step = (z * z - x) / (2 * z)
+            z = z - step
+            if abs(step) < 1e-300:
+                break
+        y = z if x > 1.0 else -z
+        assert "comparison" not in kinds(why(y, x))
+        xs = [Value(float(i % 7)) for i in range(30)]
+        middle = sorted(xs)[15]
+        assert kinds(why(middle * 2, middle)) == []
+
+
+def test_why_asks_for_a_value_where_no_comparison_was_noted():
+    x, other = Value(2.0, "x"), Value(3.0)
+    y = bisected(x)
+    for asked in x, other:
+        with pytest.raises(
+            TypeError, match="why: y must be a Value, but is 1.41.*reco"
+        ):
+            why(y, asked)
+    with record_lines():
+        bisected(x)
+        with pytest.raises(TypeError, match="why: y must be a Value"):
+            why(y, other)
+    assert "record_lines" in why(Value(1.0) * y, x).causes[0].remedy
+
+
+def test_comparisons_are_kept_for_a_block_and_a_thread_and_a_few_of_each_line():
+    from autograd.watch import MOST_COMPARED, comparisons
+
+    x = Value(2.0)
+    with record_lines():
+        for i in range(1000):
+            assert (x < i) == (i > 2)
+        ((line, found),) = comparisons().items()
+        assert found.count == 1000 and len(found.pairs) == MOST_COMPARED
+        assert line.startswith(__file__)
+        with record_lines():
+            assert x > 1.0
+            assert len(comparisons()) == 2
+    assert comparisons() == {}
 
 
 def test_why_notices_that_the_question_is_the_wrong_way_round():

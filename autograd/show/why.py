@@ -15,15 +15,17 @@ a node, the arithmetic in a sentence, and the usual remedy.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import exp, inf, isfinite, isinf, isnan, log, log10
-from typing import Final
+from numbers import Real
+from typing import Any, Final
 
 from .. import primitives as p
-from ..primitives import Primitive, brief, clean
+from ..primitives import Number, Primitive, brief, clean
 from ..value import COMPARISONS, Value, require_current, topological
+from .decided import Decision, decided_by
 from .explain.paths import Step
 from .inside import opened
 from .latex import PLAIN, Told, known, made_by
@@ -68,8 +70,11 @@ POLES: Final = {  # of rows that have some: the last operand at those among the 
 
 REMEDIES: Final = {
     "unused": "use this very Value in the computation of y: not a copy of it, not "
-    "x.data, not a new Value of the same number",
+    "x.data, not a new Value of the same number; if x only decides comparisons, as in "
+    'a bisection, ask inside "with record_lines():"',
     "swapped": "ask the other way round",
+    "comparison": "a search by comparisons carries no derivative: let bracket(f, low, "
+    "high) or root(f, x0) solve the equation instead, which do",
     "stopped": "take stop_gradient away where the gradient is wanted",
     "condition": "blend both sides with a smooth weight, such as a sigmoid of the "
     "condition's margin",
@@ -124,14 +129,15 @@ class Cause:
     node: Value
     sentence: str
     remedy: str
+    place: str | None = None  # the line, if it is not that of the node
 
     @property
     def line(self) -> str | None:
         """The source line of the node, "file:line", where it was recorded."""
-        return self.node.line
+        return self.place or self.node.line
 
 
-def why(y: Value, x: Value) -> Diagnosis:
+def why(y: Value | Number, x: Value) -> Diagnosis:
     """Say why ∂y/∂x is zero, tiny, huge, infinite or NaN, or that nothing is wrong.
 
     >>> x = Value(-2.0, label="x")
@@ -142,24 +148,41 @@ def why(y: Value, x: Value) -> Diagnosis:
     For source lines compute y inside "with record_lines():"
 
     Tiny is below 1e-6 in magnitude, huge above 1e6. What happens inside the call of a
-    compiled function is looked at, too. Raises TypeError unless both are
+    compiled function is looked at, too. Inside "with record_lines():" it also names the
+    lines where x decided comparisons, which carry no derivative: there y may be the
+    plain number that comes of a bisection. Raises TypeError unless both are otherwise
     Values, ValueError if a leaf was assigned since.
     """
+    y, decisions = _asked(y, x)
     for name, value in ("y", y), ("x", x):
         if not isinstance(value, Value):
             raise TypeError(
                 f"why: {name} must be a Value, but is {brief(value)} "
                 f"({type(value).__name__}); pass the Value itself, as in "
-                "x = Value(1.5); why(x.sin(), x) (a plain number depends on nothing)"
+                "x = Value(1.5); why(x.sin(), x) (a plain number depends on nothing; "
+                "of what a bisection gives, ask inside record_lines())"
             )
-    return Diagnosis(*opened([y, x], "why").roots)
+    asked: list[Any] = [y, x]
+    y, x = opened(asked, "why").roots
+    return Diagnosis(y, x, decisions)
+
+
+def _asked(y: Any, x: Any) -> tuple[Any, list[Decision]]:
+    """y as a Value if it is a number that x has decided on, and where x did."""
+    if not isinstance(x, Value):
+        return y, []
+    if isinstance(y, Value):
+        return y, decided_by(x, y)
+    stand_in = Value(float(y)) if isinstance(y, Real) else x
+    decisions = decided_by(x, stand_in) if stand_in is not x else []
+    return (stand_in if decisions else y), decisions
 
 
 class Diagnosis(Told):
     """What `why` gives: print it, or read `.verdict`, `.causes` and `.gradient`."""
 
-    def __init__(self, y: Value, x: Value) -> None:
-        sweeps = _Sweeps(y, x)
+    def __init__(self, y: Value, x: Value, decisions: Sequence[Decision] = ()) -> None:
+        sweeps = _Sweeps(y, x, decisions)
         self.y, self.x = y, x
         self.gradient = sweeps.bars.get(x, 0.0)
         self.causes = _causes(sweeps)
@@ -226,8 +249,8 @@ class _Event:
 class _Sweeps:
     """y's graph as it looks from x."""
 
-    def __init__(self, y: Value, x: Value) -> None:
-        self.y, self.x = y, x
+    def __init__(self, y: Value, x: Value, decisions: Sequence[Decision]) -> None:
+        self.y, self.x, self.decisions = y, x, decisions
         self.whole = topological(y, whole=True)
         for node in self.whole:
             require_current(node, "why")
@@ -390,7 +413,7 @@ def _causes(run: _Sweeps) -> list[Cause]:
     if run.y is run.x:
         return []
     if run.y not in run.uses:
-        return [_no_use(run)]
+        return _no_use(run)
     g = run.bars.get(run.x, 0.0)
     bad = not isfinite(g) or not isfinite(run.y._data)
     causes = _bad_values(run) if bad else []
@@ -405,23 +428,47 @@ def _causes(run: _Sweeps) -> list[Cause]:
         causes += _bad_shares(run, causes)
     if abs(g) > HUGE or isnan(g):
         causes += _large_products(run, g)
-    return [*causes, *_kinks(run)]
+    return [*causes, *_kinks(run), *_decisions(run)]
 
 
-def _no_use(run: _Sweeps) -> Cause:
+def _no_use(run: _Sweeps) -> list[Cause]:
     below, (y, x) = topological(run.x, whole=True), _names(run)
     if any(run.y is value for node in below for value in (node, *node._args)):
-        return _cause("swapped", run.x, f"{x} was computed from {y}, not {y} from {x}")
+        return [
+            _cause("swapped", run.x, f"{x} was computed from {y}, not {y} from {x}")
+        ]
     for value in {run.y: None} | _leaves(run.whole):
         if run.x.label and value.label == run.x.label:
-            return _cause(
-                "unused",
-                value,
+            sentence = (
                 f"{y} was computed from another Value that also has the label {x} "
                 f"(its value is {_number(value._data)}, and {x}'s "
-                f"{_number(run.x._data)})",
+                f"{_number(run.x._data)})"
             )
-    return _cause("unused", run.x, f"{y} was computed without {_named(run.x)}")
+            return [_cause("unused", value, sentence)]
+    unused = _cause("unused", run.x, f"{y} was computed without {_named(run.x)}")
+    return _decisions(run) or [unused]
+
+
+def _decisions(run: _Sweeps) -> list[Cause]:
+    """Where x decided comparisons, of which no derivative comes."""
+    y, _ = _names(run)
+    only = "only decided" if run.y not in run.uses else "also decided"
+    return [
+        Cause(
+            "comparison",
+            node,
+            f"{_named(run.x)} {only} {times} comparison{'s' * (times > 1)} on this "
+            f"line, the last of {_named(node)} with {_named(_plain(other))}, and no "
+            f"derivative of {y} comes of what they chose",
+            REMEDIES["comparison"],
+            line,
+        )
+        for line, times, node, other in run.decisions
+    ]
+
+
+def _plain(x: Any) -> Value | float:
+    return x if isinstance(x, Value) else float(x)
 
 
 def _leaves(nodes: list[Value], whole: bool = True) -> dict[Value, None]:
