@@ -99,6 +99,23 @@ static PyObject *recorder_leaf(PyObject *self, PyObject *x)
 
 /* ---- what stands for a plain number -------------------------------------------------------- */
 
+/* copies(xs): see recorder.py. */
+static PyObject *recorder_copies(PyObject *self, PyObject *xs)
+{
+    Recorder *recorder = (Recorder *)self;
+    PyObject *items = PySequence_Tuple(xs), *list = items ? PyList_New(0) : NULL;
+    int failed = 0;
+    for (Py_ssize_t i = 0; list && !failed && i < PyTuple_Size(items); i++) {
+        PyObject *x = PyTuple_GetItem(items, i);
+        failed = append(list, stands_for_number(recorder, x) ? leaf_of(recorder, x)
+                                                             : copy_of(x));
+    }
+    Py_XDECREF(items);
+    if (failed)
+        Py_CLEAR(list);
+    return list;
+}
+
 /* The leaf that stands for the number of x, made once. */
 static PyObject *number_leaf(Recorder *recorder, PyObject *x)
 {
@@ -433,6 +450,7 @@ static PyMethodDef recorder_methods[] = {
     {"has_made", recorder_has_made, METH_O, "Whether x is of this run, and has a slot."},
     {"follows", recorder_follows, METH_O, "Whether x depends on an input."},
     {"leaf", recorder_leaf, METH_O, "A leaf with the number of x, in the same slot."},
+    {"copies", recorder_copies, METH_O, "Fresh inputs of these numbers and Values."},
     {"number", recorder_number, METH_O, "x cut from its graph."},
     {"truth", recorder_truth, METH_O, "x cut from its graph, as a truth."},
     {"is_number", recorder_is_number, METH_O, "Whether x stands for a float."},

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from .accelerator import in_c
 from .primitives import Primitive
+from .transforms import copies
 from .value import LEFTOVER, Value, tick
 
 Operand = int | float  # a slot, or a constant
@@ -131,6 +132,10 @@ class Recorder:
         return leaf
 
     # ---- what stands for a plain number ----------------------------------------------
+
+    def copies(self, xs: Sequence[Any]) -> list[Value]:
+        """Fresh inputs: a leaf for what stands for a number, else as `copies` does."""
+        return [self.leaf(x) if self.is_number(x) else copies([x])[0] for x in xs]
 
     def number(self, x: Value) -> Any:
         """x cut from its graph: a float, or a Value that stands for one."""

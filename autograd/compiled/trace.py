@@ -21,7 +21,6 @@ from ..absent import Share
 from ..graph import Graph, rerun, results_and_operands
 from ..primitives import brief, equal, where
 from ..recorder import Recorder
-from ..transforms import copies
 from ..value import COMPARISONS, Value
 from ..watch import caller, watched_by, watching
 from .tape import Arrays, Guard, Operand, Tape
@@ -131,10 +130,6 @@ class Trace(Recorder):
             )
 
     # ---- what transforms ask ---------------------------------------------------------
-
-    def copies(self, xs: Sequence[Any]) -> list[Value]:
-        """Fresh inputs: where one stands for a number, its copy does, too."""
-        return [self.leaf(x) if self.is_number(x) else copies([x])[0] for x in xs]
 
     def partials_of(self, graph: Graph) -> Callable[[Value], Sequence[Any]]:
         """How a sweep finds the partials of a node: by its rules, if I follow it."""
