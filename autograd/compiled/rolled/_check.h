@@ -203,12 +203,15 @@ static int are_sound(const Blocks *blocks, const Group *groups, size_t count, in
     memset(c.state, KNOWN, (size_t)given);
     for (size_t i = 0; i < count; i++)
         mark_padding(&c, groups + i);
-    for (; *p != FINISH && !c.bad; p += *p == PAUSE)
-        if (*p == PAUSE) {
-            check_callback(&c, callback);
-            callback = next_callback(callback + 1, groups + count);
-        } else
+    while (*p != FINISH && !c.bad) {
+        if (*p < STEPS) {
             p = check_step(&c, p);
+            continue;
+        }
+        check_callback(&c, callback);
+        callback = next_callback(callback + 1, groups + count);
+        p++;
+    }
     for (size_t i = 0; i < count; i++)
         for (int32_t j = 0; j < groups[i].lanes; j++)
             read_slot(&c, groups[i].slot + j, 0);

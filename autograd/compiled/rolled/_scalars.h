@@ -168,12 +168,3 @@ static const int32_t *lanes_of_fold(double *S, const int32_t *p)
     }
     return p;
 }
-
-static const int32_t *pack(double *S, const int32_t *p)
-{
-    int32_t count = p[1];
-    for (p += 2; count--; p += 1 + LANES)
-        for (int j = 0; j < LANES; j++)
-            S[p[0] + j] = S[p[1 + j]];
-    return p;
-}
