@@ -1,5 +1,5 @@
-/* Sparse derivatives of plain numbers: `push_pairs` and `push_rows` of pushing.py, which
-   says what is done; read that first. In the same order, so that every bit is the same.
+/* Sparse second derivatives of plain numbers: `push_pairs` of pushing.py, which says what
+   is done; read that first. In the same order, so that every bit is the same.
 
    Second partials are derivatives of the rules' lines, on duals: see `_along.h`. Rows
    whose rules C does not run are left to Python, one node at a time, and graphs with
@@ -7,17 +7,7 @@
 
    Like there, what a select left out has a share that is absent: its place counts. */
 
-/* The weight of a pair, or the number in a row: by place of the other. */
-typedef struct {
-    uint32_t place;
-    uint32_t there; /* 0 if it is absent */
-    double number;
-} Weight;
-
-typedef struct {
-    Weight *entry;
-    uint32_t count, room;
-} Weights;
+#include "_weights.h"
 
 /* An edge that takes part. */
 typedef struct {
@@ -38,83 +28,13 @@ typedef struct {
     const Graph *graph;
     PyObject *tell, *seconds; /* `facts`, and what gives second partials of a node */
     Facts *known;             /* by number of the row */
-    Weight *bars;              /* by place; one that no share has come to is NOWHERE */
+    Weight *bars;             /* by place; one that no share has come to is NOWHERE */
     Weights *lists;           /* by place: pairs, or tangents */
     uint32_t *slot;           /* by place: where it is in the list that is merged */
     uint32_t *heap;
     Taking *taking; /* of one node */
     uint32_t takes, room, waiting;
 } Pushing;
-
-static const uint32_t NOWHERE = UINT32_MAX;
-
-static Weight weight_of(uint32_t place, double number, int there)
-{
-    Weight entry = {place, (uint32_t)there, number};
-    return entry;
-}
-
-/* See `scaled` and `total` in slopes.py. */
-INLINE Weight scaled_weight(Weight factor, Weight x)
-{
-    x.there &= factor.there;
-    x.number *= factor.number;
-    return x;
-}
-
-INLINE void add_weight(Weight *sum, Weight share)
-{
-    if (sum->there && share.there)
-        sum->number += share.number;
-    else if (share.there)
-        sum->number = share.number;
-    sum->there |= share.there;
-}
-
-/* ---- lists of entries, each place once, in the order that they came ------------------- */
-
-static void merge(Pushing *push, Weights *list)
-{
-    uint32_t kept = 0;
-    for (uint32_t k = 0; k < list->count; k++) {
-        Weight entry = list->entry[k];
-        if (push->slot[entry.place] != NOWHERE) {
-            add_weight(&list->entry[push->slot[entry.place]], entry);
-            continue;
-        }
-        push->slot[entry.place] = kept;
-        list->entry[kept++] = entry;
-    }
-    for (uint32_t k = 0; k < kept; k++)
-        push->slot[list->entry[k].place] = NOWHERE;
-    list->count = kept;
-}
-
-static int append_weight(Pushing *push, Weights *list, Weight entry)
-{
-    if (list->count == list->room) {
-        merge(push, list);
-        if (list->count >= list->room / 2) {
-            uint32_t room = list->room ? 2 * list->room : 4;
-            Weight *more = PyMem_Realloc(list->entry, (size_t)room * sizeof *more);
-            if (!more || room < list->room) {
-                list->entry = more ? more : list->entry;
-                PyErr_NoMemory();
-                return -1;
-            }
-            list->entry = more;
-            list->room = room;
-        }
-    }
-    list->entry[list->count++] = entry;
-    return 0;
-}
-
-static void free_weights(Weights *list)
-{
-    PyMem_Free(list->entry);
-    memset(list, 0, sizeof *list);
-}
 
 /* ---- what Python says ------------------------------------------------------------------ */
 
@@ -232,7 +152,7 @@ static int add_pair(Pushing *push, uint32_t j, uint32_t k, Weight share, int twi
     share.place = j > k ? k : j;
     if (twice)
         share.number += share.number;
-    return append_weight(push, &push->lists[at], share);
+    return append_weight(push->slot, &push->lists[at], share);
 }
 
 static int push_pairs_down(Pushing *push, uint32_t i)
@@ -241,7 +161,7 @@ static int push_pairs_down(Pushing *push, uint32_t i)
     Weight own = weight_of(NOWHERE, 0.0, 0);
     int failed = 0;
     memset(&push->lists[i], 0, sizeof list);
-    merge(push, &list);
+    merge(push->slot, &list);
     for (uint32_t p = 0; !failed && p < list.count; p++) {
         Weight weight = list.entry[p];
         if (weight.place == i) {
@@ -404,149 +324,6 @@ static int push_all(Pushing *push)
     return failed;
 }
 
-/* ---- rows ------------------------------------------------------------------------------ */
-
-/* Put a place on the heap, of which the latest comes first. */
-static void wait_for(Pushing *push, uint32_t place)
-{
-    uint32_t at = push->waiting++;
-    for (; at && push->heap[(at - 1) / 2] < place; at = (at - 1) / 2)
-        push->heap[at] = push->heap[(at - 1) / 2];
-    push->heap[at] = place;
-}
-
-static uint32_t take_latest(Pushing *push)
-{
-    uint32_t *heap = push->heap, latest = heap[0], last = heap[--push->waiting], at = 0;
-    for (;;) {
-        uint32_t below = 2 * at + 1;
-        if (below + 1 < push->waiting && heap[below + 1] > heap[below])
-            below++;
-        if (below >= push->waiting || heap[below] <= last)
-            break;
-        heap[at] = heap[below];
-        at = below;
-    }
-    heap[at] = last;
-    return latest;
-}
-
-/* The reverse sweep of one result, which takes from the shares that are left. */
-static int sweep_row(Pushing *push, uint32_t start, Weights *row, double *left)
-{
-    if (!is_there(start) || !(push->graph->marks[start] & DEPENDS))
-        return 0;
-    push->bars[start] = weight_of(start, 1.0, 1);
-    wait_for(push, start);
-    while (push->waiting) {
-        uint32_t i = take_latest(push);
-        Weight bar = push->bars[i];
-        push->bars[i].place = NOWHERE;
-        if (!is_inner(push->graph, i)) {
-            if (append_weight(push, row, bar) < 0)
-                return -1;
-            continue;
-        }
-        if (take_edges(push, i))
-            return -1;
-        *left -= push->takes;
-        for (uint32_t a = 0; a < push->takes; a++) {
-            uint32_t j = push->taking[a].place;
-            Weight share = scaled_weight(push->taking[a].partial, bar);
-            share.place = j;
-            if (push->bars[j].place != NOWHERE)
-                add_weight(&push->bars[j], share);
-            else {
-                push->bars[j] = share;
-                wait_for(push, j);
-            }
-        }
-    }
-    return 0;
-}
-
-static void forget_rows(Weights *rows, Py_ssize_t n)
-{
-    while (n-- > 0)
-        free_weights(&rows[n]);
-}
-
-/* 1 with the rows, 0 if they need more shares than are left, -1 with an error. */
-static int rows_backward(Pushing *push, const uint32_t *starts, Py_ssize_t n,
-                         Weights *rows, double left)
-{
-    for (Py_ssize_t i = 0; i < n; i++) {
-        int failed = sweep_row(push, starts[i], &rows[i], &left);
-        if (failed || left < 0)
-            return failed ? -1 : 0;
-    }
-    return 1;
-}
-
-static int gather_dots(Pushing *push, uint32_t i, double *left)
-{
-    Weights *own = &push->lists[i];
-    if (take_edges(push, i))
-        return -1;
-    for (uint32_t a = 0; a < push->takes; a++) {
-        const Weights *dots = &push->lists[push->taking[a].place];
-        *left -= dots->count;
-        for (uint32_t k = 0; k < dots->count; k++)
-            if (append_weight(push, own,
-                             scaled_weight(push->taking[a].partial, dots->entry[k])) < 0)
-                return -1;
-    }
-    merge(push, own);
-    return 0;
-}
-
-static int rows_forward(Pushing *push, const uint32_t *starts, Py_ssize_t n,
-                        Weights *rows, double left)
-{
-    const Graph *graph = push->graph;
-    for (uint32_t i = 0; i < graph->size; i++) {
-        int failed = 0;
-        if (is_inner(graph, i))
-            failed = gather_dots(push, i, &left);
-        else if (graph->nodes[i] && graph->marks[i] & INPUT)
-            failed = append_weight(push, &push->lists[i], weight_of(i, 1.0, 1));
-        if (failed || left < 0)
-            return failed ? -1 : 0;
-    }
-    for (Py_ssize_t i = 0; i < n; i++)
-        for (uint32_t k = 0; is_there(starts[i]) && k < push->lists[starts[i]].count; k++)
-            if (append_weight(push, &rows[i], push->lists[starts[i]].entry[k]) < 0)
-                return -1;
-    return 1;
-}
-
-enum { FIRST_TRY = 8 }; /* shares for each edge */
-
-/* By reverse sweeps or a forward one, whichever needs fewer shares. */
-static int find_rows(Pushing *push, const uint32_t *starts, Py_ssize_t n, Weights *rows)
-{
-    double most = 1.0;
-    int found = 0;
-    for (uint32_t i = 0; i < push->graph->size; i++)
-        if (is_inner(push->graph, i)) {
-            if (take_edges(push, i))
-                return -1;
-            most += push->takes;
-        }
-    while (!found) {
-        most *= FIRST_TRY;
-        found = rows_backward(push, starts, n, rows, most);
-        if (!found) {
-            forget_rows(rows, n);
-            found = rows_forward(push, starts, n, rows, most);
-            forget_rows(push->lists, push->graph->size);
-        }
-        if (!found)
-            forget_rows(rows, n);
-    }
-    return found < 0 ? -1 : 0;
-}
-
 /* ---- from Python and back --------------------------------------------------------------- */
 
 static int begin_pushing(Pushing *push, Graph *graph, PyObject *tell, PyObject *seconds)
@@ -575,7 +352,7 @@ static int begin_pushing(Pushing *push, Graph *graph, PyObject *tell, PyObject *
 static void end_pushing(Pushing *push)
 {
     if (push->lists)
-        forget_rows(push->lists, push->graph->size);
+        forget_lists(push->lists, push->graph->size);
     PyMem_Free(push->known);
     PyMem_Free(push->bars);
     PyMem_Free(push->lists);
@@ -647,7 +424,7 @@ static PyObject *pairs_of(Pushing *push, uint32_t start)
     if (push_all(push))
         return NULL;
     for (uint32_t i = 0; i < push->graph->size; i++)
-        merge(push, &push->lists[i]);
+        merge(push->slot, &push->lists[i]);
     return packed(push->graph, push->lists, push->graph->size, 1);
 }
 
@@ -668,47 +445,5 @@ static PyObject *push_pairs(PyObject *Py_UNUSED(module), PyObject *args)
     if (begin_pushing(&push, graph, tell, seconds) == 0)
         found = pairs_of(&push, place_of_any(graph, y));
     end_pushing(&push);
-    return found;
-}
-
-static PyObject *rows_of(Pushing *push, PyObject *ys)
-{
-    Py_ssize_t n = PyTuple_Size(ys);
-    uint32_t *starts = PyMem_Malloc(((size_t)n + 1) * sizeof *starts);
-    Weights *rows = PyMem_Calloc((size_t)n + 1, sizeof *rows);
-    PyObject *found = NULL;
-    for (Py_ssize_t i = 0; starts && i < n; i++)
-        starts[i] = place_of_any(push->graph, PyTuple_GetItem(ys, i));
-    if (!starts || !rows)
-        PyErr_NoMemory();
-    else if (find_rows(push, starts, n, rows) == 0)
-        found = packed(push->graph, rows, n, 0);
-    if (rows)
-        forget_rows(rows, n);
-    PyMem_Free(rows);
-    PyMem_Free(starts);
-    return found;
-}
-
-/* push_rows(graph, ys, facts) */
-static PyObject *push_rows(PyObject *Py_UNUSED(module), PyObject *args)
-{
-    PyObject *given, *results, *tell, *ys, *found = NULL;
-    Graph *graph;
-    Pushing push;
-    if (!PyArg_ParseTuple(args, "OOO:push_rows", &given, &results, &tell) ||
-        !(graph = graph_in(given)))
-        return NULL;
-    if (!may_push(graph)) {
-        if (PyErr_Occurred())
-            return NULL;
-        Py_RETURN_NONE;
-    }
-    if (!(ys = PySequence_Tuple(results)))
-        return NULL;
-    if (begin_pushing(&push, graph, tell, Py_None) == 0)
-        found = rows_of(&push, ys);
-    end_pushing(&push);
-    Py_DECREF(ys);
     return found;
 }

@@ -445,6 +445,7 @@ static PyObject *graph_push(PyObject *self, PyObject *args)
 #include "_columns.h"
 #include "_along.h"
 #include "_pushing.h"
+#include "_sparse_rows.h"
 
 /* ---- the type --------------------------------------------------------------------------- */
 

@@ -1,31 +1,24 @@
-"""Sparse Hessians and Jacobians: against dense ones, their patterns by hand, under jit.
+"""Sparse Hessians and Jacobians: their patterns by hand, under jit.
 
-Random programs use every public row; each runs on both engines, which must agree in
-every bit, and compiled. A pattern is written as a set of (row, column), of a Hessian
-not above the diagonal.
+A pattern is written as a set of (row, column), of a Hessian not above the diagonal.
+Random programs are in test_sparse_programs.py, users' rows in test_sparse_calls.py.
 """
 
 from __future__ import annotations
 
 import math
-import random
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from in_python import ENGINES, ROWS, needs_c, on_both, python_engine, row_of
+from in_python import ENGINES, python_engine
+from matrices import Entries, entries, lower, require_equal, rosenbrock, same_bits
 from scipy.sparse import csr_array
-from seeds import seeds
 
-import autograd
 from autograd import (
-    Primitive,
     Value,
-    VectorPrimitive,
     abs,
     clip,
     copysign,
@@ -38,7 +31,6 @@ from autograd import (
     hypot,
     jacobian,
     jit,
-    lbeta,
     leaky_relu,
     log,
     logsumexp,
@@ -55,42 +47,6 @@ from autograd import (
     vmap,
     where,
 )
-
-PUBLIC = [name for name in ROWS if not name.startswith("_")]
-Entries = set[tuple[int, int]]
-
-
-def entries(matrix: Any) -> Entries:
-    """Where a matrix has entries, be they zero or not."""
-    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    return set(zip(rows.tolist(), matrix.indices.tolist()))
-
-
-def lower(matrix: Any) -> Entries:
-    found = entries(matrix)
-    assert found == {(j, i) for i, j in found}
-    return {(i, j) for i, j in found if i >= j}
-
-
-def require_equal(matrix: Any, dense: Any, most: float = 1e-12) -> None:
-    """Where both are finite they agree, and where there is no entry there is nothing.
-
-    A NaN may be 0·inf of an operand that an entry does not depend on.
-    """
-    found = matrix.toarray()
-    dense = np.asarray(dense, float).reshape(found.shape)
-    there = np.isfinite(dense)
-    scale = 1.0 + np.max(np.abs(dense[there]), initial=0.0)
-    assert np.all(np.isfinite(found[there]))
-    assert np.all(np.abs(dense[there] - found[there]) <= most * scale)
-
-
-def same_bits(one: Any, other: Any) -> bool:
-    parts = ("indptr", "indices", "data")
-    return all(
-        getattr(one, part).tobytes() == getattr(other, part).tobytes() for part in parts
-    )
-
 
 # ---- patterns by hand ----------------------------------------------------------------
 
@@ -191,171 +147,7 @@ def test_entries_are_kept_that_are_zero_at_this_point() -> None:
     assert j.data.tolist() == [0.0, 1.0]
 
 
-# ---- numbers against dense ones ------------------------------------------------------
-
-Plan = list[tuple[str, list[int], list[float | None]]]
-
-
-def random_plan(chance: random.Random, size: int) -> Plan:
-    """So many rows; each on picks of what there is by then, or on numbers."""
-    plan: Plan = []
-    for _ in range(size):
-        name = chance.choice(PUBLIC)
-        count = row_of(autograd, name).arity or 2 * chance.randint(1, 3)
-        picks = [chance.randrange(1000) for _ in range(count)]
-        plain = [chance.choice([None, None, None, 0.5, -2.0, 3.0]) for _ in picks]
-        plan.append((name, picks, [2.0] * count if name == "polygamma" else plain))
-    return plan
-
-
-def results(engine: Any, plan: Plan, xs: Any) -> list[Any]:
-    pool = list(xs)
-    for name, picks, plain in plan:
-        args = [pool[p % len(pool)] if c is None else c for p, c in zip(picks, plain)]
-        pool.append(row_of(engine, name)(*args))
-    return pool[len(xs) :]
-
-
-def sound(plan: Plan, point: list[float]) -> Plan:
-    """Its rows that give a number there: beside a NaN, a dense zero may be another."""
-    kept: Plan = []
-    pool = list(point)
-    for name, picks, plain in plan:
-        args = [pool[p % len(pool)] if c is None else c for p, c in zip(picks, plain)]
-        y = row_of(autograd, name)(*args)
-        if math.isfinite(y):
-            pool.append(y)
-            kept.append((name, picks, plain))
-    return kept
-
-
-def total(engine: Any, plan: Plan) -> Callable[[Any], Any]:
-    return lambda xs: sum([0.25 * y for y in results(engine, plan, xs)], start=0.0)
-
-
-def random_point(chance: random.Random, special: bool) -> list[float]:
-    odd = [0.0, 1.0, -0.0, math.inf, math.nan]
-    return [
-        chance.choice(odd) if special and chance.random() < 0.2 else x
-        for x in (chance.uniform(-1.5, 1.5) for _ in range(4))
-    ]
-
-
-def derivatives_of(engine: Any, plan: Plan, point: list[float]) -> list[Any]:
-    f = total(engine, plan)
-    h = engine.hessian(f, sparse=True)(point)
-    j = engine.jacobian(lambda xs: results(engine, plan, xs)[-5:], sparse=True)(point)
-    return [each.tolist() for m in (h, j) for each in (m.indptr, m.indices, m.data)]
-
-
-def check_plan(plan: Plan, point: list[float]) -> None:
-    plan = sound(plan, point)
-    f = total(autograd, plan)
-    require_equal(hessian(f, sparse=True)(point), hessian(f)(point))
-
-    def several(xs: Any) -> list[Any]:
-        return results(autograd, plan, xs)[-5:]
-
-    require_equal(jacobian(several, sparse=True)(point), jacobian(several)(point))
-
-
-@pytest.mark.parametrize("name", PUBLIC)
-def test_every_row_agrees_with_the_dense_hessian(name: str) -> None:
-    row, chance = row_of(autograd, name), random.Random(name)
-    count = row.arity or 4
-    low, high = row.sample if type(row.sample[0]) is float else (0.2, 0.9)
-    for _ in range(5):
-        point = [chance.uniform(low, high) for _ in range(count)]
-        scale = [chance.uniform(0.5, 1.5) for _ in range(count)]
-
-        def f(xs: Any, scale: list[float] = scale) -> Any:
-            inner = [a * x for a, x in zip(scale, xs)]
-            if name == "polygamma":
-                inner[0] = 1.0
-            return row(*inner) * (1.0 + xs[-1] * xs[0])
-
-        require_equal(hessian(f, sparse=True)(point), hessian(f)(point), 1e-13)
-        require_equal(jit(hessian(f, sparse=True))(point), hessian(f)(point), 1e-13)
-
-
-@pytest.mark.parametrize("seed", seeds(8))
-def test_random_programs_agree_with_dense_derivatives(seed: int) -> None:
-    chance = random.Random(seed)
-    for _ in range(60):
-        check_plan(
-            random_plan(chance, chance.randint(1, 14)), random_point(chance, False)
-        )
-
-
-@needs_c
-@pytest.mark.parametrize("seed", seeds(8))
-def test_engines_agree_in_every_bit(seed: int) -> None:
-    chance = random.Random(100 + seed)
-    for _ in range(60):
-        plan = random_plan(chance, chance.randint(1, 14))
-        point = random_point(chance, True)
-        one, other = on_both(derivatives_of, plan, point)
-        assert one == other, (plan, point)
-
-
-@settings(max_examples=60, deadline=None, derandomize=True, database=None)
-@given(st.integers(0, 2**32), st.lists(st.floats(-2.0, 2.0), min_size=4, max_size=4))
-def test_programs_at_any_point_agree_with_dense_derivatives(
-    seed: int, point: list[float]
-) -> None:
-    f = total(autograd, sound(random_plan(random.Random(seed), 6), point))
-    sparse, dense = hessian(f, sparse=True)(point), np.asarray(hessian(f)(point))
-    found = sparse.toarray()
-    both = np.isfinite(dense) & np.isfinite(found)
-    size = 1.0 + np.max(np.abs(dense[both]), initial=0.0)
-    assert np.all(np.abs(dense[both] - found[both]) <= 1e-12 * size)
-
-
-@pytest.mark.parametrize("seed", seeds(6))
-def test_compiled_matrices_are_eager_ones(seed: int) -> None:
-    chance = random.Random(200 + seed)
-    for _ in range(12):
-        plan = random_plan(chance, chance.randint(1, 10))
-        f = total(autograd, plan)
-        for made in (hessian(f, sparse=True),
-                     jacobian(lambda xs, plan=plan: results(autograd, plan, xs)[-5:],
-                              sparse=True)):  # fmt: skip
-            compiled = jit(made)
-            for _ in range(3):
-                point = random_point(chance, False)
-                one, other = made(point), compiled(point)
-                assert entries(one) == entries(other)
-                require_equal(other, one.toarray())
-
-
-@pytest.mark.parametrize("seed", seeds(6))
-def test_derivatives_inside_f_are_differentiated_twice_more(seed: int) -> None:
-    chance = random.Random(300 + seed)
-    for _ in range(15):
-        inner = total(autograd, random_plan(chance, chance.randint(1, 5)))
-
-        def f(xs: Any, inner: Any = inner) -> Any:
-            slopes = grad(inner)(xs)
-            return sum([float(i) * slope for i, slope in enumerate(slopes, 1)])
-
-        point = random_point(chance, False)
-        require_equal(hessian(f, sparse=True)(point), hessian(f)(point), 1e-11)
-
-
-@pytest.mark.parametrize("f", [hypot, lbeta])
-def test_rules_that_hold_an_operand_fixed_are_differentiated_right(f: Any) -> None:
-    def slope(x: Any) -> Any:
-        return grad(lambda y: f(y[0], y[1]) * y[2] ** 2)(x)[0] * x[1]
-
-    for made in (hessian(slope, sparse=True), jit(hessian(slope, sparse=True))):
-        require_equal(made([0.3, 0.7, 1.2]), hessian(slope)([0.3, 0.7, 1.2]), 1e-14)
-
-
-def rosenbrock(x: Any) -> Any:
-    total = 0.0
-    for a, b in zip(x, x[1:]):
-        total = total + 100.0 * (b - a**2) ** 2 + (1.0 - a) ** 2
-    return total
+# ---- long sums, long chains, wide rows -----------------------------------------------
 
 
 def test_band_of_a_long_sum_is_found_and_right() -> None:
@@ -514,86 +306,6 @@ def test_vmap_gives_a_list_of_matrices() -> None:
     ]
 
 
-# ---- users' primitives and calls -----------------------------------------------------
-
-cube = Primitive("cube", lambda x: x * x * x, lambda z, x: 3 * x * x)
-branches = Primitive(
-    "branches", lambda x: x * x, lambda z, x: 2 * x if x > 0 else x + x
-)
-of_floats = Primitive("of_floats", lambda x: math.sin(x), lambda z, x: autograd.cos(x))
-nary = Primitive(
-    "nary", lambda *xs: xs[0] * xs[1] + math.exp(xs[2]),
-    lambda z, *xs: [xs[1], xs[0], exp(xs[2])],
-)  # fmt: skip
-ramp = Primitive(
-    "ramp", lambda x: x * x if x > 0 else 0.0, lambda z, x: where(x > 0, 2 * x, 0.0),
-    select=True,
-)  # fmt: skip
-by_grad = Primitive("by_grad", lambda x: x**3, lambda z, x: grad(lambda t: t**3)(x))
-
-PROGRAMS: dict[str, Callable[[Any], Any]] = {
-    "cube": lambda x: cube(x[0]) * x[1],
-    "branches": lambda x: branches(x[0]) * x[1] + branches(x[1]),
-    "of_floats": lambda x: of_floats(x[0]) * x[1],
-    "nary": lambda x: nary(x[0], x[1], x[2]) * x[1],
-    "ramp": lambda x: ramp(x[0]) * x[1] + ramp(x[1]),
-    "by_grad": lambda x: by_grad(x[0] * x[1]),
-    "jit": lambda x: jit(lambda a, b: sin(a) * b + a**3)(x[0], x[1]) * x[2],
-    "jit of several": lambda x: prod(jit(lambda a, b: [sin(a) * b, a + b])(x[0], x[1])),
-}
-
-
-@pytest.mark.parametrize("name", PROGRAMS)
-def test_users_rows_and_compiled_calls_agree_with_dense(name: str) -> None:
-    f, point = PROGRAMS[name], [0.3, -0.7, 1.2]
-    require_equal(hessian(f, sparse=True)(point), hessian(f)(point), 1e-14)
-    require_equal(jacobian(f, sparse=True)(point), [jacobian(f)(point)], 1e-14)
-    require_equal(jit(hessian(f, sparse=True))(point), hessian(f)(point), 1e-14)
-
-
-def test_users_row_has_the_pattern_of_its_rule() -> None:
-    assert lower(sparsity(lambda x: nary(*x))([1.0, 2.0, 3.0])) == {(1, 0), (2, 2)}
-    linear = Primitive("linear", lambda x, y: 2 * x + y, lambda z, x, y: 2.0, 1.0)
-    assert lower(sparsity(lambda x: linear(x[0], x[1] ** 2))([1.0, 2.0])) == {(1, 1)}
-
-
-def test_compiled_function_inside_keeps_its_pattern() -> None:
-    compiled = jit(rosenbrock)
-    h = hessian(compiled, sparse=True)([0.1 * i for i in range(12)])
-    assert h.nnz == 3 * 12 - 2
-
-
-def _polar(x: float, y: float) -> tuple[float, float]:
-    return math.hypot(x, y), math.atan2(y, x)
-
-
-def _polar_shares(ys: Any, xs: Any, y_bars: Any) -> list[Any]:
-    (r, _), (x, y), (r_bar, t_bar) = ys, xs, y_bars
-    t = t_bar / r**2
-    return [r_bar * x / r - t * y, r_bar * y / r + t * x]
-
-
-polar = VectorPrimitive("polar", _polar, _polar_shares, outputs=2, arity=2)
-
-
-def of_polar(x: Any) -> Any:
-    r, theta = polar(x[0], x[1])
-    return sin(r) * theta + x[2] ** 2 * theta
-
-
-def test_vector_primitives_agree_with_dense() -> None:
-    point = [0.3, 0.7, 1.2]
-    for made in (hessian(of_polar, sparse=True), jit(hessian(of_polar, sparse=True))):
-        require_equal(made(point), hessian(of_polar)(point), 1e-14)
-
-    def both(x: Any) -> Any:
-        return [*polar(x[0], x[1]), x[2]]
-
-    for made in (jacobian(both, sparse=True), jit(jacobian(both, sparse=True))):
-        assert entries(made(point)) == {(0, 0), (0, 1), (1, 0), (1, 1), (2, 2)}
-        require_equal(made(point), jacobian(both)(point), 1e-14)
-
-
 # ---- what is left out, and what is not finite ----------------------------------------
 
 
@@ -677,7 +389,9 @@ w = Value(2.0, label="w")
     ],
 )
 def test_values_from_outside_are_refused_by_name(call: Any) -> None:
-    with pytest.raises(TypeError, match="must be plain numbers.*from outside"):
+    with pytest.raises(
+        TypeError, match=r"must be plain numbers if sparse.*; .*\(x.data\)"
+    ):
         call()
 
 

@@ -21,8 +21,10 @@ Optimization Methods and Software 27 (2012).
 
 from __future__ import annotations
 
+import functools
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from heapq import heappop, heappush
 from typing import Any, Final, NamedTuple
 
@@ -31,7 +33,9 @@ from ..primitives import Primitive
 from ..transforms import _Recording, jacfwd
 from ..value import Value, require_current, topological
 from ..watch import tracing
-from .slopes import Slopes, scaled, slopes, total
+from .slopes import Rows, opaque
+from .tangents import Pairs as PairsOfRow
+from .tangents import scaled, total
 
 Pairs = dict[int, Any]
 Entries = tuple[Sequence[int], Sequence[int], Sequence[Any]]  # rows, columns, numbers
@@ -48,17 +52,22 @@ class Edge(NamedTuple):
     partial: Any
 
 
+class OpenError(Exception):
+    """A call of a compiled function, whose inside Python has to look at."""
+
+
 class Places:
     """The nodes that depend on the inputs, each with a place, and their edges."""
 
     def __init__(self, run: _Recording, ys: Sequence[Any]) -> None:
-        self.run, self.inputs = run, len(run.fresh)
+        self.run, self.inputs, self.rows = run, len(run.fresh), Rows()
         own, depends = set(run.fresh), run._graph.depends
         roots = [y for y in ys if type(y) is Value]
         nodes = topological(*roots, since=run.since, whole=True)
         self.nodes = [*run.fresh, *(x for x in nodes if depends(x) and x not in own)]
         self.of = {x: i for i, x in enumerate(self.nodes)}
         self._edges: dict[int, list[Edge]] = {}
+        self._opened: dict[Any, list[Pairs]] = {}
 
     def edges(self, i: int) -> list[Edge]:
         """The operands of a node that move it."""
@@ -67,22 +76,33 @@ class Places:
         return self._edges[i]
 
     def _found(self, node: Value) -> list[Edge]:
-        moving, partials = moves(node), self._partials(node)
+        partials = self._inside(node) if opens(node) else self._partials(node)
         return [
             Edge(k, self.of[x], partials[k])
             for k, x in enumerate(node._args)
-            if type(x) is Value and x in self.of and moving[k]
+            if type(x) is Value and x in self.of and k in partials
         ]
 
-    def _partials(self, node: Value) -> Sequence[Any]:
-        if self.run._partials_of is None:
-            return node._partials
-        if node._call is None:
-            found: Sequence[Any] = self.run._partials_of(node)
-        else:
-            row: Any = node._row
+    def _partials(self, node: Value) -> Pairs:
+        """Those that are anywhere other than zero, by the place of the operand."""
+        row: Any = node._row
+        count = len(node._args)
+        found: Sequence[Any] = node._partials
+        if self.run._partials_of is not None and node._call is None:
+            found = self.run._partials_of(node)
+        elif self.run._partials_of is not None:
             found = row.derivatives(*self.lower(node))
-        return found
+        known = self.rows.slopes(row, count) if is_plain(row) else opaque(count)
+        return {k: found[k] for k in range(count) if known.moving[k]}
+
+    def _inside(self, node: Value) -> Pairs:
+        """Likewise, of a compiled call: those of the operands that a result is of."""
+        call = node if node._call is None else node._call
+        if call not in self._opened:
+            args = self.lower(node)[1:]
+            run = _Recording("jacobian", lambda xs: opened(call, xs), (args,), (0,), {})
+            self._opened[call] = as_rows(jacobian_entries(run, run.out), len(run.out))
+        return self._opened[call][node._place]
 
     def lower(self, node: Value) -> list[Any]:
         """z and its operands as the rules take them here."""
@@ -91,62 +111,67 @@ class Places:
         return lowered
 
 
-def moves(node: Value) -> Sequence[bool]:
-    """For each operand of a node, whether its partial is anywhere other than zero."""
-    row: Any = node._row
-    if type(row) is not Primitive:
-        return (True,) * len(node._args)
-    return slopes(row, len(node._args)).moving
+def is_plain(row: Any) -> bool:
+    """Whether all that there is to know of a row are its rules."""
+    return type(row) is Primitive and not row.call
 
 
-def facts(row: Primitive, count: int) -> Facts:
+def opens(node: Value) -> bool:
+    """Whether it is a call whose inside is known, as of a compiled function."""
+    row: Any = node._row if node._call is None else node._call._row
+    return hasattr(row, "inside")
+
+
+def opened(call: Any, xs: Sequence[Any]) -> list[Any]:
+    """The results of such a call, by ordinary operations."""
+    found = call._row.inside(xs)
+    return [*found] if call._row.call else [found]
+
+
+def facts(rows: Rows, row: Primitive, count: int) -> Facts:
     """What C has to know of a row: see `Slopes`."""
-    if type(row) is not Primitive:
+    if hasattr(row, "inside"):
+        raise OpenError
+    if not is_plain(row):
         return b"\1" * count, [], False, False
-    known = slopes(row, count)
-    of_table = count <= 3 and not row.variadic
-    pairs = list(known.pairs(range(count))) if of_table else []
-    return bytes(known.moving), pairs, known.fixed, known.lopsided
+    known = rows.slopes(row, count)
+    for_c = count <= 3 and not row.variadic
+    pairs = [*known.pairs(range(count))] if for_c else []
+    return bytes(known.moving), pairs, known.ones is not None, known.lopsided
 
 
 # ---- second partials -----------------------------------------------------------------
 
 
 def seconds(
-    node: Value, values: Sequence[Any], chosen: Sequence[int]
+    rows: Rows, node: Value, values: Sequence[Any], chosen: Sequence[int]
 ) -> list[tuple[int, int, Any]]:
     """(a, b, second partial) of a node for those of these operands that have one.
 
     values   z and the operands, numbers or in a trace Values
     """
     row: Any = node._row
-    if hasattr(row, "inside") or node._call is not None:
-        return _inside(node, values[1:], chosen)
-    known = slopes(row, len(values) - 1) if type(row) is Primitive else _UNKNOWN
-    pairs = tuple(known.pairs(chosen)) if known is not _UNKNOWN else _all(chosen)
-    if known.fixed:
+    if opens(node):
+        return _of_inside(node, values[1:], chosen)
+    known = opaque(len(values) - 1)
+    if is_plain(row):
+        known = rows.slopes(row, len(values) - 1)
+    pairs, found = known.pairs(chosen), None
+    if known.ones is not None:
         return [(a, b, 1.0) for a, b in pairs]
-    found = None
     if known.formula is not None:
-        found = known.formula.run(values, pairs)
-    if found is None:
-        return _by_rules(row, known, values, chosen, pairs)
-    return [(a, b, c) for (a, b), c in zip(pairs, found)]
-
-
-_UNKNOWN: Final = Slopes((), (), False, False, None)
-
-
-def _all(chosen: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    return tuple([(a, b) for i, a in enumerate(chosen) for b in chosen[: i + 1]])
+        found = known.formula.run(values, chosen, pairs)
+    if found is not None:
+        return [(a, b, c) for (a, b), c in zip(pairs, found)]
+    return _by_rules(row, known.lopsided, values, chosen, pairs)
 
 
 def _by_rules(
     row: Any,
-    known: Slopes,
+    lopsided: bool,
     values: Sequence[Any],
     chosen: Sequence[int],
-    pairs: Sequence[tuple[int, int]],
+    pairs: PairsOfRow,
 ) -> list[tuple[int, int, Any]]:
     """By forward mode through the rules, as they are."""
     if not pairs:
@@ -154,44 +179,31 @@ def _by_rules(
 
     def partials(xs: list[Any]) -> list[Any]:
         full = _with(values[1:], chosen, xs)
-        found = row.derivatives(row(*full), *full)
+        z = row(*full) if is_plain(row) else None
+        found = row.derivatives(z, *full)
         return [0.0 if found[i] is None else found[i] for i in chosen]
 
     table = jacfwd(partials)([values[a + 1] for a in chosen])
     at = {a: i for i, a in enumerate(chosen)}
-    if not known.lopsided:
-        return [(a, b, table[at[a]][at[b]]) for a, b in pairs]
-    return [(a, b, 0.5 * (table[at[a]][at[b]] + table[at[b]][at[a]])) for a, b in pairs]
+    cells = [(a, b, at[a], at[b]) for a, b in pairs]
+    if lopsided:
+        return [(a, b, 0.5 * (table[i][j] + table[j][i])) for a, b, i, j in cells]
+    return [(a, b, table[i][j]) for a, b, i, j in cells]
 
 
-def _inside(
+def _of_inside(
     node: Value, args: Sequence[Any], chosen: Sequence[int]
 ) -> list[tuple[int, int, Any]]:
-    """Of a call: edge pushing on what it is made of, if that is known."""
-    row: Any = node._row
-    call = node._call
-    of_call: Any = row if call is None else call._row
-    opened: Any = getattr(of_call, "inside", None)
+    """Edge pushing on what a compiled call is made of."""
+    call = node if node._call is None else node._call
 
     def result(xs: list[Any]) -> Any:
-        full = _with(args, chosen, xs)
-        if call is None:
-            return opened(full)
-        return opened(full)[node._place]
-
-    def slopes_of_result(xs: list[Any]) -> list[Any]:
-        found = row.derivatives(None, *_with(args, chosen, xs))
-        return [0.0 if found[i] is None else found[i] for i in chosen]
+        return opened(call, _with(args, chosen, xs))[node._place]
 
     given = [args[a] for a in chosen]
-    if opened is not None:
-        run = _Recording("hessian", result, (given,), (0,), {})
-        rows, columns, found = hessian_entries(run, run.out)
-        return [(chosen[a], chosen[b], c) for a, b, c in zip(rows, columns, found)]
-    table = jacfwd(slopes_of_result)(given)
-    return [
-        (a, chosen[j], table[i][j]) for i, a in enumerate(chosen) for j in range(i + 1)
-    ]
+    run = _Recording("hessian", result, (given,), (0,), {})
+    rows, columns, found = hessian_entries(run, run.out)
+    return [(chosen[a], chosen[b], c) for a, b, c in zip(rows, columns, found)]
 
 
 def _with(args: Sequence[Any], chosen: Sequence[int], xs: Sequence[Any]) -> list[Any]:
@@ -209,19 +221,27 @@ def hessian_entries(run: _Recording, y: Any) -> Entries:
     run._graph.mark(True)
     if type(y) is not Value or not run._graph.depends(y):
         return [], [], []
-    found = None
+    found, rows = None, Rows()
     if tracing() is None:
-        found = push_pairs(run._graph, y, facts, _seconds_of)
-    if found is None:
-        return pushed(Places(run, [y]), y)
-    rows, columns, numbers = found
+        tell, second = (
+            functools.partial(facts, rows),
+            functools.partial(_seconds_of, rows),
+        )
+        with suppress(OpenError):
+            found = push_pairs(run._graph, y, tell, second)
+    return pushed(Places(run, [y]), y) if found is None else _unpacked(*found)
+
+
+def _unpacked(rows: bytes, columns: bytes, numbers: bytes) -> Entries:
     return array("i", rows), array("i", columns), array("d", numbers)
 
 
-def _seconds_of(node: Value, chosen: Sequence[int]) -> list[tuple[int, int, Any]]:
+def _seconds_of(
+    rows: Rows, node: Value, chosen: Sequence[int]
+) -> list[tuple[int, int, Any]]:
     """For C: `seconds` at the numbers that were recorded."""
     values = [x._data if type(x) is Value else x for x in (node, *node._args)]
-    return seconds(node, values, chosen)
+    return seconds(rows, node, values, chosen)
 
 
 @in_c
@@ -267,7 +287,8 @@ def _push(places: Places, i: int, bars: list[Any], weights: list[Pairs]) -> None
         return
     of = {edge.position: edge.place for edge in edges}
     node = places.nodes[i]
-    for a, b, c in seconds(node, places.lower(node), [*of]) if of else ():
+    values = places.lower(node)
+    for a, b, c in seconds(places.rows, node, values, [*of]) if of else ():
         _add(weights, of[a], of[b], scaled(c, bar), a != b and of[a] == of[b])
     for _, j, partial in edges:
         share = scaled(partial, bar)
@@ -288,11 +309,19 @@ def _add(weights: list[Pairs], j: int, k: int, share: Any, twice: bool) -> None:
 def jacobian_entries(run: _Recording, ys: Sequence[Any]) -> Entries:
     """The derivatives of results for the inputs that they depend on."""
     run._graph.mark(True)
-    found = push_rows(run._graph, ys, facts) if tracing() is None else None
-    if found is None:
-        return _rows(Places(run, ys), ys)
-    rows, columns, numbers = found
-    return array("i", rows), array("i", columns), array("d", numbers)
+    found = None
+    if tracing() is None:
+        with suppress(OpenError):
+            found = push_rows(run._graph, ys, functools.partial(facts, Rows()))
+    return _rows(Places(run, ys), ys) if found is None else _unpacked(*found)
+
+
+def as_rows(entries: Entries, count: int) -> list[Pairs]:
+    """Entries by row and column."""
+    rows: list[Pairs] = [{} for _ in range(count)]
+    for i, j, x in zip(*entries):
+        rows[i][j] = x
+    return rows
 
 
 @in_c

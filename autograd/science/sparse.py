@@ -138,10 +138,9 @@ def _require_plain(run: _Recording) -> None:
         return
     dense = "" if run.operation == "sparsity" else f"use {run.operation}(f), or "
     raise TypeError(
-        f"{run.operation}: all that a sparse derivative depends on must be plain "
-        f"numbers, as those of SciPy's arrays are, but f uses {brief(run.outside)} "
-        f"from outside; {dense}pass its number (x.data), or make it an argument of "
-        "numbers"
+        f"{run.operation}: arguments, and what f uses from outside, must be plain "
+        "numbers if sparse, as SciPy's arrays hold no others, but "
+        f"{brief(run.outside)} is among them; {dense}pass its number (x.data)"
     )
 
 
