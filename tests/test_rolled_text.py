@@ -22,13 +22,14 @@ from autograd import (
     logsumexp,
     relu,
     sigmoid,
+    sin,
     tanh,
     value_and_grad,
 )
 from autograd import primitives as p
 from autograd.compiled.rolled import names, text
 from autograd.compiled.rolled.groups import folded
-from autograd.compiled.rolled.loops import Array, Lookup, Var, reads
+from autograd.compiled.rolled.loops import Array, Lookup, Repeat, Var, reads
 from autograd.compiled.rolled.names import Named
 from autograd.compiled.rolled.program import program, with_zeros_ahead
 from autograd.compiled.rolled.regression import Tables, line_through, read, splits
@@ -190,8 +191,91 @@ def test_a_mixture_keeps_its_logsumexp() -> None:
         "for i in 0..4: d1[i] = weight[i] - v1",
         "for i in 0..4, j in 0..2: e1[i, j] = exp(-scale[i, j])",
         "s1 = Σ_r logsumexp("
-        "d1[s] - (Σ_t ((x[r, t] - mean[s, t])·e1[s, t])**2) for s in 0..4)",
+        "d1[s] - (Σ_u ((x[r, u] - mean[s, u])·e1[s, u])**2) for s in 0..4)",
         "return s1",
+    ]
+
+
+def pendulum(steps: int) -> Callable[[Any, Any, Any], Any]:
+    def swing(x: Any, v: Any, g: Any) -> Any:
+        for _ in range(steps):
+            v = v - g * sin(x)
+            x = x + v / 8
+        return x, v
+
+    return swing
+
+
+def test_steps_in_time_are_a_loop_from_the_state_before() -> None:
+    assert written(pendulum(50), 1.0, 0.0, 9.81) == [
+        "# sums add term by term, from the left",
+        "z1[0] = v",
+        "z2[0] = x",
+        "for t in 0..49:",
+        "    z1[t + 1] = z1[t] - g·sin(z2[t])",
+        "    z2[t + 1] = z2[t] + z1[t + 1]·0.125",
+        "return z2[50], z1[50]",
+    ]
+
+
+def recurrent(w: Any, u: Any, xs: Any, h: Any) -> Any:
+    for x in xs:
+        sums = zip(dense(w, x), dense(u, h))
+        h = [tanh(a + b) for a, b in sums]
+    return sum(h)
+
+
+def test_a_gradient_goes_back_through_the_steps() -> None:
+    args = of_shape(4, 3), of_shape(4, 4), of_shape(12, 3), of_shape(4)
+    found = written(grad(recurrent, argnums=(0, 1)), *args, of=recurrent)
+    step = "Σ_r w[o, r]·xs[{0}, r] + (Σ_r u[o, r]·a1[{0}, r])"
+    assert found[1:] == [
+        "for i in 0..3: a1[0, i] = h[i]",
+        "for t in 0..10:",
+        f"    for o in 0..3: z1[t, o] = {step.format('t')}",
+        "    for i in 0..3: a1[t + 1, i] = tanh(z1[t, i])",
+        f"for o in 0..3: p1[11, o] = tanh'({step.format(11)})",
+        "for t in 10..0:",
+        "    for o in 0..3: p1[t, o] = tanh'(z1[t, o])·(Σ_r↓ u[r, o]·p1[t + 1, r])",
+        "for i in 0..3, j in 0..2: z2[i, j] = Σ_r↓ xs[r, j]·p1[r, i]",
+        "for i in 0..3, j in 0..3: "
+        "z3[i, j] = Σ_{r=10..0} a1[r + 1, j]·p1[r + 1, i] + h[j]·p1[0, i]",
+        "return z2, z3",
+    ]
+
+
+def test_branches_in_each_step_are_asserted_in_the_loop() -> None:
+    def halved(x: Any) -> Any:
+        while x > 1.0:
+            x = x / 2 - x**3 / 1e6
+        return x
+
+    line = halved.__code__.co_firstlineno + 1
+    found = written(halved, 60.0)
+    assert found[1:] == [
+        "z1[0] = x",
+        "for t in 0..5:",
+        f"    assert 1 < z1[t]  # {__file__}:{line}",
+        "    z1[t + 1] = z1[t]·0.5 - z1[t]**3 / 1000000",
+        f"assert not (1 < z1[6])  # {__file__}:{line}",
+        "return z1[6]",
+    ]
+
+
+def test_like_lines_become_one_with_an_index_more() -> None:
+    def separate(a: Any, b: Any, c: Any, x: Any) -> Any:
+        return [sum(dense(w, x)) for w in (a, b, c)]
+
+    args = of_shape(3, 5), of_shape(3, 5), of_shape(3, 5), of_shape(5)
+    assert len(written(separate, *args)) >= 4  # of three arrays, three lines
+
+    def together(w: Any, x: Any) -> Any:
+        return [[tanh(z) * z for z in dense(each, x)] for each in w]
+
+    assert written(together, of_shape(3, 3, 5), of_shape(5))[1:] == [
+        "for i in 0..2, j in 0..2: z1[i, j] = Σ_r w[i, j, r]·x[r]",
+        "for i in 0..2, j in 0..2: p1[i, j] = tanh(z1[i, j])·z1[i, j]",
+        "return p1",
     ]
 
 
@@ -333,6 +417,54 @@ def test_programs_of_random_loops_give_the_bits_of_the_tape(
     whole = program(tape)
     for xs in points_for(rng, tape.inputs):
         assert bits(whole.run(xs)) == bits(tape.run(xs)), (str(tape), xs)
+
+
+def in_time(rng: random.Random, width: int, steps: int) -> Tape:
+    """The same random operations on states and inputs, step after step."""
+    inputs, size = width + 3 * steps, rng.randrange(2, 6)
+    code: list[Instruction] = []
+    rows = [rng.choice(ROWS[:12]) for _ in range(size)]
+    plans = [
+        [rng.randrange(width + 3 + k) for _ in range(row.arity or 2)]
+        for k, row in enumerate(rows)
+    ]
+    plans[0][0] = plans[1][0] = 0  # there is a state, and what it comes from
+    carried = [rng.randrange(width + 3, width + 3 + size) for _ in range(width)]
+    states: list[Operand] = list(range(width))
+    guards = []
+    for t in range(steps):
+        known: list[Operand] = [
+            *states,
+            *range(2 * width + 3 * t, 2 * width + 3 * t + 3),
+        ]
+        for row, plan in zip(rows, plans):
+            code.append(Instruction(row, tuple([known[k] for k in plan])))
+            known.append(inputs + len(code) - 1)
+        states = [known[k] for k in carried]
+        if rng.random() < 0.1:
+            slot = inputs + len(code) - 1
+            guards.append(Guard(len(code), slot, True))
+    outputs = [*states, rng.choice(range(inputs + len(code)))]
+    return Tape(inputs, tuple(code), tuple(outputs), tuple(guards))
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.integers(0, 2**32), st.sampled_from([1, 2, 4]), st.integers(3, 9))
+def test_programs_of_random_steps_give_the_bits_of_the_tape(
+    seed: int, width: int, steps: int
+) -> None:
+    rng = random.Random(seed)
+    tape = in_time(rng, width, steps)
+    whole = program(tape)
+    assert text.text(tape)
+    for xs in points_for(rng, tape.inputs):
+        assert bits(whole.run(xs)) == bits(tape.run(xs)), (str(tape), xs)
+
+
+def test_random_steps_often_are_a_loop() -> None:
+    programs = [program(in_time(random.Random(seed), 2, 6)) for seed in range(60)]
+    loops = [any(isinstance(x, Repeat) for x in whole.lines) for whole in programs]
+    assert sum(loops) >= 15
 
 
 @settings(max_examples=50, deadline=None, derandomize=True)

@@ -12,7 +12,7 @@ other loop needs, each number once, is written there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
@@ -127,11 +127,15 @@ Expression = Number | Read | Call | Fold
 
 @dataclass(eq=False)
 class Loop:
-    """For each value of the indices, one element of an array."""
+    """For each value of the indices, one element of an array.
+
+    ahead   indices of the array before these: which part of it is written
+    """
 
     array: Array
     over: tuple[Var, ...]
     value: Expression
+    ahead: tuple[Affine, ...] = ()
 
 
 @dataclass(eq=False)
@@ -143,6 +147,18 @@ class Check:
     value: Expression
     expected: bool
     place: str
+    ahead: tuple[Affine, ...] = ()
+
+
+@dataclass(eq=False)
+class Repeat:
+    """Lines that are run for each value of an index, one after the other."""
+
+    var: Var
+    lines: list[Statement]
+
+
+Statement = Loop | Check | Repeat
 
 
 @dataclass
@@ -154,7 +170,7 @@ class Program:
     """
 
     inputs: list[tuple[Array, int]]
-    lines: list[Loop | Check]
+    lines: list[Statement]
     outputs: list[tuple[Expression, tuple[Var, ...]]]
 
     def run(self, xs: Sequence[float]) -> tuple[tuple[float, ...], int]:
@@ -164,22 +180,47 @@ class Program:
         """
         stored: dict[Array, list[float]] = {}
         for (array, place), x in zip(self.inputs, xs):
-            stored.setdefault(array, [0.0] * prod(array.shape))[place] = x
-        failed: list[int] = []
-        for line in self.lines:
-            found = [value(line.value, now, stored) for now in each(line.over)]
-            if isinstance(line, Loop):
-                stored[line.array] = found
-            else:
-                failed += [
-                    guard
-                    for guard, x in zip(line.guards, found)
-                    if (x != 0.0) is not line.expected
-                ]
+            _numbers(array, stored)[place] = x
+        failed = [k for line in self.lines for k in _failed(line, {}, stored)]
         if failed:
             return (), min(failed)
         ys = [value(y, now, stored) for y, over in self.outputs for now in each(over)]
         return tuple(ys), -1
+
+    def flat(self) -> Iterator[Loop | Check]:
+        """The lines, and those within them."""
+        for line in self.lines:
+            for inner in line.lines if isinstance(line, Repeat) else [line]:
+                assert not isinstance(inner, Repeat)
+                yield inner
+
+
+def _failed(
+    line: Statement, now: dict[Var, int], stored: dict[Array, list[float]]
+) -> Iterator[int]:
+    """Run a line; gives the guards that fail."""
+    if isinstance(line, Repeat):
+        for k in line.var.values():
+            for inner in line.lines:
+                yield from _failed(inner, {**now, line.var: k}, stored)
+        return
+    found = [value(line.value, {**now, **more}, stored) for more in each(line.over)]
+    start = 0
+    for i, n in zip(line.ahead, line.array.shape if isinstance(line, Loop) else (0,)):
+        start = start * n + i.at(now)
+    start *= len(found)
+    if isinstance(line, Loop):
+        _numbers(line.array, stored)[start : start + len(found)] = found
+        return
+    for guard, x in zip(line.guards[start:], found):
+        if (x != 0.0) is not line.expected:
+            yield guard
+
+
+def _numbers(array: Array, stored: dict[Array, list[float]]) -> list[float]:
+    if array not in stored:
+        stored[array] = [0.0] * prod(array.shape)
+    return stored[array]
 
 
 def each(over: Iterable[Var]) -> Iterator[dict[Var, int]]:
@@ -256,38 +297,39 @@ def reads(x: Expression, times: int = 1) -> Iterator[tuple[Read, int]]:
                 yield from reads(factor, often)
 
 
-def replaced(x: Expression, known: dict[Array, Loop]) -> Expression:
-    """An expression in which the elements of some arrays are what they are."""
-    if isinstance(x, Read) and x.array in known:
-        loop = known[x.array]
-        change = {v: i for v, i in zip(loop.over, x.places) if isinstance(i, Affine)}
-        return moved(loop.value, change)
+def changed(x: Expression, change: Callable[[Read], Expression]) -> Expression:
+    """An expression in which every element that is read has become something else."""
+    if isinstance(x, Read):
+        return change(x)
     if isinstance(x, Call):
-        return Call(x.row, tuple([replaced(arg, known) for arg in x.args]))
+        return Call(x.row, tuple([changed(arg, change) for arg in x.args]))
     if isinstance(x, Fold):
-        return x._replace(parts=tuple([
+        parts = [
             part._replace(
-                factors=tuple([replaced(factor, known) for factor in part.factors]),
-                mask=replaced(part.mask, known) if part.mask else None,
+                factors=tuple([changed(factor, change) for factor in part.factors]),
+                mask=changed(part.mask, change) if part.mask else None,
             )
             for part in x.parts
-        ]))  # fmt: skip
+        ]
+        return Fold(x.row, tuple(parts), changed(x.start, change))
     return x
+
+
+def replaced(x: Expression, known: dict[Array, Loop]) -> Expression:
+    """An expression in which the elements of some arrays are what they are."""
+
+    def change(r: Read) -> Expression:
+        loop = known.get(r.array)
+        if loop is None:
+            return r
+        places = zip(loop.over, r.places)
+        return moved(loop.value, {v: i for v, i in places if isinstance(i, Affine)})
+
+    return changed(x, change)
 
 
 def moved(x: Expression, change: dict[Var, Affine]) -> Expression:
     """An expression at other values of its indices."""
-    if isinstance(x, Read):
-        return Read(x.array, tuple([i.after(change) for i in x.places]))
-    if isinstance(x, Call):
-        return Call(x.row, tuple([moved(arg, change) for arg in x.args]))
-    if isinstance(x, Fold):
-        parts = tuple([
-            part._replace(
-                factors=tuple([moved(factor, change) for factor in part.factors]),
-                mask=moved(part.mask, change) if part.mask else None,
-            )
-            for part in x.parts
-        ])  # fmt: skip
-        return Fold(x.row, parts, moved(x.start, change))
-    return x
+    return changed(
+        x, lambda r: Read(r.array, tuple([i.after(change) for i in r.places]))
+    )

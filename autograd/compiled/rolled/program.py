@@ -6,15 +6,27 @@ needs fewest tables, then fewest steps backward, then fewest indices.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain, groupby, islice, product
 from math import copysign, prod
 from operator import mul
 from typing import Final, NamedTuple
 
+from ...formulas import COMPARISONS
 from ...primitives import Primitive
 from ..tape import Guard, Tape
-from .groups import MASKED, NEGATIVE, PRODUCT, Kind, Line, Operation, folded, levels
+from .groups import (
+    MASKED,
+    NEGATIVE,
+    PRODUCT,
+    Kind,
+    Line,
+    Operation,
+    folded,
+    levels,
+    uses,
+)
 from .loops import (
     Affine,
     Array,
@@ -24,9 +36,11 @@ from .loops import (
     Fold,
     Lookup,
     Loop,
+    Number,
     Part,
     Program,
     Read,
+    Statement,
     Var,
     moved,
     reads,
@@ -35,6 +49,7 @@ from .loops import (
 )
 from .names import Named, shape_of, whole
 from .regression import Tables, read, splits
+from .repeats import repeated
 
 BRIEF: Final = 12  # parts of an expression that can be written in another
 LONG: Final = 18  # parts of one in which all of them are
@@ -50,7 +65,7 @@ def program(tape: Tape, names: Sequence[Named] | None = None) -> Program:
     """The loops of a tape; names say what its inputs are called."""
     named = names or [Named("x[]", (i,)) for i in range(tape.inputs)]
     line = with_zeros_ahead(folded(tape))
-    return inlined(_Builder(line, _inputs(named)).program(tape.guards))
+    return repeated(inlined(_Builder(line, _inputs(named)).program(tape.guards)))
 
 
 def with_zeros_ahead(line: Line) -> Line:
@@ -149,7 +164,7 @@ class _Builder:
 
     def _alike(self) -> Iterator[list[int]]:
         """Like operations on one level that read the same arrays, level by level."""
-        level = levels(self.line)
+        level = self._levels()
         by_level: dict[int, list[int]] = {}
         for slot in self.line.operations:
             by_level.setdefault(level[slot], []).append(slot)
@@ -159,7 +174,29 @@ class _Builder:
                 kind, operands = self.line.operations[slot]
                 key = kind, *[self.where[x][0] for x in operands]
                 found.setdefault(key, []).append(slot)
-            yield from found.values()
+            for members in found.values():
+                yield from self._by_constants(members)
+
+    def _levels(self) -> list[int]:
+        """The level of each slot; what guards alone need is computed at once."""
+        level, needed = levels(self.line), uses(self.line)
+        guards = Counter([slot for slot, _ in self.line.guards])
+        for slot in guards.keys() & self.line.operations.keys():
+            if needed[slot] == guards[slot]:
+                operands = self.line.operations[slot].operands
+                made = [level[x] for x in operands if x in self.line.operations]
+                level[slot] = 1 + max(made, default=0)
+        return level
+
+    def _by_constants(self, members: list[int]) -> Iterator[list[int]]:
+        """Few operations with each of few constants have no table of these."""
+        found: dict[tuple[int, ...], list[int]] = {}
+        for slot in members:
+            kind, operands = self.line.operations[slot]
+            factors = operands if isinstance(kind, Primitive) else operands[1:]
+            constants = tuple([x for x in factors if x >= self.line.first])
+            found.setdefault(constants, []).append(slot)
+        yield from found.values() if len(found) <= FEW else [members]
 
     def _loops(self, members: list[int]) -> Iterator[Loop]:
         """The loop over some lanes, or a few if none of these needs a table."""
@@ -171,10 +208,12 @@ class _Builder:
             if best and best.cost[:2] == (0, 0):
                 break
         assert best
+        looked_up = {*_looked_up(best.value)}
+        apart = {var for var, step in _steps(best.value) if abs(step) > 1}
         few = [
             var
-            for var in _looked_up(best.value)
-            if var in best.over and var.size <= FEW
+            for var in best.over
+            if var.size <= FEW and var in looked_up or var.size < FEW and var in apart
         ]
         if few:
             for lanes in best.along(few[0]):
@@ -289,16 +328,13 @@ class _Way(NamedTuple):
 
 
 def _looked_up(*xs: Expression) -> Iterator[Var]:
-    """The index of each table that has but one."""
+    """The index of each table that has but one, of those for what loops write."""
     for x in xs:
         for r, _ in reads(x):
-            tables = [i.places for i in r.places if isinstance(i, Lookup)]
-            if r.array.numbers is not None:
-                tables.append(r.places)  # type: ignore[arg-type]
-            for index in tables:
-                variables = [var for i in index for var, _ in i.steps]
-                if len(variables) == 1:
-                    yield variables[0]
+            for i in r.places if not r.array.name else ():
+                if isinstance(i, Lookup):
+                    variables = [var for each in i.places for var, _ in each.steps]
+                    yield from variables if len(variables) == 1 else ()
 
 
 def _steps(x: Expression) -> Iterator[tuple[Var, int]]:
@@ -346,7 +382,7 @@ def is_axis(var: Var, x: Read) -> bool:
 def inlined(whole: Program) -> Program:
     """The program with what is needed once, and is brief, written where it is."""
     needed: dict[Array, list[tuple[Read, int]]] = {}
-    for line in whole.lines:
+    for line in whole.flat():
         for r, times in _reads_of(line.value, line.over):
             needed.setdefault(r.array, []).append((r, times))
     for x, _ in whole.outputs:
@@ -354,7 +390,7 @@ def inlined(whole: Program) -> Program:
             needed.setdefault(r.array, []).append((r, 0))
     parts: dict[Array, Loop] = {}
     gone: set[Array] = set()
-    for line in whole.lines:
+    for line in whole.flat():
         known = {
             r.array: parts[r.array] for r, _ in reads(line.value) if r.array in parts
         }
@@ -365,7 +401,9 @@ def inlined(whole: Program) -> Program:
             parts[line.array] = line
     copies = {array: loop for array, loop in parts.items() if _is_copy(loop.value)}
     gone |= copies.keys()
-    lines = [x for x in whole.lines if isinstance(x, Check) or x.array not in gone]
+    lines: list[Statement] = [
+        x for x in whole.flat() if isinstance(x, Check) or x.array not in gone
+    ]
     outputs = [(replaced(x, copies), over) for x, over in whole.outputs]
     return Program(whole.inputs, lines, outputs)
 
@@ -378,6 +416,9 @@ def _brief(x: Expression, known: dict[Array, Loop]) -> dict[Array, Loop]:
 
 
 def _is_copy(x: Expression) -> bool:
+    """Whether x is an element of an array, or compares one, and is never too long."""
+    if isinstance(x, Call) and x.row.native in COMPARISONS:
+        return all(isinstance(arg, (Read, Number)) for arg in x.args)
     return isinstance(copied(x), Read)
 
 

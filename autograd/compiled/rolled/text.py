@@ -29,6 +29,8 @@ from .loops import (
     Part,
     Program,
     Read,
+    Repeat,
+    Statement,
     Var,
     inside,
     reads,
@@ -39,7 +41,8 @@ from .program import copied, is_axis, program
 MOST: Final = 200  # lines
 SHOWN: Final = 12  # numbers of a table, parts of a sum
 LANES: Final = "ijklm"
-TERMS: Final = "rstuv"
+TERMS: Final = "rsuvw"
+STEPS: Final = "tTnN"
 
 
 def text(tape: Tape, names: Sequence[Named] | None = None, name: str = "f") -> str:
@@ -84,14 +87,16 @@ class Printer:
         self.taken = {array.name.split("[")[0].split(".")[0] for array in self.inputs}
         self.count: dict[str, int] = {}
         self.tables = [*self._tables()]
-        for line in whole.lines:
-            if isinstance(line, Loop):
-                self._name(line.array, _letter(line.value))
+        values = {
+            line.array: line.value for line in whole.flat() if isinstance(line, Loop)
+        }
+        for array, x in values.items():
+            self._name(array, _letter(x))
 
     def _tables(self) -> Iterator[Array]:
         """The tables that are used, which get names."""
         seen: dict[Array, None] = {}
-        values = [line.value for line in self.whole.lines]
+        values = [line.value for line in self.whole.flat()]
         for x in (*values, *[y for y, _ in self.whole.outputs]):
             for r, _ in reads(x):
                 tables = [i.table for i in r.places if isinstance(i, Lookup)]
@@ -119,7 +124,7 @@ class Printer:
             yield f"    # {'; '.join(legend)}"
         for table in self.tables:
             yield f"    {_declared(table)} = {_numbers(table)}"
-        body = [self._line(line) for line in self.whole.lines]
+        body = [text for line in self.whole.lines for text in self._statement(line)]
         if len(body) > MOST:
             left_out = f"… {len(body) - MOST} lines …"
             body[MOST // 2 : -MOST // 2] = [left_out]
@@ -128,7 +133,7 @@ class Printer:
 
     def _legend(self) -> Iterator[str]:
         """How to read what is written here otherwise than in Python."""
-        values = [line.value for line in self.whole.lines]
+        values = [line.value for line in self.whole.flat()]
         folds = [f for x in values for f in _folds(x) if f.row is None]
         parts = [part for fold in folds for part in fold.parts]
         if any(len(fold.parts) > 1 or fold.parts[0].over for fold in folds):
@@ -140,13 +145,23 @@ class Printer:
         if any(repr(fold.start) != repr(Number(-0.0)) for fold in folds):
             yield "0 + is not shown"
 
-    def _line(self, line: Loop | Check) -> str:
-        names = self._indices(line)
+    def _statement(self, line: Statement) -> Iterator[str]:
+        if not isinstance(line, Repeat):
+            yield self._line(line, {})
+            return
+        t = next(x for x in STEPS if x not in self.taken)
+        yield f"for {t} in {_range(line.var)}:"
+        for inner in line.lines:
+            assert not isinstance(inner, Repeat)
+            yield f"    {self._line(inner, {line.var: t})}"
+
+    def _line(self, line: Loop | Check, outer: Names) -> str:
+        names = {**outer, **self._indices(line)}
         ranges = [f"{names[var]} in {_range(var)}" for var in line.over]
         head = f"for {', '.join(ranges)}: " if ranges else ""
         x = self._shown(line.value, names)[0]
         if isinstance(line, Loop):
-            index = tuple([Affine(0, ((var, 1),)) for var in line.over])
+            index = (*line.ahead, *[Affine(0, ((var, 1),)) for var in line.over])
             written = self._read(Read(line.array, index), names)
             return f"{head}{written} = {x}"
         what = x if line.expected else f"not ({x})"
@@ -271,7 +286,8 @@ def _letter(x: Expression) -> str:
         if any(len(part.factors) == 2 for part in x.parts):
             return "z"
         return "d" if any(part.negative for part in x.parts) else "s"
-    assert isinstance(x, Call)
+    if not isinstance(x, Call):
+        return "v"
     if x.row.native in SYMBOLS:
         return "b"
     if x.row.name.endswith("_slope"):
