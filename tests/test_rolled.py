@@ -37,6 +37,7 @@ LANES, FEW = 8, 4
 VARIADIC = [p.prod, p.dot, p.logsumexp, p._maximum, p._minimum, p.hypot]
 SUMS = [p.add, p.sub, p.mul, p.neg]
 ADD_UNLESS = p._add_unless
+SETS = extension.sets if extension else ()
 
 
 # ---- what holds of every plan --------------------------------------------------------
@@ -101,12 +102,16 @@ def width(flags: int) -> int:
 
 
 def check(tape: Tape, points: Sequence[Sequence[float]]) -> Any:
-    """Rolled code that gives what the tape gives at all of these points."""
-    code = in_c(tape.arrays)
-    check_plan(code, tape.inputs)
+    """Rolled code that gives what the tape gives, by every set of instructions."""
+    codes = [in_c(tape.arrays, name) for name in ("groups", *SETS)]
+    for code in codes:
+        check_plan(code, tape.inputs)
+        assert code.is_sound(), str(tape)
     for xs in points:
-        assert bits(code.scalar(xs)) == bits(tape.run(xs)), (str(tape), xs)
-    return code
+        want = bits(tape.run(xs))
+        for code in codes:
+            assert bits(code.scalar(xs)) == want, (code.set, str(tape), xs)
+    return codes[0]
 
 
 def random_points(source: random.Random, inputs: int, count: int) -> list[list[float]]:

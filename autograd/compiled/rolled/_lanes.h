@@ -187,7 +187,7 @@ INLINE int32_t padded(int32_t lanes)
     return lanes < FEW ? lanes : (lanes + LANES - 1) / LANES * LANES;
 }
 
-static void read_slots(Placer *placer, const int32_t *operations, int32_t lanes)
+static void read_lanes(Placer *placer, const int32_t *operations, int32_t lanes)
 {
     const Folded *folded = placer->folded;
     int32_t *slot = placer->slots;
@@ -233,7 +233,7 @@ static int place_group(Placer *placer, int32_t g, int32_t *place)
     program->slots += group->padded;
     if (room_for_group(placer, (size_t)group->lanes, (size_t)group->width) < 0)
         return -1;
-    read_slots(placer, operations, group->lanes);
+    read_lanes(placer, operations, group->lanes);
     find_order(placer, group->lanes, group->width);
     place_lanes(placer, group, operations);
     return 0;

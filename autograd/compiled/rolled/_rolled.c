@@ -37,6 +37,14 @@
 
 #include "_plain.h"
 
+#include "_blocks.h"
+
+#include "_scalars.h"
+
+#include "_sets.h"
+
+#include "_check.h"
+
 #include "_rooms.h"
 
 #include "_given.h"
@@ -54,6 +62,8 @@ static int32_t add_unless; /* the kind of that row, or NO_KIND */
 
 typedef struct {
     Program program;
+    Blocks blocks;       /* none where groups run as they stand */
+    const Set *set;      /* of instructions, that runs blocks, or NULL */
     size_t slots;        /* of a room */
     PyObject *callbacks; /* the functions of rows that only Python computes: a tuple */
     int32_t given;       /* operations before rolling */
@@ -92,24 +102,42 @@ static int call_back(const Core *core, const Group *group, double *slots)
     return PyErr_Occurred() ? -1 : 0;
 }
 
+/* How far a run has come. */
+typedef struct {
+    int32_t group;
+    const int32_t *block;
+} Position;
+
+/* Run on, up to the next callback or to the end. */
+static void run_on(const Core *core, double *slots, Position *at)
+{
+    const Program *program = &core->program;
+    if (core->set) {
+        at->block = run_blocks(core->set, slots, at->block);
+        if (!program->callbacks)
+            return;
+    }
+    for (; at->group < program->groups && program->group[at->group].kind != CALLBACK;
+         at->group++)
+        if (!core->set)
+            run_group(&program->group[at->group], slots, slots + program->slots);
+}
+
 static int32_t run_slots(const Core *core, double *slots)
 {
     const Program *program = &core->program;
-    int32_t checked = 0, callback = 0;
-    for (int32_t g = 0; g < program->groups; g++) {
-        const Group *group = &program->group[g];
-        if (group->kind != CALLBACK) {
-            run_group(group, slots, slots + program->slots);
-            continue;
-        }
-        int32_t due = program->due[callback++];
-        int32_t failed = check_guards(program, slots, checked, due);
+    Position at = {0, core->blocks.stream};
+    int32_t checked = 0;
+    for (int32_t i = 0; i < program->callbacks; i++) {
+        run_on(core, slots, &at);
+        int32_t failed = check_guards(program, slots, checked, program->due[i]);
         if (failed != PASSED)
             return failed;
-        checked = due;
-        if (call_back(core, group, slots) < 0)
+        checked = program->due[i];
+        if (call_back(core, &program->group[at.group++], slots) < 0)
             return RAISED;
     }
+    run_on(core, slots, &at);
     return check_guards(program, slots, checked, program->guards);
 }
 
@@ -147,6 +175,7 @@ static void free_core(Core *core)
     for (int i = 0; i < ROOMS; i++)
         free(exchanged(&core->rooms[i], NULL));
     free_program(&core->program);
+    PyMem_Free(core->blocks.stream);
     Py_XDECREF(core->callbacks);
     PyMem_Free(core);
 }
@@ -178,37 +207,70 @@ static size_t widest(const Program *program)
     return (size_t)found;
 }
 
+static int make_program(Core *core, const Given *given)
+{
+    Program *program = &core->program;
+    if (roll(given, add_unless, program) < 0)
+        return -1;
+    core->slots = (size_t)program->slots + widest(program);
+    if (!core->set)
+        return 0;
+    if (make_blocks(&core->blocks, program->group, (size_t)program->groups, program->slots,
+                    core->set->vectors) < 0)
+        return -1;
+    core->slots = (size_t)core->blocks.slots;
+    return 0;
+}
+
 static int make_core(Core *core, const Taken *taken)
 {
     core->given = taken->given.count;
     core->callbacks = PyList_AsTuple(taken->callbacks);
     if (!core->callbacks)
         return -1;
-    if (roll(&taken->given, add_unless, &core->program) < 0) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    core->slots = (size_t)core->program.slots + widest(&core->program) + LANES;
-    return 0;
+    if (make_program(core, &taken->given) == 0)
+        return 0;
+    PyErr_NoMemory();
+    return -1;
+}
+
+/* What runs: a set of instructions, the best one if none is named, or the groups. */
+static int choose_set(const char *name, const Set **set)
+{
+    *set = NULL;
+    if (name && !strcmp(name, "groups"))
+        return 0;
+    *set = find_set(name);
+    if (*set)
+        return 0;
+    PyErr_Format(PyExc_ValueError,
+                 "Rolled: set must be one of those in sets, or \"groups\", but is \"%s\"; "
+                 "leave it out for the best one", name);
+    return -1;
 }
 
 static PyObject *rolled_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
     static char *names[] = {"inputs",    "rows",    "row",    "start", "operand",
-                            "constants", "outputs", "guards", NULL};
+                            "constants", "outputs", "guards", "set",   NULL};
     PyObject *rows, *arrays[5], *guards;
+    const char *name = NULL;
+    const Set *set;
     Taken taken;
     int inputs;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "iO!OOOOOO!:Rolled", names, &inputs,
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "iO!OOOOOO!|z:Rolled", names, &inputs,
                                      &PyTuple_Type, &rows, &arrays[0], &arrays[1],
                                      &arrays[2], &arrays[3], &arrays[4], &PyTuple_Type,
-                                     &guards))
+                                     &guards, &name) ||
+        choose_set(name, &set) < 0)
         return NULL;
     Rolled *self = (Rolled *)PyType_GenericAlloc(type, 0);
     if (!self)
         return NULL;
     self->core = zeros_for(1, sizeof *self->core);
-    if (!self->core)
+    if (self->core)
+        self->core->set = set;
+    else
         PyErr_NoMemory();
     int failed = !self->core || take(&taken, inputs, rows, arrays, guards) < 0 ||
                  make_core(self->core, &taken) < 0;
@@ -374,6 +436,24 @@ static PyObject *rolled_counts(PyObject *self, void *Py_UNUSED(closure))
                          "slots", (int)program->slots);
 }
 
+static PyObject *rolled_set(PyObject *self, void *Py_UNUSED(closure))
+{
+    const Set *set = ((Rolled *)self)->core->set;
+    return PyUnicode_FromString(set ? set->name : "groups");
+}
+
+/* For tests: whether each number is written once, and before it is read. */
+static PyObject *rolled_is_sound(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    const Core *core = ((Rolled *)self)->core;
+    const Program *program = &core->program;
+    int sound = !core->set
+                    ? 1
+                    : are_sound(&core->blocks, program->group, (size_t)program->groups,
+                                program->inputs + program->constants);
+    return sound < 0 ? PyErr_NoMemory() : PyBool_FromLong(sound);
+}
+
 static PyMethodDef rolled_methods[] = {
     {"scalar", rolled_scalar, METH_O,
      "(outputs, -1) at a point, or ((), the index of the first guard that fails)."},
@@ -381,12 +461,15 @@ static PyMethodDef rolled_methods[] = {
      "Where C can call it, and with what, or None if it calls Python back."},
     {"groups", rolled_groups, METH_NOARGS,
      "What runs, in order: (level, kind, lanes, width, slot, flags, operands) of each."},
+    {"is_sound", rolled_is_sound, METH_NOARGS,
+     "Whether its blocks write each number once, and read none before."},
     {NULL, NULL, 0, NULL}};
 
 static PyGetSetDef rolled_getset[] = {
     {"constants", rolled_constants, NULL, "The numbers behind the inputs.", NULL},
     {"outputs", rolled_outputs, NULL, "The slot of each output.", NULL},
     {"guards", rolled_guards, NULL, "(slot, expected) of each guard, None if known.", NULL},
+    {"set", rolled_set, NULL, "The instructions that run it.", NULL},
     {"counts", rolled_counts, NULL, "How long it was, and what it became.", NULL},
     {NULL, NULL, NULL, NULL, NULL}};
 
@@ -424,6 +507,23 @@ static int add_kinds(PyObject *module)
     return failed ? -1 : 0;
 }
 
+/* The names of the sets of instructions that this machine has, the best one first. */
+static int add_sets(PyObject *module)
+{
+    PyObject *names = PyList_New(0), *found;
+    for (int i = 0; names && i < SETS; i++) {
+        PyObject *name = sets[i].is_there() ? PyUnicode_FromString(sets[i].name) : NULL;
+        if (PyErr_Occurred() || (name && PyList_Append(names, name) < 0))
+            Py_CLEAR(names);
+        Py_XDECREF(name);
+    }
+    found = names ? PyList_AsTuple(names) : NULL;
+    Py_XDECREF(names);
+    int failed = !found || PyModule_AddObjectRef(module, "sets", found) < 0;
+    Py_XDECREF(found);
+    return failed ? -1 : 0;
+}
+
 static int32_t kind_named(const char *name)
 {
     for (int32_t kind = 0; kind < KINDS; kind++)
@@ -442,10 +542,11 @@ static int execute(PyObject *module)
         return -1;
     }
     add_unless = kind_named("_add_unless");
+    find_steps();
     RolledType = (PyTypeObject *)PyType_FromSpec(&rolled_spec);
     if (!RolledType ||
         PyModule_AddObjectRef(module, "Rolled", (PyObject *)RolledType) < 0 ||
-        add_kinds(module) < 0)
+        add_kinds(module) < 0 || add_sets(module) < 0)
         return -1;
     loaded = 1;
     return 0;

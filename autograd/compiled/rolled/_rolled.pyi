@@ -6,6 +6,7 @@ from typing import Any, Final
 from ..tape import Guard
 
 kinds: Final[dict[str, int]]  # of rows that C computes, by name
+sets: Final[tuple[str, ...]]  # of instructions that this machine has, the best first
 
 class Rolled:
     """The arrays of a tape, as groups of like operations."""
@@ -14,6 +15,7 @@ class Rolled:
     outputs: tuple[int, ...]
     guards: tuple[tuple[int, bool] | None, ...]
     counts: dict[str, int]
+    set: str
     def __new__(
         cls,
         inputs: int,
@@ -24,9 +26,11 @@ class Rolled:
         constants: Any,
         outputs: Any,
         guards: tuple[Guard, ...],
+        set: str | None = None,
     ) -> Rolled: ...
     def scalar(self, xs: Sequence[float], /) -> tuple[tuple[float, ...], int]: ...
     def entry(self) -> tuple[int, int] | None: ...
+    def is_sound(self) -> bool: ...
     def groups(
         self,
     ) -> list[tuple[int, str | Callable[..., float], int, int, int, bytes, bytes]]: ...

@@ -30,10 +30,13 @@ def compile(tape: Tape) -> Any:
     return running.compile(tape) if extension is None else in_c(tape.arrays)
 
 
-def in_c(arrays: Arrays) -> Any:
-    """The arrays of a tape, rolled by C, which must be there."""
+def in_c(arrays: Arrays, set: str | None = None) -> Any:
+    """The arrays of a tape, rolled by C, which must be there.
+
+    set   the instructions that run it, of `extension.sets`, or "groups", one by one
+    """
     rows = tuple(map(kind, arrays.rows))
-    return extension.Rolled(arrays.inputs, rows, *arrays[2:])
+    return extension.Rolled(arrays.inputs, rows, *arrays[2:], set)
 
 
 def kind(row: Primitive) -> int | Callable[..., float]:
