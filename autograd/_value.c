@@ -457,7 +457,7 @@ static struct Lent {
     PyObject *shown;     /* (node) -> None: show it to who watches */
     PyObject *watchers;  /* the dict, empty unless someone watches */
     PyObject *watching;  /* () -> who watches this thread, or None */
-    PyObject *recording; /* () -> the recorder, if it alone watches this thread, or None */
+    PyObject *recording; /* () -> the recorder, if one watches this thread, or None */
     PyObject *unreached; /* the zero of a Value that no sweep has touched */
     PyObject *leftover;  /* in place of a number: raises when used as one */
     PyObject *current;   /* (node, operation) -> None: raises if an operand was assigned */

@@ -1,7 +1,8 @@
 /* Who is shown what a thread makes: see watch.py.
 
-   A new node is shown by Python, save where a recorder alone watches: which one that is,
-   Python has said, and it is believed until a block opens, or the lock of one is let go. */
+   A new node is shown by Python, save where a recorder watches: which one that is, Python
+   has said, and it is believed until a block opens, or the lock of one is let go. What it
+   does not know it meets, and may refuse: Values of a trace that another thread makes. */
 
 typedef struct Recorder Recorder;
 
@@ -40,7 +41,7 @@ static int find_recorder(unsigned long thread)
     return 0;
 }
 
-/* The recorder that alone is shown what this thread makes, which is the caller's to give
+/* The recorder that is shown what this thread makes, which is the caller's to give
    back; NULL if there is none, or with an error. */
 INLINE Recorder *recorder_here(void)
 {

@@ -39,8 +39,8 @@ from .watch import (
     PACKAGES,
     note_comparison,
     recording,
+    require_own,
     tracing,
-    tracing_elsewhere,
     watchers,
     watching,
 )
@@ -681,18 +681,9 @@ COMPARISONS: Final = {
 
 
 def _own_trace(*xs: Any) -> Any:
-    """The trace that this thread is making; raises if an x is of another thread's.
-
-    That one would not be told of what this thread does with it.
-    """
+    """The trace that this thread is making; raises if an x is of another thread's."""
     own = tracing()
-    for trace in tracing_elsewhere():
-        if any(map(trace.has_made, xs)):
-            trace.doubt("compute in another thread", again=True)
-            raise ValueError(
-                "jit: f must compute in one thread, but uses its numbers in another "
-                "while it is traced; call jit in each thread instead"
-            )
+    require_own(*xs)
     return own
 
 

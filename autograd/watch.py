@@ -109,11 +109,24 @@ def tracing_elsewhere() -> list[Any]:
     return [each for each in watching if each.trace is each]
 
 
+def require_own(*xs: Any) -> None:
+    """Raise if an x is of a trace that another thread is making.
+
+    That one would not be told of what this thread does with it.
+    """
+    for trace in tracing_elsewhere():
+        if any(map(trace.has_made, xs)):
+            trace.doubt("compute in another thread", again=True)
+            raise ValueError(
+                "jit: f must compute in one thread, but uses its numbers in another "
+                "while it is traced; call jit in each thread instead"
+            )
+
+
 def recording() -> Any:
-    """The trace that alone is shown what this thread makes, or None."""
+    """The trace that is shown what this thread makes, or None if no trace itself is."""
     watcher = watching()
-    alone = watcher is not None and watcher.trace is watcher
-    return watcher if alone and not tracing_elsewhere() else None
+    return watcher if watcher is not None and watcher.trace is watcher else None
 
 
 def _forget_other_threads() -> None:

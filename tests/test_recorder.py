@@ -276,6 +276,39 @@ def test_result_of_another_thread_is_refused(engine: Any) -> None:
         engine.jit(f)(1.0)
 
 
+LENT: dict[str, Callable[[Any, Any], Any]] = {
+    "computes": lambda engine, x: x * 2.0,
+    "compares": lambda engine, x: bool(x > 0.5),
+    "decides": lambda engine, x: bool(x),
+    "traces": lambda engine, x: engine.jit(lambda y: y * x)(2.0),
+    "traces a branch": lambda engine, x: engine.jit(lambda y: y if y < x else x)(2.0),
+}
+
+
+@pytest.mark.parametrize("use", LENT.values(), ids=LENT)
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.filterwarnings("ignore:.*compute in another thread:RuntimeWarning")
+def test_number_lent_to_another_thread_is_refused_there(engine: Any, use: Any) -> None:
+    said: list[str] = []
+
+    def attempt(x: Any) -> Any:
+        try:
+            return use(engine, x)
+        except ValueError as error:
+            said.append(str(error))
+
+    def f(x: Any) -> Any:
+        for y in (x, x * 2.0):
+            in_a_thread(lambda y=y: attempt(y))
+        return x * 3.0
+
+    assert engine.jit(f)(1.0) == 3.0
+    assert len(said) == 2
+    assert all(
+        "f must compute in one thread, but uses its num" in text for text in said
+    )
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_blocks_that_open_and_close_inside_are_seen(engine: Any) -> None:
     lines: list[Any] = []

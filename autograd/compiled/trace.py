@@ -22,7 +22,7 @@ from ..graph import Graph, rerun, results_and_operands
 from ..primitives import brief, equal, where
 from ..recorder import Recorder
 from ..value import COMPARISONS, Value
-from ..watch import caller, watched_by, watching
+from ..watch import caller, require_own, watched_by, watching
 from .tape import Arrays, Guard, Operand, Tape
 
 OPERATORS: Final = {row: getattr(operator, name) for name, row in COMPARISONS.items()}
@@ -116,6 +116,7 @@ class Trace(Recorder):
 
     def meet(self, x: Value) -> None:
         """Take what is new for an input, or, if f has made it, for a constant."""
+        require_own(x)
         if x._made < self.since:
             self.met[x] = caller()
             self.close_over(x)
