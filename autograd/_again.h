@@ -6,13 +6,6 @@
 
 static int is_one(PyObject *x) { return PyFloat_CheckExact(x) && PyFloat_AsDouble(x) == 1.0; }
 
-static PyObject *product(PyObject *partial, PyObject *bar)
-{
-    if (is_value(partial) ? is_plain(bar) : is_value(bar) && is_plain(partial))
-        return operator_mul(partial, bar);
-    return PyNumber_Multiply(partial, bar);
-}
-
 /* partial · bar: see `_share` in graph.py. */
 static PyObject *share_of(Node *node, PyObject *partial, PyObject *bar)
 {
@@ -21,7 +14,8 @@ static PyObject *share_of(Node *node, PyObject *partial, PyObject *bar)
         same = bar;
     else if (partial != Py_None && !is_one(bar)) {
         if (!is_one(partial))
-            return product(partial, bar);
+            return is_share(partial) || is_share(bar) ? share_multiply(partial, bar)
+                                                      : times(partial, bar);
         if (is_value(bar) && !is_leaf(node) && row_of(node)->select)
             return method_identity(bar, NULL);
         same = bar;
@@ -36,8 +30,8 @@ static PyObject *sum_of(PyObject *before, PyObject *share)
 {
     PyObject *rest = share == Py_None ? before : share;
     if (before != Py_None && share != Py_None)
-        return is_value(before) && is_plain(share) ? operator_add(before, share)
-                                                   : PyNumber_Add(before, share);
+        return is_share(before) || is_share(share) ? share_add(before, share)
+                                                   : plus(before, share);
     if (is_value(rest))
         return method_identity(rest, NULL);
     Py_INCREF(rest);
@@ -89,8 +83,9 @@ static int require_current(const Graph *graph, Node *node)
     return done ? 0 : -1;
 }
 
-/* A plain number where x, whose reference this takes over, is a constant. */
-static PyObject *settled(PyObject *x)
+/* A plain number where x, whose reference this takes over, is a constant, or what stands
+   for one in a trace. */
+static PyObject *settled(PyObject *x, Recorder *recorder)
 {
     Node *node = (Node *)x;
     PyObject *number;
@@ -101,18 +96,18 @@ static PyObject *settled(PyObject *x)
     for (uint32_t k = 0; k < node->count; k++)
         if (!left_out(&node->edges[k]))
             return x;
-    number = get_data(x, NULL);
+    number = recorder ? number_of_value(recorder, x) : get_data(x, NULL);
     Py_DECREF(x);
     return number;
 }
 
 /* (z, x, y, …) of a node, as numbers where no Value from outside has a say. */
-static PyObject *lowered_operands(const Graph *graph, Node *node)
+static PyObject *lowered_operands(const Graph *graph, Node *node, Recorder *recorder)
 {
     PyObject *tuple = PyTuple_New((Py_ssize_t)node->count + 1);
     for (uint32_t k = 0; tuple && k <= node->count; k++) {
         PyObject *x = k ? node->edges[k - 1].operand : (PyObject *)node;
-        PyObject *low = lowered(graph, x, Py_None);
+        PyObject *low = lowered_for(graph, x, recorder);
         if (!low)
             Py_CLEAR(tuple);
         else
@@ -155,10 +150,10 @@ static PyObject *call_derivatives(Row *row, PyObject *operands, PyObject *wanted
     return found;
 }
 
-static PyObject *derivatives(const Graph *graph, uint32_t i)
+static PyObject *derivatives(const Graph *graph, uint32_t i, Recorder *recorder)
 {
     Node *node = graph->nodes[i];
-    PyObject *operands = lowered_operands(graph, node), *found = NULL;
+    PyObject *operands = lowered_operands(graph, node, recorder), *found = NULL;
     PyObject *wanted = operands ? wanted_operands(graph, i) : NULL;
     if (wanted)
         found = call_derivatives(row_of(node), operands, wanted);
@@ -217,7 +212,7 @@ static void forget(PyObject **partials, uint32_t n)
 }
 
 /* Of a row of the table. 1 if C has run the rules, 0 where Python is to run them. */
-static int rerun_in_c(const Graph *graph, uint32_t i, PyObject **into)
+static int rerun_live(const Graph *graph, uint32_t i, PyObject **into)
 {
     Item items[MOST_PLACES];
     Node *node = graph->nodes[i];
@@ -229,7 +224,7 @@ static int rerun_in_c(const Graph *graph, uint32_t i, PyObject **into)
     for (uint32_t k = 0; done && k < node->count; k++) {
         if (!is_wanted(graph, i, k))
             continue;
-        into[k] = settled(partial_in_c(row, k, items));
+        into[k] = settled(partial_in_c(row, k, items), NULL);
         done = into[k] != NULL;
     }
     drop_items(node, items);
@@ -237,42 +232,59 @@ static int rerun_in_c(const Graph *graph, uint32_t i, PyObject **into)
 }
 
 /* Of dot: the operands of the other half. */
-static int rerun_dot(const Graph *graph, uint32_t i, PyObject **into)
+static int rerun_dot(const Graph *graph, uint32_t i, Recorder *recorder, PyObject **into)
 {
     Node *node = graph->nodes[i];
     uint32_t n = node->count;
     for (uint32_t k = 0; k < n; k++) {
         PyObject *other = node->edges[(k + n / 2) % n].operand;
         if (is_wanted(graph, i, k) &&
-            !(into[k] = settled(lowered(graph, other, Py_None))))
+            !(into[k] = settled(lowered_for(graph, other, recorder), recorder)))
             return -1;
     }
     return 0;
 }
 
 /* Of any row: a rule of Python may do what it likes. */
-static int rerun_in_python(const Graph *graph, uint32_t i, PyObject **into)
+static int rerun_in_python(const Graph *graph, uint32_t i, Recorder *recorder,
+                           PyObject **into)
 {
     Node *node = graph->nodes[i];
-    PyObject *found = derivatives(graph, i);
+    PyObject *found = derivatives(graph, i, recorder);
     int failed = !found;
     for (uint32_t k = 0; !failed && k < node->count; k++)
         if (!left_out(&node->edges[k]))
-            failed = !(into[k] = settled(PySequence_GetItem(found, (Py_ssize_t)k)));
+            failed = !(into[k] = settled(PySequence_GetItem(found, (Py_ssize_t)k), recorder));
     Py_XDECREF(found);
     return failed;
 }
 
-/* The partials of a live node by its rules, on Values: see `rerun` in graph.py. */
-static int rerun(const Graph *graph, uint32_t i, PyObject **into)
+/* Likewise, in a trace; then for all rules there is a line, or none has run. */
+static int rerun_followed(const Graph *graph, uint32_t i, Recorder *recorder,
+                          PyObject **into)
+{
+    int done = rerun_traced(graph, i, recorder, into);
+    for (uint32_t k = 0; done > 0 && k < graph->nodes[i]->count; k++)
+        if (into[k] && !(into[k] = settled(into[k], recorder)))
+            done = -1;
+    return done;
+}
+
+/* The partials of a live node by its rules, on Values: see `rerun` in graph.py; in a trace
+   of one that it follows, too. */
+static int rerun(const Graph *graph, uint32_t i, Recorder *recorder, PyObject **into)
 {
     Node *node = graph->nodes[i];
-    int failed = require_current(graph, node) < 0;
-    if (!failed && row_of(node)->is_dot && !alert)
-        failed = rerun_dot(graph, i, into);
-    else if (!failed && !rerun_in_c(graph, i, into)) {
-        forget(into, node->count);
-        failed = PyErr_Occurred() || rerun_in_python(graph, i, into);
+    int failed = require_current(graph, node) < 0, done;
+    if (!failed && row_of(node)->is_dot && (recorder || !alert))
+        failed = rerun_dot(graph, i, recorder, into);
+    else if (!failed) {
+        done = recorder ? rerun_followed(graph, i, recorder, into)
+                        : rerun_live(graph, i, into);
+        if (done <= 0) {
+            forget(into, node->count);
+            failed = PyErr_Occurred() || rerun_in_python(graph, i, recorder, into);
+        }
     }
     for (uint32_t k = 0; !failed && k < node->count; k++)
         if (left_out(&node->edges[k])) {
@@ -283,7 +295,7 @@ static int rerun(const Graph *graph, uint32_t i, PyObject **into)
 }
 
 /* Keep what rules give for a place. Python may run meanwhile, and sweep this graph. */
-static int keep_again(Graph *graph, uint32_t i)
+static int keep_again(Graph *graph, uint32_t i, Recorder *recorder, int is_choice)
 {
     uint32_t n = graph->nodes[i]->count;
     PyObject *buffer[SHORT] = {NULL}, **into = buffer;
@@ -292,7 +304,9 @@ static int keep_again(Graph *graph, uint32_t i)
         PyErr_NoMemory();
         return -1;
     }
-    failed = rerun(graph, i, into);
+    failed = rerun(graph, i, recorder, into);
+    if (!failed && is_choice)
+        failed = choose(recorder, into, n);
     if (!failed && !(graph->marks[i] & AGAIN)) {
         memcpy(graph->again + graph->first[i], into, n * sizeof *into);
         graph->marks[i] |= AGAIN;
@@ -310,26 +324,35 @@ typedef struct {
     const Edge *edges; /* as recorded, where neither is there */
 } Partials;
 
+static int make_room_again(Graph *graph)
+{
+    size_t edges = graph->first[graph->size];
+    if (graph->again || (graph->again = PyMem_Calloc(edges + 1, sizeof *graph->again)))
+        return 0;
+    PyErr_NoMemory();
+    return -1;
+}
+
 static int find_partials(Graph *graph, uint32_t i, PyObject *partials_of, Partials *partials)
 {
+    Node *node = graph->nodes[i];
+    Recorder *recorder = recorder_of(partials_of);
+    int is_followed = 0;
     partials->given = NULL;
     partials->again = NULL;
-    partials->edges = graph->nodes[i]->edges;
-    if (partials_of != Py_None) {
-        partials->given = PyObject_CallFunctionObjArgs(
-            partials_of, (PyObject *)graph->nodes[i], NULL);
+    partials->edges = node->edges;
+    if (partials_of != Py_None && !recorder) {
+        partials->given = PyObject_CallFunctionObjArgs(partials_of, (PyObject *)node, NULL);
         return partials->given ? 0 : -1;
     }
-    if (!(graph->marks[i] & LIVE))
+    if (recorder && (is_followed = follows(recorder, (PyObject *)node)) < 0)
+        return -1;
+    if (!is_followed && !(graph->marks[i] & LIVE))
         return 0;
-    if (!graph->again) {
-        size_t edges = graph->first[graph->size];
-        if (!(graph->again = PyMem_Calloc(edges + 1, sizeof *graph->again))) {
-            PyErr_NoMemory();
-            return -1;
-        }
-    }
-    if (!(graph->marks[i] & AGAIN) && keep_again(graph, i) < 0)
+    if (make_room_again(graph) < 0)
+        return -1;
+    if (!(graph->marks[i] & AGAIN) &&
+        keep_again(graph, i, recorder, is_followed && row_of(node)->select) < 0)
         return -1;
     partials->again = graph->again + graph->first[i];
     return 0;

@@ -161,7 +161,7 @@ static int add_line_for(struct Lines *lines, const Dual *at, unsigned given)
         items[i].object = NULL;
         items[i].number = at[i].number;
     }
-    return add_line(lines, items, given);
+    return add_line(lines, new_line(lines, items, given, NULL));
 }
 
 /* 1 with the partial; 0 where C cannot run the rule. */

@@ -22,24 +22,47 @@ static PyObject *components_again(Node *call)
     return ys;
 }
 
-static PyObject *lowered_edges(const Graph *graph, Node *call)
+static PyObject *lowered_edges(const Graph *graph, Node *call, Recorder *recorder)
 {
     PyObject *xs = PyTuple_New(call->count);
     for (uint32_t k = 0; xs && k < call->count; k++) {
-        PyObject *x = lowered(graph, call->edges[k].operand, Py_None);
+        PyObject *x = lowered_for(graph, call->edges[k].operand, recorder);
         if (!x || PyTuple_SetItem(xs, k, x) < 0)
             Py_CLEAR(xs);
     }
     return xs;
 }
 
+/* What stands for the results in a trace, cut from their graph. */
+static PyObject *numbers_again(PyObject *ys, Recorder *recorder)
+{
+    Py_ssize_t n = ys ? PyTuple_Size(ys) : 0;
+    PyObject *numbers = ys ? PyTuple_New(n) : NULL;
+    for (Py_ssize_t i = 0; numbers && i < n; i++) {
+        PyObject *y = number_of_value(recorder, PyTuple_GetItem(ys, i));
+        if (!y || PyTuple_SetItem(numbers, i, y) < 0)
+            Py_CLEAR(numbers);
+    }
+    Py_XDECREF(ys);
+    return numbers;
+}
+
+/* The results as rules are to compute with them. */
+static PyObject *results_again(Graph *graph, uint32_t i, Recorder *recorder)
+{
+    PyObject *ys = components_again(graph->nodes[i]);
+    return recorder && !(graph->marks[i] & LIVE) ? numbers_again(ys, recorder) : ys;
+}
+
 /* (ys, xs): as recorded, or as Values again. */
-static PyObject *results_and_operands(Graph *graph, uint32_t i)
+static PyObject *results_and_operands(Graph *graph, uint32_t i, Recorder *recorder)
 {
     Node *call = graph->nodes[i];
     PyObject *uses, *ys;
-    int again;
-    if (!(graph->marks[i] & LIVE))
+    int again, is_followed = recorder ? follows(recorder, (PyObject *)call) : 0;
+    if (is_followed < 0)
+        return NULL;
+    if (!is_followed && !(graph->marks[i] & LIVE))
         return tuple_or_null(floats_of(results(call), count_results(call)), point_of(call));
     if (require_current(graph, call) < 0 ||
         !(uses = PyObject_GetAttrString((PyObject *)own_row(call), "uses_results")))
@@ -47,9 +70,9 @@ static PyObject *results_and_operands(Graph *graph, uint32_t i)
     again = PyObject_IsTrue(uses);
     Py_DECREF(uses);
     ys = again < 0 ? NULL
-         : again   ? components_again(call)
+         : again   ? results_again(graph, i, recorder)
                    : floats_of(results(call), count_results(call));
-    return tuple_or_null(ys, ys ? lowered_edges(graph, call) : NULL);
+    return tuple_or_null(ys, ys ? lowered_edges(graph, call, recorder) : NULL);
 }
 
 /* What the row's `method` gives for these adjoints or tangents: a list. */
@@ -58,8 +81,9 @@ static PyObject *ask_call(Graph *graph, uint32_t i, const char *method, PyObject
 {
     Node *call = graph->nodes[i];
     PyObject *pair, *found = NULL, *list;
-    pair = partials_of == Py_None
-               ? results_and_operands(graph, i)
+    Recorder *recorder = recorder_of(partials_of);
+    pair = partials_of == Py_None || recorder
+               ? results_and_operands(graph, i, recorder)
                : PyObject_CallFunctionObjArgs(partials_of, (PyObject *)call, NULL);
     if (pair && PyTuple_Check(pair) && PyTuple_Size(pair) == 2)
         found = PyObject_CallMethod((PyObject *)own_row(call), method, "OOO",
@@ -168,4 +192,41 @@ static int take_dot(Graph *graph, PyObject **dots, uint32_t i)
     dot = PyList_GetItem(dots[place], (Py_ssize_t)component_place(graph->nodes[i]));
     Py_XINCREF(dot);
     return accumulate(&dots[i], dot);
+}
+
+/* ---- for who walks a graph in Python -------------------------------------------------------- */
+
+/* The partials of a node, None where a select leaves the operand out. */
+static PyObject *list_partials(Graph *graph, uint32_t i, PyObject *partials_of)
+{
+    Node *node = graph->nodes[i];
+    Partials partials;
+    PyObject *list = NULL;
+    int failed = find_partials(graph, i, partials_of, &partials) < 0;
+    if (!failed && (list = PyList_New(0)))
+        for (uint32_t k = 0; !failed && k < node->count; k++)
+            failed = append(list, partials.again && !partials.again[k]
+                                      ? PyFloat_FromDouble(0.0)
+                                      : partial_at(&partials, k));
+    if (failed)
+        Py_CLEAR(list);
+    return list;
+}
+
+/* traced(node): see traced.py. */
+static PyObject *traced_call(PyObject *self, PyObject *args, PyObject *Py_UNUSED(names))
+{
+    Graph *graph = (Graph *)((Traced *)self)->graph;
+    PyObject *x;
+    uint32_t i;
+    if (!PyArg_ParseTuple(args, "O!:Traced", ValueType, &x) || need_marks(graph) < 0)
+        return NULL;
+    if (!is_there(i = place_of(graph, (Node *)x)) || is_component((Node *)x)) {
+        PyErr_SetString(PyExc_ValueError, "Traced: it must be a node of the graph");
+        return NULL;
+    }
+    if (is_leaf((Node *)x))
+        return PyTuple_New(0);
+    return is_call((Node *)x) ? results_and_operands(graph, i, recorder_of(self))
+                              : list_partials(graph, i, self);
 }

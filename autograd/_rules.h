@@ -5,7 +5,7 @@
    Python runs the rule itself where it is no such line, where its numbers go yet another
    way, and where someone watches. */
 
-enum { MOST_PLACES = 60, MOST_CONSTANTS = 32, MOST_LINES = 8 };
+enum { MOST_PLACES = 60, MOST_CONSTANTS = 32, MOST_LINES = 24 };
 
 /* What is at a place: a Value, or a number, for which there may be a float. */
 typedef struct {
@@ -17,10 +17,12 @@ typedef struct {
     Row *row; /* NULL: a guard */
     uint8_t operand[MOST_OPERANDS]; /* places, and behind them constants */
     uint8_t holds;
+    uint8_t traced; /* whether a trace writes it down: see `_traced.h` */
 } Step;
 
 typedef struct {
     unsigned count, constants;
+    unsigned kinds, uses; /* in a trace: of what is given, and what is used of that */
     Step *steps; /* guards among them, each before what depends on it */
     uint8_t result;
     Item constant[MOST_CONSTANTS];
@@ -238,12 +240,12 @@ static PyObject *rule_of(Row *row, uint32_t k)
     return has ? PyTuple_GetItem(rules, (Py_ssize_t)k) : NULL;
 }
 
-/* The lines of a rule of the table; NULL if there are none. */
+/* The lines of a rule of the table; NULL if there are none. Those for traces follow. */
 static struct Lines *lines_of(Row *row, unsigned k, PyObject *rule)
 {
     if (!row->lines)
-        row->lines = PyMem_Calloc(MOST_OPERANDS, sizeof *row->lines);
-    if (!row->lines || k >= MOST_OPERANDS)
+        row->lines = PyMem_Calloc(2 * MOST_OPERANDS, sizeof *row->lines);
+    if (!row->lines || k >= 2 * MOST_OPERANDS)
         return NULL;
     if (!row->lines[k].rule) {
         Py_INCREF(rule);
@@ -263,19 +265,29 @@ static PyObject *numbers_in(const Item *items, unsigned given)
     return list;
 }
 
-/* Have Python write a rule down for these numbers; 0 if it is not to be run here. */
-static int add_line(struct Lines *lines, const Item *items, unsigned given)
+/* A rule written down by Python for these numbers; NULL if it is not to be run here. */
+static Line *new_line(struct Lines *lines, const Item *items, unsigned given,
+                      PyObject *kinds)
 {
     PyObject *written = NULL, *numbers = lines->closed ? NULL : numbers_in(items, given);
     Line *line;
     if (numbers)
-        written = PyObject_CallFunctionObjArgs(python.written, lines->rule, numbers, NULL);
+        written = PyObject_CallFunctionObjArgs(python.written, lines->rule, numbers, kinds,
+                                               NULL);
     Py_XDECREF(numbers);
     if (!written)
-        return 0;
+        return NULL;
     line = read_line(written);
     Py_DECREF(written);
     PyErr_Clear(); /* of what could not be read */
+    return line;
+}
+
+/* Keep one more line, if there is one; 0 if the rule is not to be run here. */
+static int add_line(struct Lines *lines, Line *line)
+{
+    if (PyErr_Occurred())
+        return 0;
     if (line && lines->count < MOST_LINES) /* others may have come while Python ran */
         lines->line[lines->count++] = line;
     else if (line)
@@ -298,6 +310,6 @@ static PyObject *run_rule(Row *row, unsigned k, PyObject *rule, Item *items)
             if (result || PyErr_Occurred())
                 return result;
         }
-    while (add_line(lines, items, given));
+    while (add_line(lines, new_line(lines, items, given, NULL)));
     return NULL;
 }

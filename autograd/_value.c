@@ -2679,10 +2679,12 @@ static PyObject *get_partials(PyObject *self, void *Py_UNUSED(closure))
     return partials;
 }
 
+#include "_share.h"
 #include "_rules.h"
 #include "_graph.h"
 #include "_record.h"
 #include "_recorder.h"
+#include "_traced.h"
 #include "_again.h"
 #include "_calls.h"
 #include "_sweep.h"
@@ -3151,6 +3153,7 @@ static PyMethodDef functions[] = {
     {"reader", reader, METH_NOARGS, "How C reads the number of a Value, in a capsule."},
     {"maker", maker, METH_NOARGS, "How C makes the results of a call, in a capsule."},
     {"_link", link_pull, METH_VARARGS, "Machine code for the pullback of a row's calls."},
+    {"_absent", set_absent, METH_O, "Tell of what stands for what is absent."},
     {"doubles", doubles, METH_O, "The numbers of a list of Values and floats, as bytes."},
     {"tick", tick, METH_NOARGS,
      "Advance the clock: what is made from now on is newer than all before."},
@@ -3182,13 +3185,17 @@ static int execute(PyObject *module)
     GraphType = (PyTypeObject *)PyType_FromSpec(&graph_spec);
     RecorderType = (PyTypeObject *)PyType_FromSpec(&recorder_spec);
     HoldType = (PyTypeObject *)PyType_FromSpec(&hold_spec);
+    ShareType = (PyTypeObject *)PyType_FromSpec(&share_spec);
+    TracedType = (PyTypeObject *)PyType_FromSpec(&traced_spec);
     notes = PyDict_New();
-    if (!ValueType || !RowType || !GraphType || !RecorderType || !HoldType || !notes ||
-        make_small_floats() < 0 ||
+    if (!ValueType || !RowType || !GraphType || !RecorderType || !HoldType || !ShareType ||
+        !TracedType || !notes || make_small_floats() < 0 ||
         PyModule_AddObjectRef(module, "Value", (PyObject *)ValueType) < 0 ||
         PyModule_AddObjectRef(module, "Primitive", (PyObject *)RowType) < 0 ||
         PyModule_AddObjectRef(module, "Graph", (PyObject *)GraphType) < 0 ||
         PyModule_AddObjectRef(module, "Recorder", (PyObject *)RecorderType) < 0 ||
+        PyModule_AddObjectRef(module, "Share", (PyObject *)ShareType) < 0 ||
+        PyModule_AddObjectRef(module, "Traced", (PyObject *)TracedType) < 0 ||
         PyModule_AddObjectRef(module, "Hold", (PyObject *)HoldType) < 0)
         return -1;
     loaded = 1;

@@ -1,13 +1,15 @@
 """The types of `_value.c`: what Python has too, as said there, and how they connect."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
+from .absent import Share as Share
 from .graph import Graph as Graph
 from .primitives import Primitive as Primitive
 from .recorder import Recorder as Recorder
 from .science.pushing import push_pairs as push_pairs
 from .science.pushing import push_rows as push_rows
+from .traced import Traced as Traced
 from .transforms import copies as copies
 from .transforms import oldest as oldest
 from .value import Value as Value
@@ -38,6 +40,7 @@ def _link(
     places: bytes,
     /,
 ) -> None: ...
+def _absent(absent: Any, /) -> None: ...
 def bind(row: Primitive, /) -> None: ...
 def connect(
     *,
@@ -53,7 +56,7 @@ def connect(
     unreached: float,
     leftover: Any,
     current: Callable[[Value, str], None],
-    written: Callable[[Any, Sequence[float]], Any],
+    written: Callable[..., Any],
     hashed: Callable[[Value, str], None],
     packages: tuple[str, ...],
     slopes: Callable[[Value, int], tuple[float | None, ...]],

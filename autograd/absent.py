@@ -9,9 +9,10 @@ by a number, whether it is absent.
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from .accelerator import in_c, twin
 from .primitives import (
     Primitive,
     _add_unless,
@@ -61,9 +62,16 @@ class _Absent(float):
     _apply_first = _apply  # where a Value is an operand, too
 
 
+def _nothing(absent: Any) -> None:
+    """Where the engine is in Python, no one has to be told."""
+
+
 ABSENT: Final = _Absent(0.0)
+tell: Callable[[Any], None] = twin("_absent", _nothing)
+tell(ABSENT)
 
 
+@in_c
 class Share:
     """What an operand of a select adds to a sum, or nothing: then `absent` is 1.0.
 

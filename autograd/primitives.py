@@ -1217,12 +1217,6 @@ _add_unless: Primitive = Primitive(
     "_add_unless", lambda absent, x, y: where(absent, x, x + y), 0.0, 1.0,
     lambda z, absent, x, y: where(absent, 0.0, 1.0),
     latex=r"{1} + \left({2} \text{{ unless }} {0}\right)", select=True, ulp=1,
-    edges=[
-        ((0.0, 1.0, 2.0), 3.0, (0.0, 1.0, 1.0)),
-        ((nan, 1.0, 2.0), 1.0, (0.0, 1.0, 0.0)),
-        ((1.0, -0.0, nan), -0.0, (0.0, 1.0, 0.0)),
-        ((0.0, -0.0, 0.0), 0.0, (0.0, 1.0, 1.0)),
-    ],
 )
 maximum = Primitive(
     "maximum", lambda x, y: where(x > y, x, where(x == x, y, x)),

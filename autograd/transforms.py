@@ -359,8 +359,7 @@ class _Recording:
         self, ys: Sequence[Any], y_bars: Sequence[Any], missing: Any = 0.0
     ) -> list[Any]:
         """Likewise, as the sweep leaves them, or `missing` where it gives none."""
-        watcher = watching()
-        seen = watcher.see_adjoints if watcher else None
+        seen = self._shown_to("see_adjoints")
         return self._graph.pull(ys, y_bars, missing, self._partials_of, seen)
 
     def along(self, y: Any, tangents: Sequence[Tree]) -> list[Any] | None:
@@ -384,16 +383,20 @@ class _Recording:
         self, ys: Sequence[Any], x_dots: Sequence[Any], missing: Any = 0.0
     ) -> list[Any]:
         """Likewise, as the sweep leaves them, or `missing` where it gives none."""
-        watcher = watching()
-        seen = watcher.see_tangents if watcher else None
+        seen = self._shown_to("see_tangents")
         return self._graph.push(ys, x_dots, missing, self._partials_of, seen)
 
     def columns(self, ys: Sequence[Any]) -> list[list[Any]]:
         """For each input, the tangents of the results where it alone moves."""
-        watcher = watching()
-        seen = watcher.see_tangents if watcher else None
+        seen = self._shown_to("see_tangents")
         found = self._graph.columns(ys, 0.0, self._partials_of, seen)
         return [self.derivatives(column) for column in found]
+
+    def _shown_to(self, method: str) -> Any:
+        """Who watches, by how it sees sweeps; not a trace, which sees all they make."""
+        watcher = watching()
+        hidden = watcher is None or watcher is self.numbers
+        return None if hidden else getattr(watcher, method)
 
     def _explore(self, given: list[Value]) -> None:
         """Find what depends on the inputs, and which Values from outside have a say.

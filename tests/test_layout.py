@@ -2,6 +2,7 @@
 
 primitives ← rules, watch ← value ← trees, graph ← transforms ← check → differences;
 primitives ← absent ← trees;  copies → value;  vector, recorder → transforms, value;
+traced → absent, graph, recorder;
 transforms, compiled → signatures → value;  show, compiled, science → engine;
 nn → public names
 
@@ -27,7 +28,7 @@ from autograd import Primitive, Value, primitives
 ROOT = Path(__file__).resolve().parent.parent
 ENGINE = (
     "primitives", "absent", "rules", "watch", "value", "copies", "trees", "signatures",
-    "graph", "transforms", "vector", "recorder", "differences", "check",
+    "graph", "transforms", "vector", "recorder", "traced", "differences", "check",
 )  # fmt: skip
 HEAVY = {
     "ast", "asyncio", "dataclasses", "decimal", "fractions", "graphviz", "hypothesis",
@@ -95,7 +96,7 @@ def files(folder: str) -> list[Path]:
         ("primitives", {"accelerator", "special"}),
         ("formulas", {"primitives"}),
         ("_rows", {"primitives", "formulas"}),
-        ("absent", {"primitives"}),
+        ("absent", {"accelerator", "primitives"}),
         ("rules", {"primitives"}),
         ("watch", {"accelerator", "primitives"}),
         ("value", {"accelerator", "primitives", "rules", "watch"}),
@@ -117,6 +118,10 @@ def files(folder: str) -> list[Path]:
         ),  # fmt: skip
         ("vector", {"absent", "primitives", "value", "transforms"}),
         ("recorder", {"accelerator", "primitives", "transforms", "value"}),
+        (
+            "traced",
+            {"absent", "accelerator", "graph", "primitives", "recorder", "value"},
+        ),
         ("differences", set()),
         ("check", {"differences", "primitives", "value", "trees", "transforms"}),
     ],

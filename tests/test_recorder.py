@@ -1,7 +1,8 @@
 """The recorder in C writes down what the one in Python does, to each instruction.
 
-Traces run on either recorder in one process, on the engine in C; what they come to is
-compared as arrays, with guards, doubts, and the Values that f closed over.
+Traces run on either recorder, with its sweeps, in one process, on the engine in C; what
+they come to is compared as arrays, with guards, doubts, and the Values that f closed
+over.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from seeds import seeds
 import autograd as ag
 from autograd import Value, grad, hessian, hvp, jacobian, jit, jvp, value_and_grad
 from autograd import recorder as recorders
+from autograd import traced as sweeps
 from autograd.accelerator import python_twins
 from autograd.compiled import trace as traces
 from autograd.trees import flatten
@@ -34,15 +36,16 @@ Function = Callable[..., Any]
 
 
 def traces_by_the_reference() -> Any:
-    """The module of traces a second time, which record in Python."""
+    """The module of traces a second time, which record and sweep in Python."""
     name = f"{traces.__name__}_in_python"
     spec = importlib.util.spec_from_file_location(name, traces.__file__)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     with pytest.MonkeyPatch.context() as patch:
-        reference = python_twins.get(recorders.Recorder, recorders.Recorder)
-        patch.setattr(recorders, "Recorder", reference)
+        for where, name in ((recorders, "Recorder"), (sweeps, "Traced")):
+            twin = getattr(where, name)
+            patch.setattr(where, name, python_twins.get(twin, twin))
         spec.loader.exec_module(module)
     return module
 

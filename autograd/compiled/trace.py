@@ -18,9 +18,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from ..absent import Share
-from ..graph import Graph, rerun, results_and_operands
-from ..primitives import brief, equal, where
+from ..graph import Graph
+from ..primitives import brief, where
 from ..recorder import Recorder
+from ..traced import Traced
 from ..value import COMPARISONS, Value
 from ..watch import caller, require_own, watched_by, watching
 from .tape import Arrays, Guard, Operand, Tape
@@ -132,23 +133,9 @@ class Trace(Recorder):
 
     # ---- what transforms ask ---------------------------------------------------------
 
-    def partials_of(self, graph: Graph) -> Callable[[Value], Sequence[Any]]:
+    def partials_of(self, graph: Graph) -> Traced:
         """How a sweep finds the partials of a node: by its rules, if I follow it."""
-        again: dict[Value, list[Any]] = {}
-
-        def partials(node: Value) -> Sequence[Any]:
-            row, follows = node._row, self.follows(node)
-            if row is not None and row.call:
-                number = self.number if follows or graph.live(node) else None
-                return results_and_operands(graph, node, number)
-            if row is None or not (follows or graph.live(node)):
-                return node._partials
-            if node not in again:
-                found = rerun(graph, node, self.number)
-                again[node] = self.chosen(found) if follows and row.select else found
-            return again[node]
-
-        return partials
+        return Traced(self, graph)
 
     def plain(self, x: Value) -> float | None:
         """What x stands for where that is a number or a bool."""
@@ -162,15 +149,6 @@ class Trace(Recorder):
         That is one because of a Value from outside, which so is an operand.
         """
         return where(0.0, outside, x) if self._stands_for_number(x) else x
-
-    def chosen(self, partials: Sequence[Any]) -> list[Any]:
-        """The partials of a select, absent where they are zero."""
-        return [self._choice(partial) for partial in partials]
-
-    def _choice(self, partial: Any) -> Any:
-        if self.follows(partial):
-            return Share(partial, equal(self.number(partial), 0.0))
-        return None if partial is None or partial == 0.0 else partial
 
     def result(self, x: Any) -> Any:
         """A derivative to hand out: 0.0 where it is absent, never -0.0 for a float."""
