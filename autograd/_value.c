@@ -354,13 +354,16 @@ typedef struct {
     Record record;   /* the value, and the partials that are wanted (a bit for each) */
 } Kernel;
 
-/* Machine code for the pullback of a call some of whose results have an adjoint: of the
-   operands and those adjoints, it gives shares, and for some a flag, 0.0 if it is there. */
+/* Code for the pullback of a call some of whose results have an adjoint: of the operands
+   and those adjoints, it gives shares, and for some a flag, 0.0 if it is there. What is
+   rolled takes its context in place of a workspace: see `_rolled.c`. */
 typedef struct Pull Pull;
+typedef int32_t (*Rolled)(void *context, const double *in, double *out);
 
 struct Pull {
     Pull *next;
     int32_t (*code)(const double *in, double *out, double *workspace);
+    void *context; /* of rolled code, or NULL */
     size_t results, operands, outputs, workspace;
     char *present;   /* for each result whether it has one */
     int32_t *places; /* for each operand, where its share is, and its flag; or -1 */
@@ -2012,7 +2015,10 @@ static int pull_by_code(Node *call, const Gathered *gathered, Shares *shares)
         if (gathered[i].there)
             *next++ = gathered[i].adjoint;
     out = next;
-    done = pull->code(numbers, out, out + pull->outputs) == -1;
+    if (pull->context)
+        done = ((Rolled)pull->code)(pull->context, numbers, out) == -1;
+    else
+        done = pull->code(numbers, out, out + pull->outputs) == -1;
     for (size_t i = 0; done && i < n; i++) {
         int32_t at = pull->places[2 * i], flag = pull->places[2 * i + 1];
         shares->there[i] = at >= 0 && (flag < 0 || out[flag] == 0.0);
@@ -3084,21 +3090,22 @@ static char *copy_of_bytes(const char *from, Py_ssize_t size)
     return to;
 }
 
-/* _link(row, present, address, outputs, workspace, places): machine code for the pullback
+/* _link(row, present, (address, context), outputs, workspace, places): code for the pullback
    of that row's calls, which the row keeps in memory. */
 static PyObject *link_pull(PyObject *Py_UNUSED(module), PyObject *given)
 {
     PyObject *row;
     const char *present, *places;
     Py_ssize_t results, size, outputs, workspace;
-    unsigned long long address;
+    unsigned long long address, context;
     Pull *pull;
-    if (!PyArg_ParseTuple(given, "O!y#Knny#:_link", RowType, &row, &present, &results,
-                          &address, &outputs, &workspace, &places, &size))
+    if (!PyArg_ParseTuple(given, "O!y#(KK)nny#:_link", RowType, &row, &present, &results,
+                          &address, &context, &outputs, &workspace, &places, &size))
         return NULL;
     if (!(pull = PyMem_Calloc(1, sizeof *pull)))
         return PyErr_NoMemory();
     pull->code = (int32_t (*)(const double *, double *, double *))(uintptr_t)address;
+    pull->context = (void *)(uintptr_t)context;
     pull->results = (size_t)results;
     pull->operands = (size_t)size / (2 * sizeof(int32_t));
     pull->outputs = (size_t)outputs;

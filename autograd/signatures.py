@@ -408,15 +408,24 @@ class Hvp(Protocol):
 class Jit(Protocol):
     @overload
     def __call__(
-        self, f: Numbers, static_argnums: int | Sequence[int] = ()
+        self,
+        f: Numbers,
+        static_argnums: int | Sequence[int] = (),
+        static_argnames: str | Sequence[str] = (),
     ) -> Compiled[Numbers]: ...
     @overload
     def __call__(  # type: ignore[overload-overlap]  # of what the next would take, too
-        self, f: Callable[..., Value], static_argnums: int | Sequence[int] = ()
+        self,
+        f: Callable[..., Value],
+        static_argnums: int | Sequence[int] = (),
+        static_argnames: str | Sequence[str] = (),
     ) -> Compiled[OfNumbers]: ...
     @overload
     def __call__(
-        self, f: Callable[P, T], static_argnums: int | Sequence[int] = ()
+        self,
+        f: Callable[P, T],
+        static_argnums: int | Sequence[int] = (),
+        static_argnames: str | Sequence[str] = (),
     ) -> Compiled[Same[P, T]]: ...
 
 

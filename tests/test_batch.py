@@ -21,8 +21,7 @@ from autograd import (
     value_and_grad,
     where,
 )
-from autograd.compiled import batch, calls, source, sums
-from autograd.compiled import jit as jit_module
+from autograd.compiled import batch, calls, points, source, sums
 from autograd.compiled.batch import vmap
 from autograd.compiled.branches import Branches
 from autograd.compiled.jit import jit
@@ -177,15 +176,30 @@ def test_untaken_operand_of_a_select_is_left_out_in_every_lane():
     assert f([0.5, 1.0, 3.0]) == [1.0, math.inf, 0.5]
 
 
-def test_more_paths_than_allowed_name_the_comparison():
-    def steps(x):
-        n = 0
-        while x > n:
-            n += 1
-        return x * n
+def steps(x):
+    n = 0
+    while x > n:
+        n += 1
+    return x * n
 
-    with pytest.raises(ValueError, match="vmap: f must take at most 64 .*test_batch"):
-        vmap(steps)([float(i) for i in range(100)])
+
+def test_more_paths_than_are_kept_are_said_once_and_lanes_run_one_by_one():
+    f, xs = vmap(steps), [float(i) for i in range(100)]
+    with pytest.warns(RuntimeWarning, match="jit: f has taken 64 paths.*test_batch"):
+        ys = f(xs)
+    assert ys == f(xs) == [steps(x) for x in xs]  # and warnings are errors here
+    assert f(xs[:3]) == [steps(x) for x in xs[:3]]
+
+
+def test_more_paths_than_are_kept_sum_and_differentiate_all_the_same():
+    total, xs = vmap(steps, reduce="sum"), [float(i) for i in range(80)]
+    with pytest.warns(RuntimeWarning, match="64 paths"):
+        y = total(xs)
+    assert y == sum(steps(x) for x in xs)
+    slopes = vmap(grad(steps))
+    with pytest.warns(RuntimeWarning, match="64 paths"):
+        found = slopes(xs)
+    assert found == [grad(steps)(x) for x in xs]
 
 
 def test_a_branch_may_be_forced_that_the_single_point_does_not_take():
@@ -270,7 +284,7 @@ def test_gradient_of_a_sum_is_compiled_once(monkeypatch):
 
     def executable(tape):
         compiled.append(tape)
-        return jit_module.executable(tape)
+        return points.executable(tape)
 
     monkeypatch.setattr(sums, "executable", executable)
     nll = vmap(loss, in_axes=(None, 0, 0), reduce="sum")
@@ -432,7 +446,7 @@ def kinds_of(batch):
 @pytest.mark.parametrize("signs", SIGNS, ids=str)
 def test_lanes_are_grouped_by_what_is_no_number(signs, without, monkeypatch):
     if without == "llvmlite":
-        monkeypatch.setattr(jit_module, "executable", source.compile)
+        monkeypatch.setattr(points, "executable", source.compile)
     if without == "c":
         monkeypatch.setattr(calls, "extension", None)
     f = vmap(chosen)

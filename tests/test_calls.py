@@ -823,7 +823,8 @@ def test_c_refuses_what_no_function_can_be_called_by() -> None:
     ):
         gives = [(0, 1, None, False)]
         with pytest.raises(ValueError, match="Ready"):
-            extension.Ready(None, 0, sizes, takes, (), gives, False, Places())
+            code = 0, 0, None
+            extension.Ready(None, code, sizes, takes, (), gives, False, Places())
     with pytest.raises(IndexError):
         f.ready.leads(10, f.ready)
 

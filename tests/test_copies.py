@@ -18,7 +18,7 @@ import pytest
 
 import autograd
 from autograd import Value, copies, jit, vmap
-from autograd.compiled.jit import Path
+from autograd.compiled.paths import Path
 from autograd.value import require_current, topological
 from nn import MLP, SGD, mse
 

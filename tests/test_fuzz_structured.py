@@ -23,8 +23,7 @@ from seeds import seeds
 
 import autograd as ag
 from autograd import grad, hessian, jacobian, jit, value_and_grad, vmap, where
-from autograd.compiled import calls, source
-from autograd.compiled import jit as jit_module
+from autograd.compiled import calls, points, source
 
 np = pytest.importorskip("numpy")
 
@@ -388,7 +387,7 @@ def use(monkeypatch: pytest.MonkeyPatch, back_end: str) -> None:
         compile = partial(native.compile, features=features)
     elif back_end == "python":
         monkeypatch.setattr(source.Source, "_blocks", None)
-    for name in ("jit", "sums", "pieces"):
+    for name in ("points", "sums", "pieces"):
         monkeypatch.setattr(f"autograd.compiled.{name}.executable", compile)
 
 
@@ -467,7 +466,7 @@ def test_one_point_has_the_bits_of_eager_code(
 ) -> None:
     if soon:  # C calls what was called twice
         monkeypatch.setattr(calls, "OFTEN", 1)
-        monkeypatch.setattr(jit_module, "LONG", 1)
+        monkeypatch.setattr(points, "LONG", 1)
     for program in programs(seed + 2000, 4 if soon else 6):
         eager, compiled = at_one_point(program, Random(program.seed + 2))
         arguments = program.lanes(3)

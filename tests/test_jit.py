@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import autograd as ag
 from autograd import Value, grad, hessian, hvp, jit, jvp, value_and_grad, where
-from autograd.compiled.jit import MOST_PATHS
+from autograd.compiled.paths import MOST_PATHS
 
 EDGES = [0.0, -0.0, 1.0, -1.0, 0.5, 2.0, math.nan, math.inf, -math.inf, 5e-324, 1e300]
 
@@ -237,19 +237,58 @@ def test_paths_of_each_form_of_arguments_are_labelled() -> None:
     assert "(" not in repr(jit(lambda x: x).paths)
 
 
-def test_paths_beyond_the_most_name_the_comparison_and_the_remedy() -> None:
-    def steps_to(x: Any) -> Any:
-        n = 0
-        while n < x:
-            n += 1
-        return n * x
+def steps_to(x: Any) -> Any:
+    n = 0
+    while n < x:
+        n += 1
+    return n * x
 
+
+def crowded() -> Any:
+    """A compiled function that has taken as many paths as are kept."""
     f = jit(steps_to)
     for n in range(MOST_PATHS):
         assert f(float(n)) == n * n
-    with pytest.raises(ValueError, match=r"at most 64 paths.*test_jit.py:\d+.*where"):
-        f(float(MOST_PATHS))
-    assert f(3.0) == 9.0
+    return f
+
+
+def test_paths_beyond_the_most_are_said_once_with_the_line_and_the_remedy() -> None:
+    f = crowded()
+    with pytest.warns(RuntimeWarning, match=r"64 paths.*test_jit.py:\d+.*where"):
+        assert f(float(MOST_PATHS)) == MOST_PATHS**2
+    for n in range(2 * MOST_PATHS):  # warnings are errors here
+        assert f(float(n)) == n * n
+    assert len(f.paths) == MOST_PATHS
+
+
+@pytest.mark.filterwarnings("ignore:jit. f has taken")
+def test_paths_beyond_the_most_go_with_values_and_all_transforms() -> None:
+    f, far = crowded(), 3.0 + MOST_PATHS
+    x = Value(far)
+    y = f(x)
+    y.backward()
+    assert (y.data, x.grad) == (far * far, far)
+    assert grad(f)(far) == far and jit(grad(f))(far) == far
+    w = Value(2.0)
+    g = jit(lambda x: w * steps_to(x))
+    for n in range(3 * MOST_PATHS):
+        y = g(float(n))
+        assert (y.data, y.parents) == (2.0 * n * n, (w,))
+
+
+@pytest.mark.filterwarnings("ignore:jit. f has taken")
+def test_path_that_is_asked_for_again_and_again_takes_the_place_of_another() -> None:
+    f = crowded()
+    for _ in range(3):
+        f(3.0)
+    for _ in range(MOST_PATHS + 1):
+        assert f(200.0) == 40000.0
+    taken = max(f.paths, key=lambda path: len(path.long.guards))
+    assert len(taken.long.guards) == 201 and len(f.paths) == MOST_PATHS
+    assert [f(float(n)) for n in range(90)] == [n * n for n in range(90)]
+    assert [f(3.0), f(200.0), f(0.0)] == [9.0, 40000.0, 0.0]
+    again = pickle.loads(pickle.dumps(f))
+    assert [again(float(n)) for n in (0, 3, 70, 200, 300)] == [0, 9, 4900, 40000, 90000]
 
 
 def test_branch_on_something_else_than_arguments_is_refused() -> None:
@@ -383,6 +422,61 @@ def test_static_arguments_select_what_is_compiled() -> None:
     assert [named(1.0, "double"), named(1.0, "minus")] == [2.0, -1.0]
     either = jit(lambda x, flag: x + 1 if flag is True else x - 1)
     assert [either(1.0, True), either(1.0, False)] == [2.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    "chosen", [{"static_argnums": 0}, {"static_argnames": "n"}, {"static_argnums": -2}]
+)
+def test_static_argument_is_given_by_position_or_by_name(chosen: Any) -> None:
+    def power(n: int, x: Any) -> Any:
+        y = x
+        for _ in range(n - 1):
+            y = y * x
+        return y
+
+    f = jit(power, **chosen)
+    for _ in range(3):
+        assert f(3, 2.0) == f(n=3, x=2.0) == f(3, x=2.0) == 8.0
+        assert f(2, 3.0) == f(x=3.0, n=2) == 9.0
+    assert grad(f, argnums=1)(3, 2.0) == 12.0
+
+
+def test_static_names_reach_what_f_takes_by_any_name() -> None:
+    f = jit(lambda x, **how: x * how["times"], static_argnames=("times",))
+    assert [f(2.0, times=3), f(2.0, times=5), f(2.0, times=3)] == [6.0, 10.0, 6.0]
+    assert len(f.paths) == 2
+    with pytest.raises(ValueError, match="which are n, x, but has 'm'"):
+        jit(lambda n, x: x, static_argnames="m")
+    with pytest.raises(TypeError, match="static_argnames must name arguments, but is"):
+        jit(lambda n, x: x, static_argnames=2)
+
+
+def test_forms_are_forgotten_that_were_used_longest_ago(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("autograd.compiled.jit.MOST_FORMS", 3)
+    traced: list[int] = []
+
+    def total(xs: list[Any]) -> Any:
+        traced.append(len(xs))
+        return sum(x * x for x in xs)
+
+    f = jit(total)
+    for n in (1, 2, 3, 1, 4, 1, 3, 2):
+        assert f([2.0] * n) == 4.0 * n
+    assert traced == [1, 2, 3, 4, 2] and len(f.paths) == 3
+    f.clear()
+    assert len(f.paths) == 0 and f([1.0]) == 1.0 and traced[5:] == [1]
+
+
+def test_cleared_function_starts_again_with_what_it_finds_then() -> None:
+    scale = [2.0]
+    f = jit(lambda x: x * scale[0])
+    assert f(3.0) == 6.0
+    scale[0] = 5.0
+    assert f(3.0) == 6.0  # plain numbers are constants of a trace
+    f.clear()
+    assert f(3.0) == 15.0
 
 
 class Pair(NamedTuple):

@@ -17,6 +17,7 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <limits.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -40,6 +41,7 @@
 
 typedef PyObject *(*Vectorcall)(PyObject *, PyObject *const *, size_t, PyObject *);
 typedef int32_t (*Code)(const double *in, double *out, double *workspace);
+typedef int32_t (*Rolled)(void *context, const double *in, double *out);
 
 static struct {
     PyObject *call, *map;      /* Compiled.__call__ and Batched.__call__ of Python */
@@ -1057,11 +1059,13 @@ typedef struct Ready Ready;
 struct Ready {
     PyObject_HEAD
     Code code;
+    void *context; /* of rolled code, which is called with it; or NULL */
     Py_ssize_t inputs, outputs, workspace, guards;
     Steps takes, gives;
     Ready **branches; /* for each guard, the path that holds where it fails, or NULL */
-    PyObject *path;   /* of Python: it keeps the code in memory, too */
-    long long taken;
+    PyObject *path;   /* of Python */
+    PyObject *owner;  /* which keeps the code in memory: the path may get better code */
+    long long taken, until; /* calls after which Python has a look */
     int slow; /* it takes so long that other threads should run meanwhile */
     PyObject *places; /* Places: where f found what it rests on */
     PyObject *names;  /* a tuple: of the last arguments */
@@ -1101,13 +1105,13 @@ static void keep_node(Ready *ready, PyObject *row, PyObject *closed, PyObject *s
     ready->sources = sources;
 }
 
-/* Ready(path, address, (inputs, outputs, workspace, guards), takes, names, gives, slow,
-   places), and for nodes row, closed, sources and own */
+/* Ready(path, (address, context, owner), (inputs, outputs, workspace, guards), takes, names,
+   gives, slow, places), and for nodes row, closed, sources and own */
 static PyObject *ready_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-    PyObject *path, *takes, *names, *gives, *places;
+    PyObject *path, *owner, *takes, *names, *gives, *places;
     PyObject *row = NULL, *closed = NULL, *sources = NULL;
-    unsigned long long address;
+    unsigned long long address, context;
     Py_ssize_t inputs, outputs, workspace, guards, own = 0;
     int slow;
     Ready *self;
@@ -1115,8 +1119,8 @@ static PyObject *ready_new(PyTypeObject *type, PyObject *args, PyObject *keyword
         PyErr_SetString(PyExc_TypeError, "Ready: no argument must be named");
         return NULL;
     }
-    if (!PyArg_ParseTuple(args, "OK(nnnn)OO!OpO!|OO!Sn:Ready", &path, &address,
-                          &inputs, &outputs, &workspace, &guards, &takes, &PyTuple_Type,
+    if (!PyArg_ParseTuple(args, "O(KKO)(nnnn)OO!OpO!|OO!Sn:Ready", &path, &address,
+                          &context, &owner, &inputs, &outputs, &workspace, &guards, &takes, &PyTuple_Type,
                           &names, &gives, &slow, PlacesType, &places, &row, &PyList_Type, &closed, &sources,
                           &own))
         return NULL;
@@ -1125,7 +1129,11 @@ static PyObject *ready_new(PyTypeObject *type, PyObject *args, PyObject *keyword
         return NULL;
     Py_INCREF(path);
     self->path = path;
+    Py_INCREF(owner);
+    self->owner = owner;
     self->code = (Code)(uintptr_t)address;
+    self->context = (void *)(uintptr_t)context;
+    self->until = LLONG_MAX;
     self->inputs = inputs;
     self->outputs = outputs;
     self->workspace = workspace;
@@ -1160,6 +1168,7 @@ static int ready_traverse(PyObject *self, visitproc visit, void *arg)
     Ready *ready = (Ready *)self;
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(ready->path);
+    Py_VISIT(ready->owner);
     Py_VISIT(ready->row);
     Py_VISIT(ready->closed);
     Py_VISIT(ready->places);
@@ -1187,6 +1196,7 @@ static void ready_dealloc(PyObject *self)
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     ready_clear(self);
+    Py_CLEAR(ready->owner);
     Py_CLEAR(ready->sources);
     Py_CLEAR(ready->kinds);
     Py_CLEAR(ready->names);
@@ -1220,6 +1230,7 @@ static PyMethodDef ready_methods[] = {
 
 static PyMemberDef ready_members[] = {
     {"taken", T_LONGLONG, offsetof(Ready, taken), READONLY, NULL},
+    {"until", T_LONGLONG, offsetof(Ready, until), 0, NULL},
     {"path", T_OBJECT_EX, offsetof(Ready, path), READONLY, NULL},
     {NULL, 0, 0, 0, NULL}};
 
@@ -1711,14 +1722,21 @@ typedef struct {
     PyObject *known[MOST_KNOWN]; /* for the last forms, the latest first */
 } Compiled; /* or a Batched, which is one of Python's too */
 
+INLINE int32_t run_code(const Ready *ready, double *numbers)
+{
+    double *out = numbers + ready->inputs;
+    if (ready->context)
+        return ((Rolled)ready->code)(ready->context, numbers, out);
+    return ready->code(numbers, out, out + ready->outputs);
+}
+
 static int32_t run(const Ready *ready, double *numbers)
 {
-    double *out = numbers + ready->inputs, *workspace = out + ready->outputs;
     int32_t failed;
     if (!ready->slow)
-        return ready->code(numbers, out, workspace);
+        return run_code(ready, numbers);
     Py_BEGIN_ALLOW_THREADS
-    failed = ready->code(numbers, out, workspace);
+    failed = run_code(ready, numbers);
     Py_END_ALLOW_THREADS
     return failed;
 }
@@ -1748,7 +1766,8 @@ static int32_t attempt(const Ready *ready, const Call *call, double *numbers,
                      .full = numbers + ready->inputs,
                      .first = numbers,
                      .operands = operands};
-    if (!has_names(call, ready->names) || !take_arguments(&reader, &ready->takes, call) ||
+    if (ready->taken >= ready->until || !has_names(call, ready->names) ||
+        !take_arguments(&reader, &ready->takes, call) ||
         first_changed(ready->places) >= 0 ||
         (operands && !take_closed(ready, &reader)))
         return ELSEWHERE;

@@ -12,11 +12,12 @@ class Ready:
     """A path that C can call."""
 
     taken: int
+    until: int
     path: Any
     def __new__(
         cls,
         path: Any,
-        address: int,
+        code: tuple[int, int, Any],
         sizes: tuple[int, int, int, int],
         takes: list[Step],
         names: tuple[str, ...],

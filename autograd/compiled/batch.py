@@ -48,11 +48,11 @@ from .columns import (
     require_no_text,
     tables_for,
 )
-from .jit import Compiled, _numbers
+from .jit import Compiled
 from .running import run_lanes
 from .structure import of_call
 from .sums import Sums, Total
-from .trace import Doubt
+from .trace import Doubt, numbers_of
 
 try:
     import numpy as np
@@ -158,7 +158,7 @@ class Batched(Generic[F]):
         reduce: Reduce,
         executor: Executor | None,
     ) -> None:
-        self.lane: Compiled[Any] = Compiled(f, ())
+        self.lane: Compiled[Any] = Compiled(f)
         self.in_axes = in_axes
         self.lane.caller = "vmap"
         self.reduce, self.executor = reduce, executor
@@ -314,7 +314,7 @@ class Batched(Generic[F]):
         """The outputs of one call on Values, with all that its lanes close over."""
         n, inputs, executor = len(group.lanes), group.inputs, self.executor
         run = Run(group.tree, n, (reduced,) * len(group.tree.outputs), executor)
-        outs = run(_numbers(group.numbers()))
+        outs = run(numbers_of(group.numbers()))
         inputs = [*inputs, *group.tree.closed]
         shared = [type(x) in (float, Value) for x in inputs]
         row = run.row(tuple(shared))

@@ -25,14 +25,14 @@ from ..vector import Call
 from .branches import Branches, Way, turns_of
 from .calls import threads_for
 from .columns import Column, Mixed, empty, point
-from .jit import Path, _numbers
 from .nodes import sources
+from .paths import Path
 from .pieces import no_guards
 from .places import is_of_table
 from .running import run_lanes
 from .sums import Sums, combined
 from .tape import Tape
-from .trace import OPERATORS
+from .trace import OPERATORS, numbers_of
 
 try:
     import numpy as np
@@ -66,9 +66,9 @@ class Run:
             return known
         own = tree.paths[0].own
         outs: list[Any] = [empty(n) for _ in self.reduced]
-        closed = _numbers(columns[own:])
+        closed = numbers_of(columns[own:])
         if not all(self.reduced):
-            more = _numbers(tree.closed[len(closed) :])
+            more = numbers_of(tree.closed[len(closed) :])
             run_lanes(tree, [*columns, *more], n, outs, self.executor)
         if any(self.reduced):
             sums = Sums(tree, list(columns[:own]), n, self.executor)
@@ -249,7 +249,7 @@ class OfBatch(Call):
 
     def with_flags(self, xs: list[Any]) -> tuple[list[Any], list[Any]]:
         """The results by output, Values where operands are, and flags as numbers."""
-        outs = self._run([*map(_column, self._columns(_numbers(xs)))])
+        outs = self._run([*map(_column, self._columns(numbers_of(xs)))])
         half = len(outs) // 2
         shares: Any = array("d", _bits(outs[:half]))
         if Value in set(map(type, xs)):

@@ -14,9 +14,10 @@ from weakref import ref
 
 from ..trees import NUMBER, Container, Form, Static, size
 from .columns import Column, other_containers
-from .jit import MOST_PATHS, Compiled, OnePath, Path, Tree, _numbers
+from .jit import Compiled, Tree
+from .paths import MOST_PATHS, LanePath, OnePath, Path
 from .tape import Executable, Operand, Tape
-from .trace import replay
+from .trace import numbers_of, replay
 
 Turns = tuple[bool, ...]
 T = TypeVar("T")
@@ -29,7 +30,7 @@ class Way:
 
     turns: Turns
     tape: Tape
-    guards: tuple[int, ...]  # which turn each guard that is left on the tape checks
+    guards: Sequence[int]  # which turn each guard that is left on the tape checks
     executable: Executable
     counted: int = 0  # lanes that took it in Python
     ready: dict[Any, Any] = field(default_factory=dict)  # for C, by kinds of batches
@@ -81,6 +82,10 @@ class Uncompiled(Exception):  # noqa: N818 - no error: see `Batched.__call__`
     """
 
 
+class Crowded(Uncompiled, ValueError):  # noqa: N818 - as its first parent
+    """More paths than are kept; it is an error for who cannot run lanes one by one."""
+
+
 class Branches(Tree):
     """The paths of one lane; a new one can be made to take given turns.
 
@@ -89,6 +94,7 @@ class Branches(Tree):
     """
 
     caller = "vmap"
+    kind = LanePath
 
     def __init__(
         self,
@@ -155,7 +161,7 @@ class Branches(Tree):
 
     def columns(self, inputs: Sequence[Column]) -> list[Column]:
         """The inputs, and those closed over, as numbers."""
-        return _numbers([*inputs, *self.closed])
+        return numbers_of([*inputs, *self.closed])
 
     def _results(self, out: Any) -> tuple[list[Any], Form]:
         """What f gave for a lane; another may have another bool, so it is a number."""
@@ -169,11 +175,7 @@ class Branches(Tree):
             if way_of(self._ways, turns) is not None:
                 return  # another thread has been here
             if len(self.paths) >= MOST_PATHS:
-                place = self._place(turns)
-                raise ValueError(
-                    f"vmap: f must take at most {MOST_PATHS} paths, but the comparison "
-                    f"at {place} leads to one more; write where(condition, a, b) there"
-                )
+                raise self._crowded(self._place(turns))
             path = self._traced(xs, turns)
             if isinstance(path, OnePath):
                 again = self.owner.doubt is not None and self.owner.doubt.again
@@ -183,6 +185,12 @@ class Branches(Tree):
             self.paths.append(path)
             self.path = self.path or path
             self._ways.append(_way(path))
+
+    def _crowded(self, place: str) -> Crowded:
+        return Crowded(
+            f"vmap: f must take at most {MOST_PATHS} paths, but the comparison at "
+            f"{place} leads to one more; write where(condition, a, b) there"
+        )
 
     def _answer(self, path: Path, xs: Sequence[float]) -> Any:
         """What the run gave that was traced."""
@@ -213,7 +221,8 @@ def turns_of(path: Path) -> Turns:
 
 
 def _way(path: Path) -> Way:
-    return Way(turns_of(path), path.short, path.kept, path.executable)
+    runs_lanes: Any = path.executable  # of a LanePath
+    return Way(turns_of(path), path.code.tape, path.code.kept, runs_lanes)
 
 
 def way_of(ways: Sequence[Way], turns: Turns) -> Way | None:

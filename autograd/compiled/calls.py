@@ -31,7 +31,7 @@ from ..trees import (
 from ..value import Value, _node
 from ..watch import watchers
 from .source import Source
-from .tape import Executable
+from .tape import AtPoint
 
 T = TypeVar("T", bound=Any)
 Step = tuple[int, int, Any, bool]  # kind, items, what else C has to know, plain or not
@@ -85,9 +85,7 @@ def forget(compiled: Any) -> None:
         del compiled.ready
 
 
-def ready(
-    path: Any, executable: Executable, form: Form, places: Any, *node: Any
-) -> Any:
+def ready(path: Any, executable: AtPoint, form: Form, places: Any, *node: Any) -> Any:
     """The path, taken by arguments of this form, for C to call; None if it cannot.
 
     places what f closes over must be there at every call: see places.py
@@ -109,8 +107,9 @@ def ready(
     tape = executable.tape
     sizes = tape.inputs, len(tape.outputs), entry.workspace, len(tape.guards)
     slow = len(tape.code) > SLOW
+    code = entry.address, entry.context, executable
     return extension.Ready(
-        path, entry.address, sizes, takes, keywords.names, gives, slow, places, *node
+        path, code, sizes, takes, keywords.names, gives, slow, places, *node
     )
 
 

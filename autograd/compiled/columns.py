@@ -275,7 +275,7 @@ def picked(column: Column, lanes: Any) -> Column:
         return column
     if type(column) is Mixed:
         return column.of(lanes)
-    return [column[lane] for lane in lanes] if np is None else column[lanes]
+    return [column[lane] for lane in lanes] if np is None else column.take(lanes)
 
 
 def for_c(arg: Argument, form: Form) -> list[Any]:

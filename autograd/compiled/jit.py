@@ -10,46 +10,42 @@ whole tape from the start, each branch leads from a failed guard to the path tha
 
 from __future__ import annotations
 
-import copyreg
 import os
-import pickle
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from importlib import import_module
-from itertools import takewhile
+from collections.abc import Callable, Sequence
+from functools import partial
 from numbers import Real
 from operator import attrgetter
 from threading import RLock
-from types import MethodType, NoneType
-from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Self
+from types import MethodType
+from typing import TYPE_CHECKING, Any, Final, Generic, Self
 
 from .. import signatures
-from ..absent import Share
 from ..copies import Version
-from ..primitives import Primitive, brief, clean
+from ..primitives import Primitive, clean
 from ..signatures import F, seen_as
-from ..transforms import _Recording
-from ..trees import NUMBER, Form, Static, fill, flatten, static
+from ..trees import NUMBER, Form, fill, flatten
 from ..value import Value, _node, tick, topological
 from ..watch import point_at, tracing, watchers, watching
 from . import calls, source
-from .machine import native
-from .nodes import Several
+from .machine import in_a_thread
+from .nodes import Several, Shares, Single
+from .paths import MOST_PATHS, OnePath, Path, Paths, tell_of_paths
 from .places import Places, Search, is_of_table, moved, of_numbers, settle, swaps
-from .simplify import simplify
-from .structure import described, filler
-from .tape import Executable, Instruction, Operand, Tape
-from .trace import OPERATORS, Doubt, Trace, replay
+from .points import NEVER, short_code
+from .portable import Name, portable
+from .statics import NO_STATICS, Statics, statics_in, statics_of
+from .tape import Tape
+from .trace import Doubt, Trace, numbers_of, replay
 
-MOST_PATHS: Final = 64
-LONG: Final = 200  # instructions from which machine code pays off at one point
+MOST_FORMS: Final = 256  # of arguments, whose paths are kept
 _FLOAT: Final = frozenset({float})
 
 
 @seen_as(signatures.Jit)
 def jit(
-    f: Callable[..., Any], static_argnums: int | Sequence[int] = ()
+    f: Callable[..., Any],
+    static_argnums: int | Sequence[int] = (),
+    static_argnames: str | Sequence[str] = (),
 ) -> Compiled[Any]:
     """The function f, compiled: the same results, faster from the second call on.
 
@@ -65,11 +61,13 @@ def jit(
     (1.0, 9.0, 2)
 
     Numbers may come in nested containers, those of `register_tree` as well; str, bool,
-    None, members of an Enum and the arguments named by static_argnums select what is
-    compiled, while an array of bools is one of numbers. Values that f closes over are
-    read at every call, where f would find them then: in the variables, attributes and
-    items that held them when f was traced. Another Value in such a place is read in its
-    stead, and where more has changed, f is traced again:
+    None, members of an Enum and the arguments named by static_argnums (positions) or
+    static_argnames select what is compiled, while an array of bools is one of numbers;
+    for the 256 forms of arguments used last the code is kept, until `clear()`.
+
+    Values that f closes over are read at every call, where f would find them then: in
+    the variables, attributes and items that held them when f was traced. Another Value
+    in such a place is read in its stead, and where more has changed, f is traced again:
 
     >>> w = Value(2.0)
     >>> h = jit(lambda x: w * x)
@@ -86,7 +84,8 @@ def jit(
 
     A path is generated Python for its first hundred calls, and machine code after them,
     where llvmlite is installed; a long one is so from the start. The bits are the same.
-    Raises ValueError beyond 64 paths (write where() for that branch) and
+    Of the paths, 64 are kept: a call that takes yet another one runs op by op, said
+    once, with the line; where() in place of that branch makes it one path. Raises
     TypeError where f writes to its arguments, which would be lost.
     """
     if not callable(f):
@@ -94,37 +93,7 @@ def jit(
             f"jit: f must be a function, but is {type(f).__name__}; write jit(f) first "
             "and call the result with numbers"
         )
-    several = isinstance(static_argnums, (tuple, list))
-    chosen: Any = static_argnums if several else (static_argnums,)
-    if not all(hasattr(i, "__index__") for i in chosen):
-        raise TypeError(
-            "jit: static_argnums must name arguments by position, but is "
-            f"{brief(static_argnums)}; write a whole number from 0, or a tuple of them"
-        )
-    _require_positions(f, chosen)
-    return Compiled(f, tuple(chosen))
-
-
-def _require_positions(f: Callable[..., Any], static: Sequence[Any]) -> None:
-    """Refuse positions that no call of f has, as far as its signature tells."""
-    if not static:
-        return
-    from inspect import Parameter, signature  # which takes long to load
-
-    try:
-        kinds = [p.kind for p in signature(f).parameters.values()]
-    except (TypeError, ValueError):  # some functions in C have none
-        return
-    if Parameter.VAR_POSITIONAL in kinds:
-        return
-    named = Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD
-    count = sum(kind in named for kind in kinds)
-    for i in static:
-        if not -count <= i < count:
-            raise ValueError(
-                f"jit: static_argnums must name arguments by position, of the {count} "
-                f"that f has, but has {brief(i)}; count them from 0"
-            )
+    return Compiled(f, statics_of(f, static_argnums, static_argnames))
 
 
 @calls.called_in_c
@@ -136,7 +105,7 @@ class Compiled(Generic[F]):
     caller = "jit"  # whom its errors name
     _needs_values = False  # to run op by op: it calls methods of Values
 
-    def __init__(self, f: Callable[..., Any], static: tuple[Any, ...]) -> None:
+    def __init__(self, f: Callable[..., Any], static: Statics = NO_STATICS) -> None:
         self.f: Callable[..., Any] | None = f
         self.static = static
         self.trees: dict[Form, Tree] = {}
@@ -170,7 +139,7 @@ class Compiled(Generic[F]):
         if self.doubt is not None:
             return self.op_by_op(args, kwargs) if self.doubt.again else result
         self._note(tree, Value in map(type, numbers))
-        kept = tree.path is not None and not self.static and not kwargs
+        kept = tree.path is not None and self.static == NO_STATICS and not kwargs
         if kept and _FLOAT.issuperset(map(type, args)):
             self._of_floats[len(args)] = tree
         return result
@@ -190,6 +159,7 @@ class Compiled(Generic[F]):
     def _note(self, tree: Tree, on_values: bool = False) -> None:
         """Keep the paths called last, and let C have the next call if it can."""
         self._last = tree
+        tree.improve()
         if calls.extension is not None:
             self.ready = tree.ready(on_values)
 
@@ -199,21 +169,36 @@ class Compiled(Generic[F]):
     def tree(self, *args: Any, **kwargs: Any) -> tuple[Tree, list[Any]]:
         """The paths for arguments of this form, and the numbers in them."""
         numbers, form = self._flat(args, kwargs)
-        tree = self.trees.get(form)  # once: a long form takes long to be found
+        tree = self.trees.pop(form, None)  # once: a long form takes long to be found
         if tree is None:
-            tree = self.trees[form] = Tree(self, form)
+            tree = Tree(self, form)
+            self._make_room()
         elif not tree.is_current():
-            tree = self.trees[form] = tree.renewed()
+            tree = tree.renewed()
             calls.forget(self)
+        self.trees[form] = tree  # the last of them: it was used last
         return tree, numbers
+
+    def _make_room(self) -> None:
+        """Forget the form that was used longest ago, if there are too many."""
+        if len(self.trees) >= MOST_FORMS:
+            self.trees.pop(next(iter(self.trees)), None)
+            self._of_floats.clear()
+            calls.forget(self)
+
+    def clear(self) -> None:
+        """Forget all that was traced and compiled, and its memory.
+
+        >>> f = jit(lambda x: x * x)
+        >>> f(3.0), f.clear(), f
+        (9.0, None, <jit of <lambda>: 0 paths>)
+        """
+        self.trees, self._of_floats, self._last = {}, {}, None
+        calls.forget(self)
 
     def _flat(self, args: Sequence[Any], kwargs: Any) -> tuple[list[Any], Form]:
         """The numbers in arguments, and their form."""
-        marked = list(args)
-        for i in self.static:
-            if -len(args) <= i < len(args):
-                marked[i] = _static(args[i])
-        return flatten((tuple(marked), kwargs))
+        return flatten(self.static.marked(args, kwargs))
 
     def op_by_op(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What f itself gives, with numbers as a compiled function gives them."""
@@ -278,7 +263,7 @@ class Compiled(Generic[F]):
 
     def roots(self, form: Form) -> list[Any]:
         """Where f can begin to look for Values: itself, and static arguments."""
-        return [self.f, *(each.item for each in _statics(form))]
+        return [self.f, *(each.item for each in statics_in(form))]
 
     @property
     def paths(self) -> Paths:
@@ -300,7 +285,7 @@ class Compiled(Generic[F]):
         if args or kwargs:
             self._last, numbers = self.tree(*args, **kwargs)
             self.ready = None
-            return self._last.run(_numbers(numbers))[0]
+            return self._last.run(numbers_of(numbers))[0]
         if self.ready is not None:
             path: Path = self.ready.path
             return path
@@ -335,7 +320,7 @@ class Compiled(Generic[F]):
 
     def __getstate__(self) -> dict[str, Any]:
         shared = {"trees": dict(self.trees), "_of_floats": {}}
-        own = {**self.__dict__, **shared, "f": _portable(self)}
+        own = {**self.__dict__, **shared, "f": portable(self)}
         return {"version": Version("a compiled function"), **own}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -344,156 +329,17 @@ class Compiled(Generic[F]):
         if isinstance(self.f, list):
             self.f = self.f[1]
         if isinstance(self.f, Name):
-            self.f = self.f.found()
+            self.f = self.f.found(type(self))
 
 
 calls.connect(Compiled)
-
-
-class Path:
-    """One way through a function: its tape, and what its results are put into.
-
-    truths   the outputs that are bools: 1.0 stands for True
-    """
-
-    def __init__(
-        self, tape: Tape, form: Form, own: int, truths: frozenset[int] = frozenset()
-    ) -> None:
-        self.long, self.form, self.truths = tape, form, truths
-        self.own = own  # how many inputs are arguments; the others were closed over
-        self._taken = 0
-        self.branches: list[list[Path | None]] = []  # for each guard, shared by paths
-        self.fill = _filler(form, truths)
-        self._compile()
-
-    def _compile(self) -> None:
-        self.short, self.kept = shortened(self.long)
-        self.executable = executable(self.short)
-        brief = len(self.short.code) <= LONG  # a call of machine code has its price
-        at_point = source.compile(self.short) if brief else self.executable
-        self.scalar = at_point.scalar
-        self.row: Row | None = None  # for calls on Values, if there is one output
-        self.several: Several | None = None  # if there are more
-        self.derived: dict[Any, Any] = {}  # for gradients of sums, see `Sums.ways`
-        self.often = calls.OFTEN if brief else 0  # calls after which C gets it
-        self.ready: dict[bool, Any] = {}  # for C to call: on numbers, and on Values
-        self._sources: frozenset[int] | None = None
-
-    @property
-    def taken(self) -> int:
-        """How many calls went this way."""
-        there: list[int] = [each.taken for each in list(self.ready.values()) if each]
-        return self._taken + sum(there)
-
-    def count(self) -> None:
-        self._taken += 1
-
-    def again(self, tree: Tree) -> Path:
-        """The same code in another tree, for other Values that are closed over."""
-        new = Path.__new__(Path)
-        new.__dict__.update(self.__dict__)
-        new._taken, new.branches, new.ready = 0, [], {}
-        new.row = self.row and self.row.like(tree, new)
-        new.several = self.several and self.several.like(tree, new)
-        return new
-
-    def sources(self) -> frozenset[int]:
-        """The inputs that the first output depends on, other than by comparisons."""
-        if self._sources is None:
-            used = {x for x in self.long.outputs[:1] if type(x) is int}
-            for k in reversed(range(len(self.long.code))):
-                row, args = self.long.code[k]
-                if self.long.inputs + k in used and row not in OPERATORS:
-                    used.update(x for x in args if type(x) is int)
-            inputs = range(self.long.inputs)
-            self._sources = frozenset([i for i in inputs if i in used])
-        return self._sources
-
-    def __getstate__(self) -> Any:
-        kept = self.long, self.form, self.own, self.truths
-        return *kept, self.taken, self.branches
-
-    def __setstate__(self, state: Any) -> None:
-        *kept, self._taken, self.branches = state
-        self.long, self.form, self.own, self.truths = kept
-        self.fill = _filler(self.form, self.truths)
-        self._compile()
-
-    def __repr__(self) -> str:
-        guards = "guard" if len(self.long.guards) == 1 else "guards"
-        return f"<path: {len(self.long.guards)} {guards}, taken {self.taken}x>"
-
-
-def _filler(form: Form, truths: frozenset[int]) -> Callable[[tuple[Any, ...]], Any]:
-    """What puts the outputs of a path into their containers."""
-    if not truths:
-        return filler(form)
-    return lambda ys: fill(
-        form, [y != 0.0 if i in truths else y for i, y in enumerate(ys)]
-    )
-
-
-class OnePath(Path):
-    """A path for one call, which is not worth compiling."""
-
-    def _compile(self) -> None:
-        self.short, self.kept = self.long, tuple(range(len(self.long.guards)))
-        self.scalar, self.ready = self.long.run, {}
-        self.row, self.several, self._sources = None, None, None
-
-
-class Paths(tuple[Path, ...]):
-    """Paths in a row; printed, as a tree for each form of the arguments."""
-
-    forms: list[tuple[Form, list[Path]]]
-
-    def __new__(cls, trees: Mapping[Form, Sequence[Path]]) -> Paths:
-        forms = [(form, sorted(paths, key=_turns)) for form, paths in trees.items()]
-        found = super().__new__(cls, [path for _, paths in forms for path in paths])
-        found.forms = [(form, paths) for form, paths in forms if paths]
-        return found
-
-    def __repr__(self) -> str:
-        return "\n".join(self._lines())
-
-    def _lines(self) -> Iterator[str]:
-        for form, paths in self.forms:
-            lines = _tree_lines(paths)
-            if len(self.forms) > 1:
-                yield f"{described(form)}:"
-                lines = (f"  {line}" for line in lines)
-            yield from lines
-
-
-def _turns(path: Path) -> list[bool]:
-    return [not guard.expected for guard in path.long.guards]
-
-
-def _tree_lines(paths: Sequence[Path]) -> Iterator[str]:
-    """Each branch once, further in than the one before it."""
-    above: list[str] = []
-    for path in paths:
-        steps = list(_steps(path.short))
-        same = takewhile(lambda pair: pair[0] == pair[1], zip(above, steps))
-        known = len(list(same))
-        for depth, step in enumerate(steps[known:], start=known):
-            yield "  " * depth + step
-        yield f"{'  ' * len(steps)}taken {path.taken}x"
-        above = steps
-
-
-def _steps(tape: Tape) -> Iterator[str]:
-    """Each branch of a path in words."""
-    for guard in tape.guards:
-        k = guard.slot - tape.inputs
-        what = tape.formula(k) if k >= 0 else f"x{guard.slot}"
-        yield f"{what} is {'true' if guard.expected else 'false'}  # {guard.place}"
 
 
 class Tree:
     """The paths of a function for arguments of one form."""
 
     caller = "jit"  # whom its errors name
+    kind: type[Path] = Path
 
     def __init__(self, owner: Any, form: Form, before: Sequence[Path] = ()) -> None:
         self.owner, self.form = owner, form
@@ -505,6 +351,8 @@ class Tree:
         self.path: Path | None = None  # the one taken last: where the next call begins
         self._changed = ""  # the line of what f itself puts elsewhere, in its last run
         self._before = before  # paths for other Values, of which some may do again
+        self._crowd: dict[int, int] = {}  # how often a branch to nowhere was taken
+        self._wait = MOST_PATHS
         self._locks: dict[int, RLock] = {}
 
     def __getstate__(self) -> Any:
@@ -513,6 +361,7 @@ class Tree:
     def __setstate__(self, state: Any) -> None:
         self.owner, self.form, self.closed, self.paths, self.path = state
         self.places, self._before = Places(), ()
+        self._crowd, self._wait = {}, MOST_PATHS
         self._rows, self._travelled, self._changed = set(), True, ""
         self._locks = {}
 
@@ -566,7 +415,7 @@ class Tree:
 
     def call(self, numbers: Sequence[Any]) -> Any:
         """The result for arguments with these numbers or Values."""
-        xs = _numbers(numbers)
+        xs = numbers_of(numbers)
         path, ys = self.run(xs)
         if not self.closed and Value not in map(type, numbers):
             return path.fill(ys)
@@ -580,8 +429,28 @@ class Tree:
     ) -> Sequence[Any]:
         """What a call on Values gives, where the path has these outputs."""
         if len(ys) == 1:
-            return [_recorded(self, path, inputs, ys[0])]
+            return [self._node(path, inputs, ys[0])]
         return self.several(path).results(ys, tuple(inputs))
+
+    def _node(self, path: Path, inputs: list[Any], y: float) -> Any:
+        """One node for a call on Values; y itself if it depends on none of them.
+
+        A constant is a Value if an argument is one, as derivatives are in eager code.
+        """
+        if not path.sources() and Value in map(type, inputs[: path.own]):
+            return Value(y)
+        if not any(type(inputs[i]) is Value for i in path.sources()):
+            return y
+        row = self.single(path)
+        shares = zip(inputs, row.shares(numbers_of(inputs)))
+        partials = tuple([d if type(x) is Value else None for x, d in shares])
+        return _node(row, y, tuple(inputs), partials)
+
+    def single(self, path: Path) -> Single:
+        """The row of calls with one result."""
+        if path.row is None:
+            path.row = Single(self, path, Tree(Shares(path.long), NUMBER))
+        return path.row
 
     def several(self, path: Path) -> Several:
         """The row of calls with several results."""
@@ -598,19 +467,20 @@ class Tree:
         """
         path = self.path or self.add(xs)
         while True:
-            ys, failed = path.scalar(self.inputs(xs, path, closed))
+            code = path.code
+            ys, failed = code.scalar(self.inputs(xs, path, closed))
             if failed < 0:
                 path.count()
                 if not isinstance(path, OnePath):
                     self.path = path
                 return path, ys
-            failed = path.kept[failed]
+            failed = code.kept[failed]
             path = self.after(path, failed) or self.add(xs, path, failed)
 
     def ready(self, on_values: bool) -> Any:
         """The path taken last for C to call, once it was taken often."""
         path = self.path
-        if path is None or path.taken <= path.often:
+        if path is None or path.taken <= path.code.often:
             return None
         on_values = on_values or path.long.inputs > path.own
         if on_values not in path.ready:
@@ -624,9 +494,29 @@ class Tree:
             path.ready[on_values] = self._ready(path, on_values)
             self._lead(on_values)
 
+    def improve(self) -> None:
+        """Have LLVM compile a path that was taken often, while calls go on."""
+        path = self.path
+        if path is None or path.taken < path.until:
+            return
+        with self._lock:
+            if path.until != NEVER:  # no other thread has been here
+                path.until = NEVER
+                in_a_thread(partial(self._replace_code, path))
+
+    def _replace_code(self, path: Path) -> None:
+        better = short_code(path.long)
+        better.executable.entry()
+        with self._lock:
+            path.replace(better)
+            calls.forget(self.owner)
+
     def _ready(self, path: Path, on_values: bool) -> Any:
         if not on_values:
-            return calls.ready(path, path.executable, self.form, self.places)
+            ready = calls.ready(path, path.executable, self.form, self.places)
+            if ready is not None:
+                ready.until = path.until - path.taken
+            return ready
         row = path.row or path.several
         return row and row.ready(self.closed, self.places)
 
@@ -636,7 +526,7 @@ class Tree:
             here = path.ready.get(on_values)
             if here is None:
                 continue
-            kept = path.row.kept if on_values and path.row else path.kept
+            kept = path.row.kept if on_values and path.row else path.code.kept
             for k, guard in enumerate(kept):
                 other = self.after(path, guard)
                 there = other.ready.get(on_values) if other else None
@@ -662,21 +552,52 @@ class Tree:
             known = self.after(missed, failed) if missed else self.path
             if known is not None:  # another thread has been here
                 return known
-            if len(self.paths) >= MOST_PATHS:
-                place = missed.long.guards[failed].place if missed else ""
-                raise ValueError(
-                    f"jit: f must take at most {MOST_PATHS} paths, but the comparison "
-                    f"at {place} leads to one more; write where(condition, a, b) there"
-                )
+            full = missed is not None and len(self.paths) >= MOST_PATHS
+            if full and not self._is_due(missed, failed):
+                return self._traced(xs, kept=False)
             path = self._traced(xs)
             if isinstance(path, OnePath):
                 return path  # for this call alone
+            if full:
+                self._drop_least()
             self._join(path, missed, failed)
             self.paths.append(path)
             self.path = self.path or path
             return path
 
-    def _traced(self, xs: Sequence[float], turns: Sequence[bool] = ()) -> Path:
+    def _is_due(self, missed: Any, failed: int) -> bool:
+        """Whether so many calls have missed this branch that a path is worth its place.
+
+        Each path that gets one makes the next wait longer, lest they come and go.
+        """
+        if not self._crowd:
+            tell_of_paths(missed.long.guards[failed].place, self.caller)
+        key = id(missed.branches[failed])
+        self._crowd[key] = self._crowd.get(key, 0) + 1
+        if self._crowd[key] < self._wait:
+            return False
+        self._crowd, self._wait = {0: 0}, 2 * self._wait
+        return True
+
+    def _drop_least(self) -> None:
+        """Give up the path that was taken least since the last time."""
+        least = min(self.paths, key=lambda path: path.taken - path.before)
+        self.paths.remove(least)
+        if self.path is least:
+            self.path = self.paths[0]
+        for i, branch in enumerate(least.branches):
+            turn = least.long.guards[i].expected
+            if branch[turn] is least:
+                others = (p for p in self.paths if p.goes(i, branch, turn))
+                branch[turn] = next(others, None)
+        for path in self.paths:
+            path.before = path.taken
+            path.replace(path.code)
+        calls.forget(self.owner)
+
+    def _traced(
+        self, xs: Sequence[float], turns: Sequence[bool] = (), kept: bool = True
+    ) -> Path:
         before = None if self.paths else self._search()
         trace = Trace(xs, self.closed, turns)
         try:
@@ -694,11 +615,11 @@ class Tree:
         self.closed[:] = trace.closed  # the same list: C looks whether it is empty
         if trace.doubts:
             self.owner.doubt = max(trace.doubts, key=attrgetter("again"))
-            _tell(self.owner.doubt, self.caller)
-        if trace.doubts or not settled:
+            self.owner.doubt.tell(self.caller)
+        if trace.doubts or not settled or not kept:
             return OnePath(tape, form, len(xs), truths)
         known = self._known(tape, form, truths)
-        return known.again(self) if known else Path(tape, form, len(xs), truths)
+        return known.again(self) if known else self.kind(tape, form, len(xs), truths)
 
     def _results(self, out: Any) -> tuple[list[Any], Form]:
         """What f gave, taken apart."""
@@ -755,187 +676,11 @@ class Tree:
             branch[turn] = path
 
 
-def shortened(tape: Tape) -> tuple[Tape, tuple[int, ...]]:
-    """The tape simplified, and which of its guards each one left there was."""
-    numbered = [g._replace(place=str(i)) for i, g in enumerate(tape.guards)]
-    short = simplify(replace(tape, guards=tuple(numbered)))
-    kept = tuple([int(guard.place) for guard in short.guards])
-    places = [tape.guards[i].place for i in kept]
-    guards = [g._replace(place=place) for g, place in zip(short.guards, places)]
-    return replace(short, guards=tuple(guards)), kept
-
-
-def joined(first: Tape, second: Tape) -> Tape:
-    """A tape and another one on the same inputs, one after the other."""
-    moved = len(first.code)
-
-    def slot(x: Operand) -> Operand:
-        return x if type(x) is float or x < first.inputs else x + moved
-
-    code = [Instruction(row, tuple(map(slot, args))) for row, args in second.code]
-    guards = [
-        g._replace(after=g.after + moved, slot=int(slot(g.slot))) for g in second.guards
-    ]
-    return Tape(
-        first.inputs,
-        (*first.code, *code),
-        (*first.outputs, *map(slot, second.outputs)),
-        (*first.guards, *guards),
-    )
-
-
-def executable(tape: Tape) -> Executable:
-    """The fastest way to run a tape on this machine: by LLVM, or as Python source."""
-    found, _ = native()
-    run: Executable = (found or source).compile(tape)
-    return run
-
-
-# ---- on Values: a compiled function is a row -----------------------------------------
-
-
-class Row(Primitive):
-    """A path as a primitive: its partials are compiled, too, once they are needed."""
-
-    def __init__(self, tree: Tree, path: Path) -> None:
-        name = getattr(tree.owner, "__name__", "f")
-        super().__init__(name, self._value, self._rule)
-        self.variadic, self.arity = True, 0
-        self._tree, self._path = tree, path
-        self._shares = Tree(_Shares(path.long), NUMBER)
-        self.kept: tuple[int, ...] = ()  # of the path's guards, what C has to check
-        self.executable: Executable | None = None  # of value and shares
-
-    def __reduce__(self) -> Any:
-        return _row, (self._tree, self._path)
-
-    def inside(self, xs: Sequence[Any]) -> Any:
-        """The result as the rows compute it, for who looks inside a call on Values."""
-        return replay(self._path.long, xs)[0]
-
-    def _value(self, *xs: float) -> float:
-        """The value at any point, which may lie on another path."""
-        ys, failed = self._path.scalar(xs)
-        if failed < 0:
-            return ys[0]
-        own = self._path.own
-        return self._tree.run(xs[:own], xs[own:])[1][0]
-
-    def _rule(self, z: Any, *xs: Any) -> list[Any]:
-        """The partials, 0.0 where a select has left an operand out."""
-        return [0.0 if partial is None else partial for partial in self.shares(xs)]
-
-    def derivatives(
-        self, z: Any, *args: Any, wanted: Sequence[bool] | None = None
-    ) -> tuple[Any, ...]:
-        """The partials; None where a select has left an operand out."""
-        return tuple(self.shares(args))
-
-    def in_rows(self, z: Any, *xs: Any) -> list[Any]:
-        """The partials as the rows compute them, for who writes them in symbols."""
-        return self.shares(xs, lambda path, xs, ys: replay(path.long, xs))
-
-    def shares(
-        self, xs: Sequence[Any], on_values: Callable[..., Sequence[Any]] | None = None
-    ) -> list[Any]:
-        path, ys = self._shares.run(_numbers(xs))
-        found: Sequence[Any] = ys
-        if Value in map(type, xs):
-            found = (on_values or self._shares.recorded)(path, [*xs], ys)
-        half = len(xs)
-        return [d if ys[half + i] == 0.0 else None for i, d in enumerate(found[:half])]
-
-    def like(self, tree: Tree, path: Path) -> Row:
-        """The same code as a row of another tree, where its path has come again."""
-        row = Row(tree, path)
-        row._shares, row.kept, row.executable = self._shares, self.kept, self.executable
-        return row
-
-    def ready(self, closed: list[Value], places: Places) -> Any:
-        """The path as a node for C to make: its value, partials, and what is absent."""
-        path = self._path
-        shares = [each.long for each in self._shares.paths]
-        if len(shares) != 1 or shares[0].guards:
-            return None
-        if self.executable is None:
-            short, self.kept = shortened(joined(path.long, shares[0]))
-            self.executable = executable(short)
-        sources = bytes([i in path.sources() for i in range(path.long.inputs)])
-        node = self, closed, sources, path.own
-        return calls.ready(path, self.executable, self._tree.form, places, *node)
-
-
-class _Shares:
-    """The gradient of a tape as a function to trace: partials, then what is absent."""
-
-    doubt: Doubt | None = None
-
-    def __init__(self, tape: Tape) -> None:
-        self.tape = tape
-
-    def roots(self, form: Form) -> list[Any]:
-        return []
-
-    def run(self, form: Form, xs: Sequence[Any]) -> list[Any]:
-        every = tuple(range(len(xs)))
-        run = _Recording(
-            "jit", lambda *xs: replay(self.tape, xs)[0], tuple(xs), every, {}
-        )
-        found = run.adjoints([run.out], [1.0], missing=None)
-        absent = [
-            bar.absent if type(bar) is Share else float(bar is None) for bar in found
-        ]
-        return run.derivatives([0.0 if bar is None else bar for bar in found]) + absent
-
-
-def _recorded(tree: Tree, path: Path, inputs: list[Any], y: float) -> Any:
-    """One node for a call on Values; y itself if it depends on none of them.
-
-    A constant is a Value if an argument is one, as derivatives are in eager code.
-    """
-    if not path.sources() and Value in map(type, inputs[: path.own]):
-        return Value(y)
-    if not any(type(inputs[i]) is Value for i in path.sources()):
-        return y
-    row = _row(tree, path)
-    partials = row.shares(_numbers(inputs))
-    return _node(
-        row,
-        y,
-        tuple(inputs),
-        tuple([d if type(x) is Value else None for x, d in zip(inputs, partials)]),
-    )
-
-
 def _compiled(f: Callable[..., Any]) -> Compiled[Any]:
-    return Compiled(f, ())
-
-
-def _row(tree: Tree, path: Path) -> Row:
-    if path.row is None:
-        path.row = Row(tree, path)
-    return path.row
-
-
-def _numbers(xs: Sequence[Any]) -> list[float]:
-    if Value not in map(type, xs):
-        return [*xs]
-    return [x._data if type(x) is Value else x for x in xs]
+    return Compiled(f)
 
 
 # ---- what cannot be compiled ---------------------------------------------------------
-
-
-def _tell(doubt: Doubt, operation: str) -> None:
-    """Say, at the line that is the cause, that f runs op by op from now on."""
-    file, _, line = doubt.place.rpartition(":")
-    warnings.warn_explicit(
-        f"{operation}: a compiled function must not {doubt.what}, which changes from "
-        f"call to call, but f does at {doubt.place}; it runs op by op from now on",
-        RuntimeWarning,
-        file,
-        int(line),
-    )
 
 
 def _lowered(y: Any, since: int) -> Any:
@@ -945,99 +690,3 @@ def _lowered(y: Any, since: int) -> Any:
     nodes = topological(y, since=since, whole=True)
     operands = [y, *(x for node in nodes for x in node._args if type(x) is Value)]
     return y if any(x._made < since for x in operands) else y._data
-
-
-# ---- arguments that are no numbers, and pickles --------------------------------------
-
-
-def _statics(form: Form) -> Iterator[Static]:
-    """What is no number in a form."""
-    rest = form if isinstance(form, Static) else getattr(form, "rest", None)
-    if rest is not None:
-        yield rest
-    for inner in getattr(form, "forms", ()):
-        yield from _statics(inner)
-
-
-def _static(x: Any) -> Static:
-    try:
-        hash(x)
-    except TypeError:
-        raise TypeError(
-            f"jit: a static argument must be hashable, but is {type(x).__name__}; "
-            "pass its numbers as an ordinary argument, or close over it"
-        ) from None
-    return static(x)
-
-
-def _portable(compiled: Compiled[Any]) -> Any:
-    """f itself where it can be pickled, where it can be imported its name.
-
-    Otherwise, for the pickler to take by value if it can, [what tells so, f or None].
-    """
-    name = Name(compiled.__module__, compiled.__qualname__)
-    known = name if name.found() is compiled.f else None
-    if known and name.module != "__main__":
-        return known
-    if not known:
-        try:
-            pickle.dumps(compiled.f)
-        except Exception:  # whatever its parts raise, it cannot travel so
-            pass
-        else:
-            return compiled.f
-    travels = Travels(compiled.f, known)
-    return [Asking("asking", (), {"mark": Mark(travels)}), travels]
-
-
-class Asking(type):
-    """Of a class of this kind, a pickler takes what it holds if it goes by value.
-
-    So do cloudpickle and those that build on it, with functions as with classes, and
-    ask nobody. For others `copyreg` says that nothing is to be taken.
-    """
-
-
-class Mark:
-    """What such a class holds: once it is pickled, the function can be, too."""
-
-    def __init__(self, travels: Travels) -> None:
-        self.travels = travels
-
-    def __reduce__(self) -> Any:
-        self.travels.by_value = True
-        return NoneType, ()
-
-
-class Travels:
-    """A function for picklers that take it by value, and what stands for it elsewhere.
-
-    Dask goes on with cloudpickle where pickle has named __main__.
-    """
-
-    def __init__(self, f: Any, otherwise: Name | None) -> None:
-        self.f, self.otherwise, self.by_value = f, otherwise, False
-
-    def __reduce__(self) -> Any:
-        return _arrived, (self.f,) if self.by_value else (self.otherwise, "__main__")
-
-
-def _arrived(f: Any, *_: str) -> Any:
-    return f
-
-
-copyreg.pickle(Asking, lambda _: (NoneType, ()))  # type: ignore[arg-type, return-value]
-
-
-class Name(NamedTuple):
-    """Where a function can be imported from, be it compiled there or not."""
-
-    module: str
-    qualname: str
-
-    def found(self) -> Any:
-        try:
-            f = attrgetter(self.qualname)(import_module(self.module))
-        except (ImportError, AttributeError):
-            return None
-        return f.f if isinstance(f, Compiled) else f

@@ -27,6 +27,7 @@ from .kernels import FAMILIES, KERNELS
 from .rows import WIDTH, Block, Group, Rows
 from .tape import Guard, Operand
 
+MANY: Final = 8  # chunks of scalar code, from which they come in modules of so many
 CHUNK: Final = 700  # instructions: small enough for LLVM, large enough for registers
 
 OPERATORS: Final = frozenset({"fadd", "fsub", "fmul", "fdiv"})
@@ -313,6 +314,7 @@ class Code(NamedTuple):
     text: str
     declared: set[str]
     places: int
+    parts: tuple[str, ...] = ()  # functions that it calls, for modules of their own
 
 
 class Plan(NamedTuple):
@@ -542,12 +544,15 @@ def lower(plan: Plan, target: Target, new: Callable[[], Writer]) -> Code:
         w = new()
         _lower_chunk(w, target, chunk, due[k], places, made, k)
         texts.append(
-            f"define internal {target.result} @{plan.name}.{k}({target.parameters}) "
+            f"define {target.result} @{plan.name}.{k}({target.parameters}) "
             "#0 {\n" + "\n".join(w.lines) + "\n}"
         )
         declared |= w.declared
-    texts.append(target.whole(plan.name, len(chunks)))
-    return Code("\n".join(texts), declared, size)
+    whole = target.whole(plan.name, len(chunks))
+    if w.width or last < MANY:
+        return Code("\n".join([*texts, whole]), declared, size)
+    heads = [f"{text.split(' #0 ')[0]}".replace("define", "declare") for text in texts]
+    return Code("\n".join([*heads, whole]), declared, size, tuple(texts))
 
 
 def _due(

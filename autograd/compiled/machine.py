@@ -10,12 +10,17 @@ no such thread, which would never let go of its locks.
 
 from __future__ import annotations
 
+import atexit
 import os
-from contextlib import AbstractContextManager
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache
-from threading import RLock
+from threading import Event, RLock, Thread, Timer, current_thread, main_thread
 from types import ModuleType
 from typing import Any, Final
+
+PATIENCE: Final = 1.0  # seconds before it is said what takes so long
 
 compiling: Final = RLock()  # one thread at a time
 before_a_fork: Final[list[AbstractContextManager[Any]]] = [compiling]  # in this order
@@ -37,6 +42,54 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=_enter_all, after_in_parent=_leave_all, after_in_child=_leave_all
     )
+
+
+class Ended(BaseException):
+    """The process ends, and what a thread compiles is of no use any more."""
+
+
+_ending = Event()
+
+
+def in_a_thread(work: Callable[[], None]) -> None:
+    """Compile while all else goes on; at the end of the process, not at all."""
+    if not _ending.is_set():
+        Thread(target=_until_the_end, args=(work,), daemon=True).start()
+
+
+def _until_the_end(work: Callable[[], None]) -> None:
+    with suppress(Ended):
+        work()
+
+
+def go_on() -> None:
+    """Between two modules: stop, if the process ends, and does not wait for more."""
+    if _ending.is_set() and current_thread() is not main_thread():
+        raise Ended
+
+
+@atexit.register
+def _end() -> None:
+    """Let no thread be inside LLVM while its library is taken down."""
+    _ending.set()
+    with compiling:
+        pass
+
+
+@contextmanager
+def announced(what: str) -> Iterator[None]:
+    """Say on stderr what it is that takes longer than a second, and how to stop it."""
+    if current_thread() is not main_thread():  # no one waits for it
+        yield
+        return
+    text = f"autograd: {what} ... (Ctrl-C stops it)"
+    timer = Timer(PATIENCE, lambda: print(text, file=sys.stderr, flush=True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @cache

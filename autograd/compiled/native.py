@@ -18,10 +18,11 @@ from __future__ import annotations
 
 import ctypes
 import math
+import re
 import threading
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from struct import Struct
 from typing import Any, Final, NamedTuple
@@ -35,6 +36,7 @@ from .kernels import vector_function
 from .loops import Looped, LoopLanes, LoopTarget, LoopTotal, looped, lower_looped
 from .lower import (
     LIBM,
+    MANY,
     Check,
     Code,
     Ending,
@@ -48,10 +50,10 @@ from .lower import (
     lower,
     relatives,
 )
-from .machine import compiling
+from .machine import announced, compiling, go_on
 from .rows import WIDTH, Group, address_of, find_groups
 from .source import combine
-from .tape import Operand, Tape
+from .tape import Entry, Operand, Tape
 
 Groups = Sequence[tuple[int, int, bool]]
 SHORT: Final = 3000  # instructions: what is longer is compiled in haste
@@ -207,12 +209,24 @@ class Compiled:
         for function, count in uses.items():
             if count <= SELDOM and machine.care:
                 function.attributes.add("alwaysinline")
-        self.text = _module(self.codes, kernels)
         self._callbacks = [Callback(row, self.raised) for row in called]
-        self._engine = machine.compile(
-            self.text,
-            {f"back.{i}": back.address for i, back in enumerate(self._callbacks)},
-        )
+        addresses = {f"back.{i}": x.address for i, x in enumerate(self._callbacks)}
+        modules = [*_parts(self.codes), _module(self.codes, kernels)]
+        self.text = "\n".join(modules)
+        steps = sum([len(plan.steps) for plan, _, _ in plans if type(plan) is Plan])
+        with announced(f"compiling {steps:,} instructions by LLVM"):
+            self._engines = [self._compile(machine, m, addresses) for m in modules]
+
+    @staticmethod
+    def _compile(machine: Machine, module: str, addresses: dict[str, int]) -> Any:
+        """A module as machine code; what it defines gets an address for the others."""
+        go_on()
+        declared = {*re.findall(r'declare .*@"?([\w.]+)', module)}
+        known = {name: addresses[name] for name in declared & addresses.keys()}
+        engine = machine.compile(module, known)
+        for name in re.findall(r"define i32 @(\w+\.\d+)\(", module):
+            addresses[name] = engine.get_function_address(name)
+        return engine
 
     @property
     def calls_back(self) -> bool:
@@ -220,7 +234,7 @@ class Compiled:
         return bool(self._callbacks)
 
     def address(self, name: str) -> int:
-        return int(self._engine.get_function_address(name))
+        return int(self._engines[-1].get_function_address(name))
 
     def check(self) -> None:
         """Raise what a row raised that was called back."""
@@ -228,6 +242,14 @@ class Compiled:
             error = self.raised.pop()
             self.raised.clear()
             raise error
+
+
+def _parts(codes: Sequence[Code]) -> Iterator[str]:
+    """The modules before the last one, with some chunks of long code in each."""
+    for code in codes:
+        for i in range(0, len(code.parts), MANY):
+            some = "\n".join(code.parts[i : i + MANY])
+            yield _module([code._replace(text=some)], ir.Module())
 
 
 def _module(codes: Sequence[Code], kernels: Any) -> str:
@@ -292,16 +314,6 @@ def _relatives_together(
     own = sorted(own, key=lambda step: place[step.slot])
     places = sorted(place.values())
     return own, [c._replace(after=bisect_left(places, c.after)) for c in checks]
-
-
-class Entry(NamedTuple):
-    """Machine code at an address: (in, out, workspace) -> the guard that fails, or -1.
-
-    It stays there as long as the executable that gave it.
-    """
-
-    address: int
-    workspace: int  # doubles
 
 
 class Loop(NamedTuple):
@@ -393,7 +405,7 @@ class Native:
         compiled = self._compiled_scalar()
         if compiled.calls_back:
             return None
-        return Entry(compiled.address("scalar"), compiled.codes[0].places)
+        return Entry(compiled.address("scalar"), 0, compiled.codes[0].places)
 
     def ir(self) -> str:
         """The LLVM code of a call at one point."""

@@ -1,4 +1,4 @@
-"""Compiled functions called on Values: a call of several results, and its derivatives.
+"""Compiled functions called on Values: nodes of one result or several, and derivatives.
 
 The pullback of a path is a function as any, of the operands and of the adjoints that
 have come: traced from the path's tape and compiled in turn, once for each set of
@@ -18,13 +18,15 @@ from typing import Any, Final
 
 from ..absent import Share
 from ..accelerator import twin
+from ..primitives import Primitive
 from ..transforms import _Recording
-from ..trees import static
+from ..trees import Form, static
 from ..value import Value, _components
 from ..vector import Call
 from . import calls
-from .tape import Tape
-from .trace import OPERATORS, replay
+from .points import Code, code_of
+from .tape import Tape, joined
+from .trace import OPERATORS, Doubt, numbers_of, replay
 
 Compile = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -37,6 +39,106 @@ def _nothing(*what: Any) -> None:
 
 
 link: Callable[..., None] = twin("_link", _nothing)
+
+
+class Single(Primitive):
+    """A path with one output as a primitive, whose partials are compiled, too.
+
+    shares   the tree of their paths
+    """
+
+    def __init__(self, tree: Any, path: Any, shares: Any) -> None:
+        name = getattr(tree.owner, "__name__", "f")
+        super().__init__(name, self._value, self._rule)
+        self.variadic, self.arity = True, 0
+        self._tree, self._path, self._shares = tree, path, shares
+        self._code: Code | None = None  # of value and shares
+
+    def __reduce__(self) -> Any:
+        return self._tree.single, (self._path,)
+
+    def inside(self, xs: Sequence[Any]) -> Any:
+        """The result as the rows compute it, for who looks inside a call on Values."""
+        return replay(self._path.long, xs)[0]
+
+    def _value(self, *xs: float) -> float:
+        """The value at any point, which may lie on another path."""
+        ys, failed = self._path.scalar(xs)
+        if failed < 0:
+            return float(ys[0])
+        own = self._path.own
+        return float(self._tree.run(xs[:own], xs[own:])[1][0])
+
+    def _rule(self, z: Any, *xs: Any) -> list[Any]:
+        """The partials, 0.0 where a select has left an operand out."""
+        return [0.0 if partial is None else partial for partial in self.shares(xs)]
+
+    def derivatives(
+        self, z: Any, *args: Any, wanted: Sequence[bool] | None = None
+    ) -> tuple[Any, ...]:
+        """The partials; None where a select has left an operand out."""
+        return tuple(self.shares(args))
+
+    def in_rows(self, z: Any, *xs: Any) -> list[Any]:
+        """The partials as the rows compute them, for who writes them in symbols."""
+        return self.shares(xs, lambda path, xs, ys: replay(path.long, xs))
+
+    def shares(
+        self, xs: Sequence[Any], on_values: Callable[..., Sequence[Any]] | None = None
+    ) -> list[Any]:
+        path, ys = self._shares.run(numbers_of(xs))
+        found: Sequence[Any] = ys
+        if Value in map(type, xs):
+            found = (on_values or self._shares.recorded)(path, [*xs], ys)
+        half = len(xs)
+        return [d if ys[half + i] == 0.0 else None for i, d in enumerate(found[:half])]
+
+    def like(self, tree: Any, path: Any) -> Single:
+        """The same code as a row of another tree, where its path has come again."""
+        row = Single(tree, path, self._shares)
+        row._code = self._code
+        return row
+
+    def ready(self, closed: list[Value], places: Any) -> Any:
+        """The path as a node for C to make: its value, partials, and what is absent."""
+        path = self._path
+        shares = [each.long for each in self._shares.paths]
+        if len(shares) != 1 or shares[0].guards:
+            return None
+        if self._code is None:
+            self._code = code_of(joined(path.long, shares[0]))
+        sources = bytes([i in path.sources() for i in range(path.long.inputs)])
+        node = self, closed, sources, path.own
+        run = self._code.executable
+        return calls.ready(path, run, self._tree.form, places, *node)
+
+    @property
+    def kept(self) -> Sequence[int]:
+        """Of the path's guards, what C has to check."""
+        return self._code.kept if self._code else ()
+
+
+class Shares:
+    """The gradient of a tape as a function to trace: partials, then what is absent."""
+
+    doubt: Doubt | None = None
+
+    def __init__(self, tape: Tape) -> None:
+        self.tape = tape
+
+    def roots(self, form: Form) -> list[Any]:
+        return []
+
+    def run(self, form: Form, xs: Sequence[Any]) -> list[Any]:
+        every = tuple(range(len(xs)))
+        run = _Recording(
+            "jit", lambda *xs: replay(self.tape, xs)[0], tuple(xs), every, {}
+        )
+        found = run.adjoints([run.out], [1.0], missing=None)
+        absent = [
+            bar.absent if type(bar) is Share else float(bar is None) for bar in found
+        ]
+        return run.derivatives([0.0 if bar is None else bar for bar in found]) + absent
 
 
 class Several(Call):
@@ -87,8 +189,10 @@ class Several(Call):
 
     def _link(self, present: bytes, path: Any) -> None:
         """Lend a pullback's machine code to C, which calls it in sweeps."""
-        entry = None if present in self._linked else path.executable.entry()
-        self._linked[present] = path  # which keeps the code in memory
+        if present in self._linked:
+            return
+        run = self._linked[present] = path.executable  # which keeps the code in memory
+        entry = run.entry()
         if entry is None:
             return
         shares, absent = path.form.forms
@@ -98,16 +202,16 @@ class Several(Call):
         for i, form in enumerate(shares.forms):
             place = -1 if form == NONE else next(slots)
             places.extend([place, of_flag.get(i, -1)])
-        tape = path.executable.tape
+        tape = run.tape
         sizes = len(tape.outputs), entry.workspace
-        link(self, present, entry.address, *sizes, places.tobytes())
+        link(self, present, entry[:2], *sizes, places.tobytes())
 
     def pull_in_rows(
         self, ys: Sequence[Any], xs: Sequence[Any], y_bars: Sequence[Any]
     ) -> Any:
         """The same by the tape of that code, run on Values."""
         given = [y_bar for y_bar in y_bars if y_bar is not None]
-        path = self._pull(y_bars).path(_numbers(xs), _numbers(given))
+        path = self._pull(y_bars).path(numbers_of(xs), numbers_of(given))
         return _with_gaps(*path.fill(tuple(replay(path.long, [*xs, *given]))))
 
     def _pull(self, y_bars: Sequence[Any]) -> Any:
@@ -171,10 +275,6 @@ class Several(Call):
             for y, mask in zip(tape.outputs, self._masks)
         ]
         return plan if set(plan) != {None} else None
-
-
-def _numbers(xs: Sequence[Any]) -> list[float]:
-    return [x._data if type(x) is Value else x for x in xs]
 
 
 def _with_gaps(shares: list[Any], absent: dict[int, Any]) -> list[Any]:

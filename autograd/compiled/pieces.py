@@ -17,7 +17,7 @@ from typing import Any, Final
 from .branches import Turns, Way
 from .calls import BLOCK, threads_for
 from .columns import Column
-from .jit import executable
+from .points import executable
 from .tape import Tape
 
 try:
@@ -48,15 +48,29 @@ def no_guards(n: int) -> Any:
 def by_guard(failed: Any, lanes: Any) -> list[tuple[int, Any]]:
     """(guard, the lanes that fail it first) for each guard that has any."""
     if np is not None:
-        if not len(failed) or failed.max() < 0:
-            return []
-        guards = np.unique(failed[failed >= 0]).tolist()
-        return [(k, np.asarray(lanes)[failed == k]) for k in guards]
+        return [(k, _those(lanes, places)) for k, places in _sorted(failed)]
     groups: dict[int, list[int]] = {}
     for k, lane in zip(failed, lanes):
         if k >= 0:
             groups.setdefault(k, []).append(lane)
     return sorted(groups.items())
+
+
+def _sorted(failed: Any) -> Iterator[tuple[int, Any]]:
+    """Each guard that fails, and where, in order; few do, so they are looked for."""
+    k = -1
+    while (left := np.flatnonzero(failed > k)).size:
+        failed_there = failed[left]
+        k = int(failed_there.min())
+        places = left if k == failed_there.max() else left[failed_there == k]
+        yield k, places
+
+
+def _those(lanes: Any, places: Any) -> Any:
+    """The lanes at some places."""
+    if isinstance(lanes, range):
+        return places + lanes.start if lanes.start else places
+    return lanes.take(places)
 
 
 # ---- elsewhere -----------------------------------------------------------------------

@@ -17,10 +17,14 @@ from ..value import Value
 from .branches import Branches, Turns, Way, turns_of, way_of
 from .calls import BLOCK
 from .columns import Column, point
-from .jit import Path, Tree, _numbers, _Shares, executable, joined, shortened
+from .jit import Tree
+from .nodes import Shares
+from .paths import Path
 from .pieces import Packed, by_guard, cut, in_threads, mapped, no_guards, unpacked
+from .points import executable, shortened
 from .source import combine
-from .tape import Tape
+from .tape import Tape, joined
+from .trace import numbers_of
 
 try:
     import numpy as np
@@ -72,7 +76,7 @@ class Sums:
         parts: list[Sequence[float]] = []
         todo: list[Span] = [((), 0, -(-self.n // BLOCK), 0)] if self.n else []
         columns = [*inputs, *closed]
-        columns = _numbers([*columns, *self.tree.closed[len(closed) :]])
+        columns = numbers_of([*columns, *self.tree.closed[len(closed) :]])
         if self.executor is not None and self.n:
             todo = _parts_elsewhere(self.executor, self.ways(), columns, self.n, parts)
         while todo:
@@ -81,7 +85,7 @@ class Sums:
                 turns, _, _, lane = todo[0]
                 self.tree.grow(turns, point(columns[: len(inputs)], lane))
                 used = len(columns) - len(inputs)
-                columns += _numbers(self.tree.closed[used:])
+                columns += numbers_of(self.tree.closed[used:])
         return combined(parts, len(self.ways()[0].tape.outputs))
 
     def ways(self) -> list[Way]:
@@ -147,7 +151,7 @@ class Total(Primitive):
     def _rule(self, z: Any, *xs: Any) -> list[Any]:
         if self._gradient is None:
             self._gradient = self._sums.gradient(self._j)
-        found: list[Any] = self._gradient.at(_numbers(xs))[: len(xs)]
+        found: list[Any] = self._gradient.at(numbers_of(xs))[: len(xs)]
         if Value in map(type, xs):
             rows = [Total(self._gradient, i, y) for i, y in enumerate(found)]
             found = [Value._apply(row, tuple(xs)) for row in rows]
@@ -158,9 +162,9 @@ class Total(Primitive):
     ) -> tuple[Any, ...]:
         """The partials; None where a select has left an operand out in every lane."""
         found, n = self._rule(z, *args), self._sums.n
-        if self._gradient is None or 0.0 not in _numbers(found) or n == 0:
+        if self._gradient is None or 0.0 not in numbers_of(found) or n == 0:
             return tuple(found)
-        absent = self._gradient.absences().at(_numbers(args))
+        absent = self._gradient.absences().at(numbers_of(args))
         return tuple([None if k == n else d for d, k in zip(found, absent)])
 
 
@@ -172,7 +176,7 @@ def _gradient_tape(
     Where it counts, 1.0 for each that is absent, as is what the tape does not know.
     """
     one = replace(tape, outputs=(tape.outputs[j],), guards=())
-    both = joined(tape, Tree(_Shares(one), NUMBER).add([1.0] * tape.inputs).long)
+    both = joined(tape, Tree(Shares(one), NUMBER).add([1.0] * tape.inputs).long)
     found = both.outputs[len(tape.outputs) + counts * tape.inputs :]
     partials = [float(counts) if i is None else found[i] for i in wanted]
     return replace(both, outputs=tuple(partials))

@@ -286,23 +286,58 @@ def taken_apart(tape: Tape, is_whole: Callable[[Primitive], bool]) -> Tape:
     return Tape(tape.inputs, code, tuple(outputs), tuple(found))
 
 
-class Executable(Protocol):
-    """A tape made fast: `scalar` gives what `Tape.run` gives, the others for a batch.
+def joined(first: Tape, second: Tape) -> Tape:
+    """A tape and another one on the same inputs, one after the other."""
+    moved = len(first.code)
 
-    A column is the input of one slot: an array of length n, or one number for all. A
-    lane is one point of the batch; `failed` gets the index of its first failed guard,
-    or -1, and what a failed lane gives otherwise is of no consequence.
-    """
+    def slot(x: Operand) -> Operand:
+        return x if type(x) is float or x < first.inputs else x + moved
+
+    code = [Instruction(row, tuple(map(slot, args))) for row, args in second.code]
+    guards = [
+        g._replace(after=g.after + moved, slot=int(slot(g.slot))) for g in second.guards
+    ]
+    return Tape(
+        first.inputs,
+        (*first.code, *code),
+        (*first.outputs, *map(slot, second.outputs)),
+        (*first.guards, *guards),
+    )
+
+
+class AtPoint(Protocol):
+    """A tape made fast, at one point: `scalar` gives what `Tape.run` gives."""
 
     @property
     def tape(self) -> Tape:
         """What it computes."""
 
-    def scalar(self, xs: Sequence[float]) -> tuple[tuple[float, ...], int]:
+    def scalar(self, xs: Sequence[float], /) -> tuple[tuple[float, ...], int]:
         """(outputs, -1), or ((), the index of the first guard that fails)."""
 
     def entry(self) -> Any:
-        """Where C can call the code of one point, or None: see `native.Entry`."""
+        """Where C can call the code, or None: see `Entry`."""
+
+
+class Entry(NamedTuple):
+    """Code at an address: (in, out, workspace) -> the guard that fails, or -1.
+
+    Rolled code is called with (context, in, out). It stays there as long as the
+    executable that gave it.
+    """
+
+    address: int
+    context: int = 0
+    workspace: int = 0  # doubles
+
+
+class Executable(AtPoint, Protocol):
+    """A tape made fast, at one point and for a batch.
+
+    A column is the input of one slot: an array of length n, or one number for all. A
+    lane is one point of the batch; `failed` gets the index of its first failed guard,
+    or -1, and what a failed lane gives otherwise is of no consequence.
+    """
 
     def batch(
         self, columns: Sequence[Any], n: int, outs: Sequence[Any], failed: Any

@@ -13,6 +13,7 @@ the operand may be absent.
 from __future__ import annotations
 
 import operator
+import warnings
 from array import array
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
@@ -38,6 +39,18 @@ class Doubt(NamedTuple):
     what: str
     place: str
     again: bool
+
+    def tell(self, operation: str) -> None:
+        """Say, at the line that is the cause, that f runs op by op from now on."""
+        file, _, line = self.place.rpartition(":")
+        warnings.warn_explicit(
+            f"{operation}: a compiled function must not {self.what}, which changes "
+            f"from call to call, but f does at {self.place}; it runs op by op from "
+            "now on",
+            RuntimeWarning,
+            file,
+            int(line),
+        )
 
 
 class Trace(Recorder):
@@ -158,6 +171,13 @@ class Trace(Recorder):
 
     def _stands_for_number(self, x: Any) -> bool:
         return type(x) is not Value or self.is_number(x)
+
+
+def numbers_of(xs: Sequence[Any]) -> list[float]:
+    """Those of Values and floats."""
+    if Value not in map(type, xs):
+        return [*xs]
+    return [x._data if type(x) is Value else x for x in xs]
 
 
 def replay(tape: Tape, xs: Sequence[Any]) -> list[Any]:

@@ -1,1 +1,3 @@
 """Long straight lines as few loops: like operations on one level, run side by side."""
+
+from .code import compile as compile

@@ -6,19 +6,20 @@ by, or a function to call.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ... import primitives
 from ...accelerator import load
 from ...primitives import Primitive
-from ..tape import Arrays, Tape
+from ..source import Once
+from ..tape import Arrays, Entry, Tape
 from . import running
 
 extension, reason = load("compiled.rolled._rolled")
 
 
-def compile(tape: Tape) -> Any:
+def compile(tape: Tape) -> Rolled | running.Rolled:
     """The tape as rolled code, which gives what `Tape.run` gives.
 
     >>> from autograd.primitives import mul, sin
@@ -27,7 +28,35 @@ def compile(tape: Tape) -> Any:
     >>> compile(tape).scalar([2.0])
     ((-0.7568024953079282,), -1)
     """
-    return running.compile(tape) if extension is None else in_c(tape.arrays)
+    return running.compile(tape) if extension is None else Rolled(tape)
+
+
+class Rolled:
+    """A tape as rolled code in C, found when it first runs."""
+
+    def __init__(self, tape: Tape) -> None:
+        self.tape = tape
+
+    @Once
+    def code(self) -> Any:
+        """The groups, and what runs them."""
+        return in_c(self.tape.arrays)
+
+    def scalar(self, xs: Sequence[float], /) -> tuple[tuple[float, ...], int]:
+        """(outputs, -1), or ((), the index of the first guard that fails)."""
+        found: tuple[tuple[float, ...], int] = self.code.scalar(xs)
+        return found
+
+    def entry(self) -> Entry | None:
+        """Where C can call it; None if it calls Python back."""
+        found = self.code.entry()
+        return found and Entry(*found)
+
+    @property
+    def blocks(self) -> int:
+        """How many loops there are."""
+        count: int = self.code.counts["blocks"]
+        return count
 
 
 def in_c(arrays: Arrays, set: str | None = None) -> Any:

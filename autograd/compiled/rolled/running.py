@@ -48,6 +48,11 @@ class Rolled:
         """What runs."""
         return groups(self.tape)
 
+    @property
+    def blocks(self) -> int:
+        """How many loops there are."""
+        return len(self.groups.groups)
+
     @Once
     def _run(self) -> Callable[[Sequence[float]], Slots]:
         try:

@@ -1,0 +1,121 @@
+"""Which code runs a path at one point, and how better code takes its place."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from autograd import grad, jit, sin
+from autograd.compiled import points
+from autograd.compiled.machine import native
+
+needs_llvm = pytest.mark.skipif(native()[0] is None, reason="no llvmlite")
+
+
+def serial(steps: int) -> Callable[[Any], Any]:
+    """A long program in which each operation waits for the one before."""
+
+    def f(x: Any) -> Any:
+        y = x
+        for _ in range(steps):
+            y = sin(y) * x + y * 0.5
+        return y
+
+    return f
+
+
+def until(holds: Callable[[], bool]) -> None:
+    while not holds():  # or the test hangs, which CI ends
+        time.sleep(0.01)
+
+
+def test_short_tape_is_simplified_and_long_one_rolled() -> None:
+    short, long = jit(serial(3)), jit(serial(500))
+    short(0.3), long(0.3)
+    assert short.path().code.simple and not long.path().code.simple
+    assert long.path().short == long.path().long  # there is nothing to simplify
+
+
+def test_tape_that_gets_short_counts_as_short() -> None:
+    f = jit(lambda x: sum([x * x for _ in range(150)]))
+    assert f(3.0) == 1350.0
+    assert len(f.path().long.code) == 300 and f.path().code.simple
+
+
+@needs_llvm
+def test_llvm_takes_over_once_calls_have_cost_as_much(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    f, plain = jit(grad(serial(100))), grad(serial(100))
+    monkeypatch.setattr(points, "COMPILING", 1e-6)
+    assert f(0.3) == plain(0.3)
+    path = f.path()
+    before = path.code
+    assert not before.simple and 1 < path.until < 1000
+    xs = [0.1 + 0.001 * k for k in range(path.until + 3)]
+    assert [f(x) for x in xs] == [plain(x) for x in xs]
+    until(lambda: path.code.simple)
+    assert path.code is not before and f.path() is path
+    assert [f(x) for x in xs] == [plain(x) for x in xs]
+    assert path.taken == 1 + 2 * len(xs)
+    assert grad(f)(0.3) == grad(plain)(0.3)
+
+
+@needs_llvm
+def test_branches_hold_when_llvm_has_taken_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def f(x: Any) -> Any:
+        y = serial(200)(x)
+        return y * y if y > 0.1 else -y
+
+    monkeypatch.setattr(points, "COMPILING", 1e-9)
+    g = jit(f)
+    xs = [0.02 * k - 1.0 for k in range(100)]
+    assert [g(x) for x in xs] == [f(x) for x in xs]
+    for _ in range(3):
+        for x in xs:
+            g(x)
+    until(lambda: any(path.code.simple for path in g.paths))
+    assert [g(x) for x in xs] == [f(x) for x in xs]
+    until(lambda: all(path.code.simple for path in g.paths if path.taken > 50))
+    assert [g(x) for x in xs] == [f(x) for x in xs]
+
+
+@needs_llvm
+def test_long_code_comes_in_modules_of_bounded_size() -> None:
+    found, _ = native()
+    assert found is not None
+    tape = jit(serial(2000)).path(0.3).long
+    code = found.compile(tape)
+    assert code.scalar([0.3]) == tape.run([0.3])
+    assert len(code._compiled_scalar()._engines) > 1
+
+
+AT_EXIT = """
+from autograd import jit, sin
+from autograd.compiled import points
+points.COMPILING = 1e-9
+def f(x):
+    y = x
+    for _ in range(20000):
+        y = sin(y) * x + y * 0.5
+    return y
+g = jit(f)
+for k in range(50):
+    g(0.3 + k)
+print("done")
+"""
+
+
+@needs_llvm
+def test_process_ends_while_a_thread_compiles() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", AT_EXIT], capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == ("done\n", "")
