@@ -15,14 +15,17 @@ finds it anew at each call, and this row adds the derivatives, at no price.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import nan
 from typing import Any
+from weakref import WeakValueDictionary
 
 from ...primitives import Primitive, div
 from ...transforms import vjp
 from ...value import Value, topological
 from ...vector import Call, Component
 from ...watch import tracing
-from .choices import Matrix, inverted
+from .choices import Matrix, inverted, plain
+from .solvers import newton
 
 Slot = int | float  # a place, or a constant
 Step = tuple[Primitive | None, tuple[Slot, ...]]  # no row: a place of a call's results
@@ -98,16 +101,16 @@ class Implicit(Call):
     def __init__(self, name: str, equation: Equation, unknowns: int) -> None:
         super().__init__(name)
         self.equation, self.unknowns = equation, unknowns
+        self._known: WeakValueDictionary[int, Unknown] = WeakValueDictionary()
 
     def __reduce__(self) -> Any:
         return Implicit, (self.name, self.equation, self.unknowns)
 
     def component(self, place: int) -> Component:
-        """The row of that unknown: where it is the only one, with the plain name."""
-        known = self._rows.get(place)
+        """The row of that unknown, the same as long as a node has it."""
+        known = self._known.get(place)
         if known is None:
-            kind = _Only if self.unknowns == 1 else Component
-            known = self._rows[place] = kind(self, place)
+            known = self._known[place] = Unknown(self, place)
         return known
 
     def formula_of(self, place: int) -> Callable[..., Any]:
@@ -145,24 +148,48 @@ class Implicit(Call):
         self, unknowns: Sequence[Any], operands: Sequence[Any]
     ) -> tuple[Matrix, Matrix]:
         """∂f/∂x and ∂f/∂p, a row for each equation."""
+        return self.looked_at(unknowns, operands)[1:]
+
+    def looked_at(
+        self, unknowns: Sequence[Any], operands: Sequence[Any]
+    ) -> tuple[list[Any], Matrix, Matrix]:
+        """f, ∂f/∂x and ∂f/∂p."""
         ys, pullback = vjp(self.equation, [*unknowns], [*operands])
         units = [[float(i == j) for j in range(len(ys))] for i in range(len(ys))]
         rows = [pullback(unit) for unit in units]
         halves = [[[*map(_settled, half)] for half in row] for row in rows]
-        return [half for half, _ in halves], [half for _, half in halves]
+        return ys, [half for half, _ in halves], [half for _, half in halves]
+
+    def near(self, xs: Sequence[float]) -> list[float]:
+        """The solution for operands that may have moved, near that which there was."""
+        start, operands = [*xs[: self.unknowns]], xs[self.unknowns :]
+        if tracing() is not None:
+            return start
+        stand = newton(lambda xs: self.looked_at(xs, operands)[:2], start)
+        return stand.xs if stand.done else [nan for _ in start]
 
 
-class _Only(Component):
-    """The row of a single unknown: its rule is one of the result."""
+class Unknown(Component):
+    """The row of one unknown, with the plain name where it is the only one.
+
+    Nothing leads from the call back to it, so that both go when their nodes do.
+    """
+
+    _call: Implicit
 
     def __init__(self, call: Implicit, place: int) -> None:
-        super().__init__(call, place)
-        self.name = call.name
+        name = call.name if call.unknowns == 1 else f"{call.name}[{place}]"
+        Primitive.__init__(self, name, call.formula_of(place), _no_rule)
+        self.variadic, self.arity = True, 0
+        self._call, self._place = call, place
+        self.raw = lambda *xs: call.near(xs)[place]
 
     def derivatives(
         self, z: Any, *args: Any, wanted: Sequence[bool] | None = None
     ) -> tuple[Any, ...]:
-        """The partials; None for the number that the solution is."""
+        """The partials; None for the numbers that the solution is."""
+        if self._call.unknowns > 1:  # the others have a say, too
+            return super().derivatives(z, *args, wanted=wanted)
         return tuple(self._call.pull([z], args, [1.0]))
 
     def in_rows(self, z: Any, *args: Any) -> list[Any]:
@@ -170,9 +197,13 @@ class _Only(Component):
         return [*self.derivatives(z, *args)]
 
 
+def _no_rule(z: Any, *xs: Any) -> Any:
+    raise TypeError("an unknown has no partials without its call")
+
+
 def _settled(x: Any) -> Any:
     """A plain number where a slope is a constant."""
-    return x._data if type(x) is Value and x._row is None else x
+    return plain(x) if type(x) is Value and x._row is None else x
 
 
 def _combined(weights: Sequence[Any], column: Sequence[Any]) -> Any:

@@ -14,7 +14,17 @@ from ... import signatures
 from ...primitives import Total, brief, clean, div
 from ...signatures import seen_as
 from ...transforms import _Recording, copies
-from ...trees import NUMBER, Form, alike, fill, flatten
+from ...trees import (
+    NUMBER,
+    Form,
+    alike,
+    array_of,
+    fill,
+    flatten,
+    is_array,
+    parts,
+    rebuilt,
+)
 from ...value import Value, _components, tick
 from ...watch import tracing
 from .choices import Matrix, both, choose, either, plain
@@ -148,8 +158,7 @@ class _Problem:
         self.operation, self.f, self.params, self.settings = (
             operation, f, params, settings,
         )  # fmt: skip
-        given, form = flatten((params, settings), f"{operation}: a parameter")
-        self.plainly = fill(form, map(plain, given))
+        self.plainly = _plainly((params, settings), f"{operation}: a parameter")
         self.form: Form = NUMBER
 
     def numbers(self, argument: str, start: Any) -> list[Any]:
@@ -215,6 +224,21 @@ class _Problem:
             found = tuple([x._data if type(x) is Value else x for x in xs])
             xs = _components(row, found, (*map(_leaf, xs), *operands))
         return fill(self.form, xs)
+
+
+def _plainly(tree: Any, what: str) -> Any:
+    """The tree with numbers in place of its Values, and all else as it is."""
+    if type(tree) is Value:
+        return plain(tree)
+    if is_array(tree) and tree.dtype == object:
+        items = [_plainly(x, what) for x in tree.ravel().tolist()]
+        return array_of(items, tree.shape)
+    found = parts(tree, what)
+    if found is None:
+        return tree
+    items = [_plainly(x, what) for x in found[0]]
+    same = all(x is y for x, y in zip(items, found[0]))
+    return tree if same else rebuilt(tree, items)
 
 
 def _leaf(x: Any) -> Any:
