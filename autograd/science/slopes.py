@@ -39,6 +39,7 @@ RELATIONS: Final = {  # between two numbers, where a comparison holds
     not_equal: "<>",
 }  # fmt: skip
 FLIPPED: Final = str.maketrans("<>", "><")
+FEW: Final = 6  # operands of a row whose second partials are a formula
 MANY: Final = 200  # operands, of which all are taken to move a row
 OF_TABLE: Final = frozenset(
     [row for row in vars(primitives).values() if isinstance(row, Primitive)]
@@ -126,7 +127,7 @@ class Rows:
         mixed = [mask if moves else 0 for mask, moves in zip(masks, moving)]
         there = sum([1 << a for a, moves in enumerate(moving) if moves])
         held = reduce(or_, mixed, 0) & ~there
-        formula = None if held or not any(mixed) else Formula(row, count)
+        formula = None if held or count > FEW else Formula(row, count)
         moves = tuple([moves or bool(held >> a & 1) for a, moves in enumerate(moving)])
         return Slopes(moves, None, _below(mixed), bool(held), formula)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import cached_property
 from typing import Any, Final, Literal, NoReturn
 
 from .. import signatures
@@ -179,14 +180,18 @@ class Pattern:
     ) -> None:
         self.shape, self.source = shape, source
         self.indices, self.indptr = indices, indptr
-        parts = (indices, indptr, source)
-        self._key = shape, *(None if x is None else x.tobytes() for x in parts)
+
+    @cached_property
+    def key(self) -> Any:
+        """What tells it apart."""
+        parts = self.indices, self.indptr, self.source
+        return self.shape, *(None if x is None else x.tobytes() for x in parts)
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is Pattern and self._key == other._key
+        return type(other) is Pattern and bool(self.key == other.key)
 
     def __hash__(self) -> int:
-        return hash(self._key)
+        return hash(self.key)
 
     def filled(self, numbers: Any) -> Any:
         """The matrix of these numbers."""

@@ -22,7 +22,6 @@ ONE: Final = "one"
 Pairs = tuple[tuple[int, int], ...]
 Step = tuple[int, Primitive, tuple[Operand, ...]]  # slot, row, operands
 Instruction = tuple[int, str, Any, Dot, Dot]  # place, kind, factor, dots
-MOST_STEPS: Final = 400  # of formulas that are worth keeping
 MOST_PROGRAMS: Final = 64  # of one formula, for different constants
 
 
@@ -59,16 +58,10 @@ class Program(NamedTuple):
 
 
 class Formula:
-    """The second partials of a row, by forward mode over the lines of its rules.
-
-    Where a `where` selects, a tangent that is not there is absent, not zero.
-    """
+    """The second partials of a row, as programs: each for some pairs and constants."""
 
     def __init__(self, row: Primitive, count: int) -> None:
-        self.line, self.partials = written(row, count)
-        self.written = len(self.line.code)  # steps of the rules themselves
-        self.code: list[tuple[str, Any, Dot, Dot]] = []
-        self.dots: dict[int, dict[Operand, Dot] | None] = {}
+        self.row, self.count = row, count
         self.programs: dict[Any, Program | None] = {}
 
     def run(
@@ -91,28 +84,33 @@ class Formula:
         if key not in self.programs:
             if fixed and len(self.programs) >= MOST_PROGRAMS:
                 return self.program([], pairs)
-            self.programs[key] = self._program(dict(fixed), pairs)
+            self.programs[key] = self._found(dict(fixed), pairs)
         return self.programs[key]
 
-    def _program(self, fixed: dict[int, float], pairs: Pairs) -> Program | None:
-        for _, b in pairs:
-            if b not in self.dots:
-                self.dots[b] = self._found(b)
-            if self.dots[b] is None:
-                return None
-        found: Any = self.dots
-        roots = [found[b].get(self.partials[a]) for a, b in pairs]
-        return Folded(self.line, self.code, fixed).program(roots)
-
-    def _found(self, b: int) -> dict[Operand, Dot] | None:
-        """The tangent of each slot of the rules that has one where operand b moves."""
+    def _found(self, fixed: dict[int, float], pairs: Pairs) -> Program | None:
+        """One made of lines of its own, as other threads may make theirs meanwhile."""
         try:
-            dots = self._tangents(b)
+            tangents = Tangents(self.row, self.count)
+            dots = {b: tangents.where_moves(b) for b in sorted({b for _, b in pairs})}
         except Exception:  # of a row inside whose rule is no line
             return None
-        return dots if len(self.line.code) <= MOST_STEPS else None
+        roots = [dots[b].get(tangents.partials[a]) for a, b in pairs]
+        return Folded(tangents.line, tangents.code, fixed).program(roots)
 
-    def _tangents(self, b: int) -> dict[Operand, Dot]:
+
+class Tangents:
+    """Forward mode over the lines of a row's rules.
+
+    Where a `where` selects, a tangent that is not there is absent, not zero.
+    """
+
+    def __init__(self, row: Primitive, count: int) -> None:
+        self.line, self.partials = written(row, count)
+        self.written = len(self.line.code)  # steps of the rules themselves
+        self.code: list[tuple[str, Any, Dot, Dot]] = []
+
+    def where_moves(self, b: int) -> dict[Operand, Dot]:
+        """The tangent of each slot of the rules that has one, if operand b moves."""
         dots: dict[Operand, Dot] = {b + 1: ONE}
         dots[0] = self._product(self.partials[b], ONE)
         for k in range(self.written):
