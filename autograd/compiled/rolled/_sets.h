@@ -35,7 +35,11 @@ INLINE V gathered_plain(const double *x, const int32_t *at) { return x[*at]; }
 #undef LESS_EQUAL
 #undef EQUAL
 #undef UNROLLED
+#if defined(__SANITIZE_ADDRESS__)
+#define UNROLLED /* every load is looked at there: straight code would be too long */
+#else
 #define UNROLLED _Pragma("GCC unroll 16")
+#endif
 #define V NAME(V)
 #define LOOSE NAME(Loose)
 #define BITS NAME(Bits)
