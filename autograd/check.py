@@ -346,13 +346,14 @@ def _operands(node: Value) -> Iterator[tuple[int, float, Function, float, float]
     assert row is not None
     numbers = [arg.data if isinstance(arg, Value) else arg for arg in node._args]
     partials = [0.0 if partial is None else partial for partial in node._partials]
+    value = getattr(row, "moved", row.value)  # of what an equation defines
     terms = [abs(p * x) for p, x in zip(partials, numbers)]
     noise = row.ulp * ulp(node.data)
     if len(terms) > 1:  # which may cancel
         noise += sum(ulp(term) for term in terms if isfinite(term))
     for i, arg in enumerate(node._args):
         if isinstance(arg, Value) and _varies(row, i):
-            yield i, partials[i], _along(row.value, numbers, i), numbers[i], noise
+            yield i, partials[i], _along(value, numbers, i), numbers[i], noise
 
 
 def _varies(row: Primitive, i: int) -> bool:

@@ -163,8 +163,6 @@ class Implicit(Call):
     def near(self, xs: Sequence[float]) -> list[float]:
         """The solution for operands that may have moved, near that which there was."""
         start, operands = [*xs[: self.unknowns]], xs[self.unknowns :]
-        if tracing() is not None:
-            return start
         stand = newton(lambda xs: self.looked_at(xs, operands)[:2], start)
         return stand.xs if stand.done else [nan for _ in start]
 
@@ -182,7 +180,10 @@ class Unknown(Component):
         Primitive.__init__(self, name, call.formula_of(place), _no_rule)
         self.variadic, self.arity = True, 0
         self._call, self._place = call, place
-        self.raw = lambda *xs: call.near(xs)[place]
+
+    def moved(self, *xs: float) -> float:
+        """The solution where operands are others than it was found for."""
+        return self._call.near(xs)[self._place]
 
     def derivatives(
         self, z: Any, *args: Any, wanted: Sequence[bool] | None = None
