@@ -241,6 +241,20 @@ def test_a_sum_that_others_need_is_not_taken_apart() -> None:
     assert kinds == [(0, 0), (0, 0), p.mul]
 
 
+@pytest.mark.parametrize("count", [3, 5, 6, 40])
+def test_a_long_product_is_one_operation_in_its_order(count: int) -> None:
+    code = [Instruction(p.mul, (0, 1))]
+    for k in range(2, count):
+        operands = (count + k - 2, k) if k % 3 else (k, count + k - 2)
+        code.append(Instruction(p.mul, operands))
+    tape = Tape(count, tuple(code), (2 * count - 2,))
+    found = groups(tape).groups
+    assert len(found) == (1 if count >= 6 else count - 1)
+    assert found[0].kind is (p.prod if count >= 6 else p.mul)
+    rng = random.Random(count)
+    same(tape, [*points_for(rng, count), [1e200] * 2 + [1e-200] * (count - 2)])
+
+
 def test_what_nothing_needs_is_left_out_and_copies_are_read_through() -> None:
     code = (
         Instruction(p.identity, (0,)), Instruction(p.exp, (1,)),

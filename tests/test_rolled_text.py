@@ -279,6 +279,49 @@ def test_like_lines_become_one_with_an_index_more() -> None:
     ]
 
 
+def test_lines_that_read_what_other_lines_wrote_become_one() -> None:
+    def fan(w: Any, a: Any) -> Any:
+        parts = [
+            [x * 2 for x in a], [exp(x) for x in a],
+            [sin(x) for x in a], [x / 3 for x in a],
+        ]  # fmt: skip
+        return [sum(tanh(z) * z for z in dense(w, part)) for part in parts]
+
+    def total(w: Any, a: Any) -> Any:
+        return sum(fan(w, a))
+
+    both = [
+        "for i in 0..2: q1[0, i] = a[i]·2",
+        "for i in 0..2: q1[1, i] = exp(a[i])",
+        "for i in 0..2: q1[2, i] = sin(a[i])",
+        "for i in 0..2: q1[3, i] = a[i] / 3",
+        "for i in 0..3, j in 0..4: z1[i, j] = Σ_r w[j, r]·q1[i, r]",
+    ]
+    args = of_shape(5, 3), of_shape(3)
+    assert written(fan, *args)[1:] == [
+        *both,
+        "for o in 0..3: z2[o] = Σ_r tanh(z1[o, r])·z1[o, r]",
+        "return z2",
+    ]
+    assert written(grad(total), *args, of=fan)[1:] == [
+        *both,
+        "for i in 0..3, j in 0..4: "
+        "z2[i, j] = tanh(z1[i, j]) + tanh'(z1[i, j])·z1[i, j]",
+        "for i in 0..4, j in 0..2: z3[i, j] = Σ_r↓ q1[r, j]·z2[r, i]",
+        "return z3",
+    ]
+
+
+def test_long_products_are_one() -> None:
+    def product(x: Any) -> Any:
+        y = x[0]
+        for each in x[1:]:
+            y = y * each
+        return y
+
+    assert written(product, of_shape(10)) == ["v1 = Π_r x[r]", "return v1"]
+
+
 def test_guards_are_asserted_where_they_are_known() -> None:
     def first_negative(x: Any) -> Any:
         for each in x:
@@ -574,3 +617,11 @@ def test_values_closed_over_have_names_too() -> None:
     named += [names.of_label(v.label, i) for i, v in enumerate(w)]
     shown = text.text(f.tape([1.0, 2.0, 3.0]), named).splitlines()
     assert shown[-2].endswith("z1 = Σ_r w[r]·x[r]")
+
+
+def test_names_of_a_call_are_those_of_the_parameters() -> None:
+    form = flatten((([1.0], 2.0), {"k": 3.0}))[1]
+    found = names.of_call(lambda w, x, k: w, form, ["b", None])
+    assert [each.name for each in found] == ["w[]", "x", "k", "b", "closed[]"]
+    assert names.parameters_of(max) == []
+    assert names.parameters_of(grad(rosenbrock)) == ["x"]

@@ -4,8 +4,9 @@ The tape of a real program is a few hundred vector operations, written out. Five
 find them again, each linear in its length:
 
     cleaned   each instruction once, without copies and without what nothing needs
-    folded    additions one after the other are one sum, in their order: of products
-              where nothing else needs those, and of terms that a mask may leave out
+    folded    long products are one operation, and additions one after the other one
+              sum, in their order: of products where nothing else needs those, and of
+              terms that a mask may leave out
     levels    how many operations come before: each as soon as its operands are there,
               or as late as its users allow, whichever makes fewer groups
     groups    like operations on one level, which may run in any order
@@ -36,6 +37,7 @@ COPIES: Final = frozenset({p.identity, p.stop_gradient})
 COMMUTATIVE: Final = frozenset({p.add, p.mul, p.equal, p.not_equal})
 ADD_UNLESS: Final = vars(p).get("_add_unless")  # absent, total, share
 FEW: Final = 16  # lanes that need no order
+LONG: Final = 6  # factors of a product that is one operation
 
 
 class Term(NamedTuple):
@@ -164,12 +166,37 @@ def uses(line: Line) -> list[int]:
 
 def folded(tape: Tape) -> Line:
     """The tape, cleaned, with sums in place of additions."""
-    line = cleaned(tape)
+    line = with_products(cleaned(tape))
     folding = _Folding(line)
     for slot, (row, operands) in line.operations.items():
         if folding.uses[slot]:
             folding.see(slot, row, operands)
     return line._replace(operations=folding.operations())
+
+
+def with_products(line: Line) -> Line:
+    """The line with long products, x·y·w…, as one operation, factor after factor.
+
+    1·x is x, so that the row prod does the same.
+    """
+    needed, found = uses(line), dict[int, tuple[list[int], list[int]]]()
+    for slot, (row, operands) in line.operations.items():
+        if row is p.mul and needed[slot]:
+            x, y = operands
+            if y in found and needed[y] == 1 and not (x in found and needed[x] == 1):
+                x, y = y, x
+            goes_on = x in found and needed[x] == 1
+            factors, parts = found.pop(x) if goes_on else ([x], [])
+            factors.append(y)
+            parts.append(slot)
+            found[slot] = factors, parts
+    code = dict(line.operations)
+    for slot, (factors, parts) in found.items():
+        if len(factors) >= LONG:
+            code[slot] = Operation(p.prod, tuple(factors))
+            for part in parts[:-1]:
+                del code[part]
+    return line._replace(operations=code)
 
 
 class _Folding:

@@ -8,7 +8,7 @@ the name: layers of different sizes are `layers[0].w[]` and `layers[1].w[]`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import product
 from math import prod
 from typing import Any, Final, NamedTuple
@@ -39,6 +39,48 @@ Named(name='p.b', places=())]
     names = [*parameters[: len(positional.forms)], *extra, *keywords.names]
     forms = [*positional.forms, *keywords.forms]
     return [each for name, f in zip(names, forms) for each in _in(f, name, ())]
+
+
+def of_call(
+    f: Callable[..., Any], form: Form, labels: Sequence[str | None] = ()
+) -> list[Named]:
+    """The names of the inputs of a path: arguments by f's parameters, then Values.
+
+    labels   of the Values that f closes over
+    """
+    closed = [of_label(label, i) for i, label in enumerate(labels)]
+    return of_arguments(form, parameters_of(f)) + closed
+
+
+def parameters_of(f: Callable[..., Any]) -> list[str]:
+    """The names of the positional parameters of a function, as far as it tells.
+
+    A transform's are those of the function that it was given:
+
+    >>> from autograd import grad
+    >>> parameters_of(grad(lambda w, x, *more: w))
+    ['w', 'x']
+    """
+    from inspect import Parameter, signature  # which takes long to load
+
+    try:
+        found = signature(_transformed(f)).parameters.values()
+    except (AttributeError, TypeError, ValueError):  # some in C have none
+        return []
+    kinds = Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD
+    return [each.name for each in found if each.kind in kinds]
+
+
+def _transformed(f: Any) -> Any:
+    """What a transform of this package, which takes any arguments, passes them to."""
+    package = __name__.partition(".")[0]
+    while f.__module__.partition(".")[0] == package:
+        cells = [cell.cell_contents for cell in getattr(f, "__closure__", ()) or ()]
+        inner = next(filter(callable, cells), None)
+        if inner is None:
+            break
+        f = inner
+    return f
 
 
 def of_label(label: str | None, otherwise: int) -> Named:

@@ -36,6 +36,7 @@ from .loops import (
 
 TIMES: Final = 3  # steps that make a loop
 LONGEST: Final = 300  # lines of one step
+MANY: Final = 4  # steps for which arrays that others wrote are made one
 TRIED: Final = 20  # of the places where lines come again
 Block = list[Loop | Check]
 
@@ -56,6 +57,8 @@ def repeated(whole: Program) -> Program:
                 break
     for line in whole.flat():
         line.value = with_parts_joined(line.value)
+    outputs = _all_joined([Part((y,), over=over) for y, over in whole.outputs])
+    whole.outputs = [(part.factors[0], part.over) for part in outputs]
     return whole
 
 
@@ -119,7 +122,7 @@ def _folded(whole: Program, start: int, period: int, count: int) -> Program | No
             if last - first >= TIMES:
                 at = start + shift + first * period
                 try:
-                    _steps(blocks[first : first + TIMES], written).body()  # it is quick
+                    _steps(blocks[first:last][:MANY], written).body()  # which is quick
                     return _steps(blocks[first:last], written).folded(whole, at)
                 except UnlikeError:
                     pass
@@ -214,6 +217,8 @@ class _Steps:
         self.copies: list[Loop] = []
         self.now: dict[Array, tuple[Array, int]] = {}  # the part of an array it becomes
         self.arrays = self._arrays(self._state())
+        if len(blocks) >= MANY:
+            self._gather()
 
     def _state(self) -> dict[int, list[tuple[Read, Read]]]:
         """What the first step reads where the others read what one of these wrote."""
@@ -279,6 +284,27 @@ class _Steps:
         lines = [*before, *self.copies, *_as_lines(t, body), *after]
         outputs = [(self._renamed(y), over) for y, over in whole.outputs]
         return Program(whole.inputs, lines, outputs)
+
+    def _gather(self) -> None:
+        """Where each step reads an array of its own, make these parts of one, too."""
+        for lines in zip(*self.blocks):
+            columns = [self._side_by_side(lines[0], line) for line in lines]
+            for column in zip(*columns):
+                arrays = [r.array for _, r in column]
+                if len({*arrays}) == len(arrays) and self._are_free(arrays):
+                    whole = Array((len(arrays), *arrays[0].shape))
+                    for step, array in enumerate(arrays):
+                        self.now[array] = whole, self._part(False, step)
+
+    def _are_free(self, arrays: list[Array]) -> bool:
+        """Whether they are of one shape, written whole, and no parts of others yet."""
+        return all(
+            array in self.written
+            and not self.written[array].ahead
+            and array not in self.now
+            and array.shape == arrays[0].shape
+            for array in arrays
+        )
 
     def body(self) -> tuple[Var, list[Loop | Check]]:
         """The index, and what one step is; UnlikeError if they are no steps."""
@@ -400,10 +426,13 @@ def _along(r: Read, step: Affine, deltas: Iterator[int]) -> Read:
 def _as_lines(t: Var, body: list[Loop | Check]) -> list[Statement]:
     """A loop over t; of one line that reads nothing of its own, t is but an index."""
     (line, *others) = body
-    own = line.array if isinstance(line, Loop) else None
-    if others or any(r.array is own for r, _ in reads(line.value)):
+    if others or isinstance(line, Check):
         return [Repeat(t, [*body])]
-    return [replace(line, over=(t, *line.over), ahead=())]
+    if any(r.array is line.array for r, _ in reads(line.value)):
+        return [Repeat(t, [line])]
+    up = Var(t.size)  # no step needs another
+    x = moved(line.value, {t: _index(up)})
+    return [Loop(line.array, (up, *line.over), x)]
 
 
 # ---- terms that come again -----------------------------------------------------------
@@ -422,20 +451,22 @@ def with_parts_joined(x: Expression) -> Expression:
         )
         for part in x.parts
     ]
-    joined: list[Part] = []
+    return x._replace(parts=tuple(_all_joined(parts)))
+
+
+def _all_joined(parts: Sequence[Part]) -> Iterator[Part]:
     k = 0
     while k < len(parts):
-        part, count = _joined(parts[k:])
-        joined.append(part)
+        part, count = _joined(parts, k)
+        yield part
         k += count
-    return x._replace(parts=tuple(joined))
 
 
-def _joined(parts: Sequence[Part]) -> tuple[Part, int]:
-    """The first part with as many as are like it, and how many these are."""
-    first, deltas = parts[0], list[list[int]]()
+def _joined(parts: Sequence[Part], k: int) -> tuple[Part, int]:
+    """A part with as many as follow and are like it, and how many these are."""
+    first, deltas = parts[k], list[list[int]]()
     alone = Fold(None, (first,))
-    for part in parts[1:]:
+    for part in parts[k + 1 :]:
         try:
             found = [
                 delta

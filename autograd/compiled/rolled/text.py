@@ -225,6 +225,8 @@ class Printer:
     def _fold(self, x: Fold, names: Names) -> Shown:
         if same := copied(x):
             return self._shown(same, names)
+        if x.row is p.prod:
+            return self._product(x, names)
         if x.row is not None:
             terms = [self._operands(part, names) for part in x.parts]
             return f"{_called(x.row)}({', '.join(_some(terms))})", ALONE
@@ -234,6 +236,15 @@ class Printer:
         others = [f"{'-' if s else '+'} {t}" for s, t in zip(signs[1:], parts[1:])]
         alone = SUMMED if x.parts[0].over or x.parts[0].mask else MULTIPLIED
         return " ".join(_some([first, *others])), alone if not others else ADDED
+
+    def _product(self, x: Fold, names: Names) -> Shown:
+        texts = []
+        for part in x.parts:
+            inner = self._with(part.over, names)
+            products = [f"Π_{_bound(var, inner[var], part)} " for var in part.over]
+            factor = self._closed(part.factors[0], inner, SIGNED)
+            texts.append("".join(products) + factor)
+        return "·".join(_some(texts)), SUMMED
 
     def _part(self, part: Part, names: Names) -> str:
         inner = self._with(part.over, names)
