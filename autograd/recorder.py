@@ -15,7 +15,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Sequence
 from math import nan
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from .accelerator import in_c
 from .primitives import Primitive
@@ -23,6 +23,7 @@ from .transforms import copies
 from .value import LEFTOVER, Value, tick
 
 Operand = int | float  # a slot, or a constant
+MOST_ROWS: Final = 1 << 16  # which 16 bits can name
 
 
 class Recorded(NamedTuple):
@@ -53,11 +54,10 @@ class Recorder:
         self.since = tick()
         self.arguments = [Value(x) for x in xs]
         self.closed: list[Value] = []
+        self._rows: dict[Primitive, int] = {}
         self._code: list[tuple[Primitive, tuple[Operand, ...]]] = []
-        slots = enumerate(self.arguments)
-        self._slots: dict[Value, int | None] = {
-            x: i for i, x in slots
-        }  # None: constant
+        self._slots: dict[Value, int | None] = {}  # None: a constant
+        self._slots.update((x, i) for i, x in enumerate(self.arguments))
         self._numbers = set(self.arguments)  # what eagerly is a float, not a Value
         self._truths: set[Value] = set()  # what eagerly is a bool
         self._leaves: dict[Value, Value] = {}
@@ -75,6 +75,7 @@ class Recorder:
         if int not in map(type, operands):
             slots.update(dict.fromkeys(nodes))
             return
+        self._name(row)
         slots.update(dict.fromkeys(nodes, len(self.arguments) + len(self._code)))
         self._code.append((row, tuple(operands)))
         absent = [type(x) is float or x in self._numbers for x in known]
@@ -90,6 +91,14 @@ class Recorder:
             None if gone or 0.0 in fixed[i : i + 1] else nan
             for i, gone in enumerate(absent)
         ])  # fmt: skip
+
+    def _name(self, row: Primitive) -> None:
+        """Give a row its number in the tape."""
+        if self._rows.setdefault(row, len(self._rows)) >= MOST_ROWS:
+            raise ValueError(
+                f"jit: f must use at most {MOST_ROWS} primitives, but uses more; make "
+                "each once, outside f"
+            )
 
     # ---- slots -----------------------------------------------------------------------
 
@@ -171,7 +180,6 @@ class Recorder:
     def recorded(self, outputs: Sequence[Any]) -> Recorded:
         """The instructions and outputs, with Values from outside among the inputs."""
         slots = [self.operand(y) for y in outputs]  # one may be met only now
-        rows: dict[Primitive, int] = {}
         row, start, operand = array("H"), array("i", [0]), array("i")
         constants, places = array("d"), dict[str, int]()  # by their bits; one NaN
 
@@ -184,12 +192,12 @@ class Recorder:
             return ~places[key]
 
         for each, operands in self._code:
-            row.append(rows.setdefault(each, len(rows)))
+            row.append(self._rows[each])
             operand.extend(map(final, operands))
             start.append(len(operand))
         outs = array("i", map(final, slots))
         arrays = row, start, operand, constants, outs
-        return Recorded(tuple(rows), *[each.tobytes() for each in arrays])
+        return Recorded(tuple(self._rows), *[each.tobytes() for each in arrays])
 
     def final(self, slot: int) -> int:
         """That slot in the tape, where those from outside follow the arguments."""

@@ -15,6 +15,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -379,6 +380,28 @@ def test_trace_is_freed_with_all_that_it_has_kept() -> None:
 
 
 # ---- what can be done to a recorder --------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ENGINES)
+def test_more_rows_than_a_tape_can_name_are_refused(engine: Any) -> None:
+    most = recorders.MOST_ROWS
+    rows = [engine.Primitive("row", abs, 1.0) for _ in range(most + 1)]
+
+    def f(x: Any, n: int) -> Any:
+        for row in rows[:n]:
+            x = row(x)
+        return x
+
+    traced = import_module(f"{engine.__name__}.compiled.trace").Trace
+    for n in (most, most + 1):
+        trace = traced([2.0], [])
+        refused = pytest.raises(ValueError, match=f"at most {most} primitives")
+        with refused if n > most else contextlib.nullcontext():
+            out = trace.run(lambda xs, n=n: f(xs[0], n))
+        if n == most:
+            assert len(trace.tape([out]).code) == n
+        trace.close()
 
 
 def mistakes(cls: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
