@@ -115,6 +115,8 @@ INLINE uint32_t hash_of(int code, const int32_t *refs, int32_t count)
     return (uint32_t)(hash >> 16);
 }
 
+enum { NEIGHBOURS = 8192 }; /* entries: a part of the cache, and more than a layer has */
+
 /* Where nodes look for their like: those of operands that were made at the same time look
    near each other, and are looked for at the same time. */
 INLINE size_t home_of(uint32_t hash, const int32_t *refs, int32_t count)
@@ -122,7 +124,7 @@ INLINE size_t home_of(uint32_t hash, const int32_t *refs, int32_t count)
     int32_t last = 0;
     for (int32_t i = 0; i < count; i++)
         last = refs[i] > last ? refs[i] : last;
-    return 2 * (size_t)last + (hash & 127);
+    return 2 * (size_t)last + (hash & (NEIGHBOURS - 1));
 }
 
 static int32_t write_node(Line *line, int code, const int32_t *refs, int32_t count)
