@@ -423,9 +423,15 @@ def test_leaf_that_f_assigns_afterwards_is_noticed() -> None:
         hessian(f, sparse=True)([1.0])
 
 
-def test_anomaly_is_named_inside_f() -> None:
-    with detect_anomaly(), pytest.raises(FloatingPointError, match="sqrt"):
-        hessian(lambda x: sqrt(x[0]), sparse=True)([0.0])
+def test_anomaly_is_named_in_first_and_second_derivatives() -> None:
+    with detect_anomaly():
+        with pytest.raises(FloatingPointError, match="sqrt: the local derivative inf"):
+            hessian(lambda x: sqrt(x[0]), sparse=True)([0.0])
+        with pytest.raises(FloatingPointError, match="tangent must be finite.*inf"):
+            hessian(lambda p, x: x[0] ** p["k"], 1, sparse=True)({"k": 1.5}, [0.0])
+        assert hessian(lambda x: x[0] ** 3, sparse=True)([2.0]).data.tolist() == [12.0]
+        with pytest.raises(FloatingPointError, match="sqrt: the local derivative inf"):
+            jacobian(lambda x: [x[0], sqrt(x[0])], sparse=True)([0.0])
 
 
 @pytest.mark.parametrize("made", [hessian, jacobian, sparsity])

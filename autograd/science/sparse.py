@@ -15,16 +15,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cached_property
+from math import isfinite
 from typing import Any, Final, Literal, NoReturn
 
 from .. import signatures
 from ..primitives import brief, number
 from ..signatures import ArgNums, seen_as
 from ..transforms import (
+    _chosen,
     _Recording,
     _require_callable,
     _require_positions,
     _scalar,
+    hvp,
 )
 from ..trees import register_tree
 from ..value import Value
@@ -113,9 +116,35 @@ def _made(
     def derivative_of_f(*args: Any, **kwargs: Any) -> Any:
         run = _Recording(operation, f, args, argnums, kwargs)
         _require_plain(run)
-        return derivative(run)
+        found = derivative(run)
+        watched = operation == "hessian" and watching() is not None
+        if watched and tracing() is None and not _is_finite(found):
+            chosen = _chosen(operation, argnums, len(args), kwargs)
+            _look_again(f, args, kwargs, chosen, run)
+        return found
 
     return derivative_of_f
+
+
+def _is_finite(matrix: Any) -> bool:
+    return all(map(isfinite, matrix.data))
+
+
+def _look_again(
+    f: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
+    chosen: Sequence[int],
+    run: _Recording,
+) -> None:
+    """Let who watches see how second derivatives come about that are not finite."""
+
+    def of_numbers(xs: list[Any]) -> Any:
+        given = dict(zip(chosen, run._trees(xs)))
+        return f(*[given.get(i, arg) for i, arg in enumerate(args)], **kwargs)
+
+    xs = [x._data for x in run.fresh]
+    hvp(of_numbers, (xs,), ([1.0] * len(xs),))
 
 
 def _require_scipy(operation: str) -> None:
