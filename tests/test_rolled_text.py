@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import inspect
 import random
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import nan
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rolled_reader import Reader
 from test_rolled_groups import Writer, points_for
 from test_simplify import ROWS, SPECIAL, bits, random_tape
 
@@ -49,8 +52,21 @@ def written(f: Any, *args: Any, of: Any = None) -> list[str]:
     whole = program(tape, named)
     for xs in (numbers, *points_for(rng, tape.inputs)):
         assert bits(whole.run(xs)) == bits(tape.run(xs))
+    assert read_back(tape, named, numbers) == [*tape.run(numbers)[0]]
     lines = text.text(tape, named, (of or f).__name__).splitlines()
     return [line.removeprefix("    ") for line in lines[1:]]
+
+
+def read_back(tape: Tape, named: Sequence[Named], xs: Sequence[float]) -> list[float]:
+    """What the text itself gives at a point, read with all of its tables."""
+    inputs = {}
+    for (name, places), x in zip(names.whole(named), xs):
+        inside = iter(places)
+        index = [int(i or next(inside)) for i in re.findall(r"\[(\d*)\]", name)]
+        inputs[re.sub(r"\[\d*\]", "[]", name), tuple(index)] = x
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text, "SHOWN", 10**9)
+        return Reader(text.text(tape, named), inputs).run()
 
 
 def of_shape(*shape: int) -> Any:
@@ -447,6 +463,24 @@ def test_a_long_program_is_cut_to_some_hundred_lines() -> None:
 
 
 # ---- that it is true -----------------------------------------------------------------
+
+
+def same_but_for_signs_of_zeros(xs: Sequence[float], ys: Sequence[float]) -> bool:
+    pairs = zip(xs, ys)
+    return len(xs) == len(ys) and all(x == y or x != x and y != y for x, y in pairs)
+
+
+@pytest.mark.parametrize("lanes", [0, 1, 2, 5])
+@pytest.mark.parametrize("seed", range(30))
+def test_who_reads_the_text_finds_what_the_tape_gives(seed: int, lanes: int) -> None:
+    rng = random.Random(seed)
+    writer = Writer(rng, lanes)
+    tape = writer.tape(rng.randrange(2, 10)) if lanes else in_time(rng, 2, 6)
+    tape = replace(tape, guards=())
+    xs = [rng.gauss(0, 1) for _ in range(tape.inputs)]
+    named = [Named("x[]", (i,)) for i in range(tape.inputs)]
+    found, want = read_back(tape, named, xs), tape.run(xs)[0]
+    assert same_but_for_signs_of_zeros(found, want), text.text(tape, named)
 
 
 @settings(max_examples=50, deadline=None, derandomize=True)

@@ -91,6 +91,8 @@ def with_zeros_ahead(line: Line) -> Line:
                     others += term
                 elif (copysign(1.0, number) > 0.0) is not bool(flag):
                     zero = plus
+            if not flags:  # it is but zeros
+                zero, flags, others = minus, [0], [zero]
             operations[slot] = Operation((0, *flags), (zero, *others))
     return line._replace(constants=numbers, operations=operations)
 

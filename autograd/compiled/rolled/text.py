@@ -232,7 +232,9 @@ class Printer:
             return f"{_called(x.row)}({', '.join(_some(terms))})", ALONE
         parts = [self._part(part, names) for part in x.parts]
         signs = [part.negative for part in x.parts]
-        first = f"-{parts[0]}" if signs[0] else parts[0]
+        minus = parts[0].startswith("-")
+        first = f"-({parts[0]})" if minus else f"-{parts[0]}"
+        first = first if signs[0] else parts[0]
         others = [f"{'-' if s else '+'} {t}" for s, t in zip(signs[1:], parts[1:])]
         alone = SUMMED if x.parts[0].over or x.parts[0].mask else MULTIPLIED
         return " ".join(_some([first, *others])), alone if not others else ADDED
