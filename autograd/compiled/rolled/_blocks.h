@@ -39,9 +39,8 @@ enum { ONE, ROW, ANY, SHAPES };
    SCALARS          SCALARS code … END
    SINGLES …        step out begins terms table first×terms
    PRODUCTS …       step out begins terms table table (first first)×terms
-   MASKED_SINGLES   step out begins terms negative vectors (shape table)×2
-                    (first first)×terms
-   MASKED_PRODUCTS  likewise, of three operands
+   MASKED_SUMS …    step out begins terms negative vectors table×n (first×n)×terms, with
+                    n operands of a term: x [y] mask
    PAUSE            PAUSE: before a callback
    FINISH           FINISH: the end */
 enum {
@@ -49,13 +48,13 @@ enum {
     SCALARS,
     SINGLES,
     PRODUCTS = SINGLES + SHAPES * 2 * SIZES,
-    MASKED_SINGLES = PRODUCTS + SHAPES * (SHAPES + 1) / 2 * 2 * SIZES,
-    MASKED_PRODUCTS,
-    STEPS,
+    MASKED_SUMS = PRODUCTS + SHAPES * (SHAPES + 1) / 2 * 2 * SIZES,
+    STEPS = MASKED_SUMS + SHAPES * (SHAPES + 3) / 2 * SHAPES,
     PAUSE = STEPS,
     FINISH
 };
 
+#define MASKED_STEP(x, y, mask) (MASKED_SUMS + PAIR(x, y) * SHAPES + (mask))
 #define SINGLES_STEP(shape, negative, vectors) \
     (SINGLES + ((shape) * 2 + (negative)) * SIZES + SIZE(vectors))
 #define PAIR(x, y) ((y) * ((y) + 1) / 2 + (x)) /* of shapes, x <= y */
@@ -131,7 +130,8 @@ static int are_shifted(const Site *x, const Site *y, int width, int vectors)
 static int32_t step_of(int flags, const Site *x, int vectors)
 {
     if (flags & MASKED)
-        return flags & PRODUCT ? MASKED_PRODUCTS : MASKED_SINGLES;
+        return flags & PRODUCT ? MASKED_STEP(x[0].shape, x[1].shape, x[2].shape)
+                               : MASKED_STEP(x[0].shape, SHAPES, x[1].shape);
     if (flags & PRODUCT)
         return PRODUCTS_STEP(x[0].shape, x[1].shape, flags & NEGATIVE, vectors);
     return SINGLES_STEP(x[0].shape, flags & NEGATIVE, vectors);
@@ -157,11 +157,8 @@ static void put_run(Builder *b, const Part *part, int flags, const Site *x, int 
         put(b, flags & NEGATIVE);
         put(b, part->vectors);
     }
-    for (int i = 0; i < width; i++) {
-        if (flags & MASKED)
-            put(b, x[i].shape);
+    for (int i = 0; i < width; i++)
         put_distances(b, x + i, part->vectors);
-    }
     for (int i = 0; i < terms * width; i++)
         put(b, x[i].at[0]);
 }

@@ -60,13 +60,28 @@ static const int32_t *check_terms(Check *c, const int32_t *head, int vectors, in
     return firsts + head[3] * width;
 }
 
+/* The shapes of which this is the PAIR. */
+static void unpair(int pair, int *x, int *y)
+{
+    *y = 0;
+    while (pair > *y)
+        pair -= ++*y;
+    *x = pair;
+}
+
 static const int32_t *check_masked(Check *c, const int32_t *p)
 {
-    int vectors = p[5], width = p[0] == MASKED_PRODUCTS ? 3 : 2, shapes[3];
+    int number = p[0] - MASKED_SUMS, vectors = p[5], width = 3, shapes[3];
     const int32_t *tables[3], *at = p + 6;
-    for (int i = 0; i < width; i++, at = next_operand(at, vectors)) {
-        shapes[i] = at[0];
-        tables[i] = at + 1;
+    unpair(number / SHAPES, &shapes[0], &shapes[1]);
+    shapes[2] = number % SHAPES;
+    if (shapes[1] == SHAPES) {
+        shapes[1] = shapes[2];
+        width = 2;
+    }
+    for (int i = 0; i < width; i++) {
+        tables[i] = at;
+        at += table_size(shapes[i], vectors);
     }
     return check_terms(c, p, vectors, width, shapes, tables, at);
 }
@@ -82,10 +97,9 @@ static const int32_t *check_singles(Check *c, const int32_t *p)
 static const int32_t *check_products(Check *c, const int32_t *p)
 {
     int number = p[0] - PRODUCTS, vectors = 1 << number % SIZES;
-    int pair = number / SIZES / 2, shapes[2] = {pair, 0};
+    int shapes[2];
     const int32_t *tables[2] = {p + 4, NULL};
-    while (shapes[0] > shapes[1])
-        shapes[0] -= ++shapes[1];
+    unpair(number / SIZES / 2, &shapes[0], &shapes[1]);
     tables[1] = tables[0] + table_size(shapes[0], vectors);
     return check_terms(c, p, vectors, 2, shapes, tables,
                        tables[1] + table_size(shapes[1], vectors));
@@ -164,7 +178,7 @@ static const int32_t *check_step(Check *c, const int32_t *p)
            : *p == PACK          ? check_pack(c, p)
            : *p == SCALARS       ? check_scalars(c, p)
            : *p < PRODUCTS       ? check_singles(c, p)
-           : *p < MASKED_SINGLES    ? check_products(c, p)
+           : *p < MASKED_SUMS    ? check_products(c, p)
                                  : check_masked(c, p);
 }
 

@@ -87,36 +87,45 @@ HERE const int32_t *NAME(products)(const int shape, const int other, const int n
     return end;
 }
 
-/* Terms that are left out where their last operand is not zero. */
-HERE const int32_t *NAME(masked)(const int product, double *S, const int32_t *p)
+/* Terms that are left out where their last operand is not zero: so many vectors, from
+   one on. The tables are those of x, y and the mask; `at` and `end` those of the terms. */
+HERE void NAME(masked_vectors)(const int shape, const int other, const int masks,
+                               const int vectors, int from, double *S, const int32_t *p,
+                               const int32_t *const *tables, const int32_t *at,
+                               const int32_t *end)
 {
-    const int vectors = p[5], width = 2 + product;
-    const int32_t *x = p + 6, *y = next_operand(x, vectors);
-    const int32_t *m = product ? next_operand(y, vectors) : y;
-    const int32_t *begin = next_operand(m, vectors), *end = begin + width * p[3];
+    const int product = other != SHAPES, first = from * REGISTERS;
     const V sign = SAME(p[4] ? -1.0 : 1.0);
-    for (int r = 0; r < ALL_OF(vectors); r++) {
-        V sum = NAME(so_far)(S, p, r);
-        for (const int32_t *at = begin; at < end; at += width) {
-            V q = NAME(load_any)(S + at[0], x, r);
-            const V mask = NAME(load_any)(S + at[1 + product], m, r);
+    V sum[ALL_OF(MOST_VECTORS)];
+    EACH_REGISTER(r, vectors)
+        sum[r] = NAME(so_far)(S, p, first + r);
+    for (; at < end; at += 2 + product)
+        EACH_REGISTER(r, vectors) {
+            V q = NAME(load)(shape, S + at[0], tables[0], first + r);
+            const V mask = NAME(load)(masks, S + at[1 + product], tables[2], first + r);
             if (product)
-                q = q * NAME(load_any)(S + at[1], y, r);
-            sum = CHOOSE(EQUAL(mask, SAME(0.0)), sum + sign * q, sum);
+                q = q * NAME(load)(other, S + at[1], tables[1], first + r);
+            sum[r] = CHOOSE(EQUAL(mask, SAME(0.0)), sum[r] + sign * q, sum[r]);
         }
-        NAME(store)(S + p[1], r, sum);
-    }
+    EACH_REGISTER(r, vectors)
+        NAME(store)(S + p[1], first + r, sum[r]);
+}
+
+/* Without a product, `other` is SHAPES: none. */
+HERE const int32_t *NAME(masked)(const int shape, const int other, const int masks,
+                                 double *S, const int32_t *p)
+{
+    const int all = p[5];
+    const int32_t *x = p + 6, *y = x + table_size(shape, all);
+    const int32_t *m = other == SHAPES ? y : y + table_size(other, all);
+    const int32_t *tables[] = {x, y, m}, *at = m + table_size(masks, all);
+    const int32_t *end = at + (other == SHAPES ? 2 : 3) * p[3];
+    int v = 0;
+    for (; v + 2 <= all; v += 2)
+        NAME(masked_vectors)(shape, other, masks, 2, v, S, p, tables, at, end);
+    if (v < all)
+        NAME(masked_vectors)(shape, other, masks, 1, v, S, p, tables, at, end);
     return end;
-}
-
-TARGET static const int32_t *NAME(masked_singles)(double *S, const int32_t *p)
-{
-    return NAME(masked)(0, S, p);
-}
-
-TARGET static const int32_t *NAME(masked_products)(double *S, const int32_t *p)
-{
-    return NAME(masked)(1, S, p);
 }
 
 /* ---- rows --------------------------------------------------------------------------- */
@@ -208,6 +217,12 @@ TARGET static const int32_t *NAME(pack)(double *S, const int32_t *p)
     FOR_VECTORS(DO, 0, 0, 1) FOR_VECTORS(DO, 0, 1, 1) FOR_VECTORS(DO, 0, 2, 1) \
     FOR_VECTORS(DO, 1, 1, 1) FOR_VECTORS(DO, 1, 2, 1) FOR_VECTORS(DO, 2, 2, 1)
 
+#define FOR_MASKS(DO, ...) DO(0, __VA_ARGS__) DO(1, __VA_ARGS__) DO(2, __VA_ARGS__)
+#define FOR_MASKED(DO) \
+    FOR_MASKS(DO, 0, 0) FOR_MASKS(DO, 0, 1) FOR_MASKS(DO, 1, 1) FOR_MASKS(DO, 0, 2) \
+    FOR_MASKS(DO, 1, 2) FOR_MASKS(DO, 2, 2) FOR_MASKS(DO, 0, 3) FOR_MASKS(DO, 1, 3) \
+    FOR_MASKS(DO, 2, 3)
+
 #define STEP_OF_SINGLES(vectors, shape, negative) \
     TARGET static const int32_t *NAME(singles_##vectors##shape##negative)( \
         double *S, const int32_t *p) \
@@ -220,8 +235,15 @@ TARGET static const int32_t *NAME(pack)(double *S, const int32_t *p)
     { \
         return NAME(products)(x, y, negative, vectors, S, p); \
     }
+#define STEP_OF_MASKED(mask, x, y) \
+    TARGET static const int32_t *NAME(masked_##x##y##mask)(double *S, const int32_t *p) \
+    { \
+        return NAME(masked)(x, y, mask, S, p); \
+    }
+
 FOR_SINGLES(STEP_OF_SINGLES)
 FOR_PRODUCTS(STEP_OF_PRODUCTS)
+FOR_MASKED(STEP_OF_MASKED)
 
 #define AT_ROW(name, operands, value) steps[KIND_##name] = NAME(row_##name);
 #define AT_SINGLES(vectors, shape, negative) \
@@ -229,13 +251,14 @@ FOR_PRODUCTS(STEP_OF_PRODUCTS)
 #define AT_PRODUCTS(vectors, x, y, negative) \
     steps[PRODUCTS_STEP(x, y, negative, vectors)] = \
         NAME(products_##vectors##x##y##negative);
+#define AT_MASKED(mask, x, y) steps[MASKED_STEP(x, y, mask)] = NAME(masked_##x##y##mask);
+
 static void NAME(find_steps)(Step **steps)
 {
     FOR_VECTOR_ROWS(AT_ROW)
     FOR_SINGLES(AT_SINGLES)
     FOR_PRODUCTS(AT_PRODUCTS)
-    steps[MASKED_SINGLES] = NAME(masked_singles);
-    steps[MASKED_PRODUCTS] = NAME(masked_products);
+    FOR_MASKED(AT_MASKED)
     steps[PRODUCT_OF] = NAME(fold_product);
     steps[MAXIMUM_OF] = NAME(fold_maximum);
     steps[MINIMUM_OF] = NAME(fold_minimum);
