@@ -83,22 +83,43 @@ static int require_current(const Graph *graph, Node *node)
     return done ? 0 : -1;
 }
 
-/* A plain number where x, whose reference this takes over, is a constant, or what stands
-   for one in a trace. */
-static PyObject *settled(PyObject *x, Recorder *recorder)
+/* Whether it is a computed Value that has no parent. */
+static int is_constant(PyObject *x)
 {
     Node *node = (Node *)x;
-    PyObject *number;
-    if (!x || !is_value(x) || is_leaf(node))
-        return x;
+    if (!is_value(x) || is_leaf(node))
+        return 0;
     if (is_component(node))
         node = call_of(node);
     for (uint32_t k = 0; k < node->count; k++)
         if (!left_out(&node->edges[k]))
-            return x;
+            return 0;
+    return 1;
+}
+
+/* A plain number where x, whose reference this takes over, is a constant, or what stands
+   for one in a trace. */
+static PyObject *settled(PyObject *x, Recorder *recorder)
+{
+    PyObject *number;
+    if (!x || !is_constant(x))
+        return x;
     number = recorder ? number_of_value(recorder, x) : get_data(x, NULL);
     Py_DECREF(x);
     return number;
+}
+
+/* settled(x, number): see graph.py. */
+static PyObject *settle_number(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    PyObject *x, *number;
+    if (!PyArg_ParseTuple(args, "OO:settled", &x, &number))
+        return NULL;
+    if (is_constant(x))
+        return number == Py_None ? get_data(x, NULL)
+                                 : PyObject_CallFunctionObjArgs(number, x, NULL);
+    Py_INCREF(x);
+    return x;
 }
 
 /* (z, x, y, …) of a node, as numbers where no Value from outside has a say. */

@@ -3171,6 +3171,7 @@ static PyMethodDef functions[] = {
     {"push_pairs", push_pairs, METH_VARARGS, "Second derivatives by edge pushing."},
     {"push_rows", push_rows, METH_VARARGS, "Sparse rows of first derivatives."},
     {"copies", copies, METH_O, "Fresh inputs of these numbers and Values."},
+    {"settled", settle_number, METH_VARARGS, "A plain number where x is a constant."},
     {"_node", module_node, METH_VARARGS, "A computed Value of what is known about it."},
     {"_components", components, METH_VARARGS, "The results of a call with several."},
     {"_call_node", call_node, METH_VARARGS, "A call with several results."},

@@ -5,6 +5,7 @@ from typing import Any
 
 from .absent import Share as Share
 from .graph import Graph as Graph
+from .graph import settled as settled
 from .primitives import Primitive as Primitive
 from .recorder import Recorder as Recorder
 from .science.pushing import push_pairs as push_pairs

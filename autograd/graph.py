@@ -283,6 +283,7 @@ def rerun(graph: Graph, node: Value, number: Numbers | None) -> list[Any]:
     ]
 
 
+@in_c
 def settled(x: Any, number: Numbers | None) -> Any:
     """A plain number where x is a constant."""
     if type(x) is not Value or x._row is None:
