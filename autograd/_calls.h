@@ -230,3 +230,82 @@ static PyObject *traced_call(PyObject *self, PyObject *args, PyObject *Py_UNUSED
     return is_call((Node *)x) ? results_and_operands(graph, i, recorder_of(self))
                               : list_partials(graph, i, self);
 }
+
+/* ---- what a traced sweep hands out --------------------------------------------------------- */
+
+static int is_number_in(const Recorder *recorder, PyObject *x)
+{
+    return !is_value(x) || stands_for_number(recorder, x);
+}
+
+static PyObject *positive(PyObject *x)
+{
+    PyObject *zero = PyFloat_FromDouble(0.0), *sum = zero ? plus(x, zero) : NULL;
+    Py_XDECREF(zero);
+    return sum;
+}
+
+/* x as a constant that is a Value because of one from outside. */
+static PyObject *constant_beside(PyObject *outside, PyObject *x)
+{
+    PyObject *args[3] = {PyFloat_FromDouble(0.0), outside, x}, *result = NULL;
+    if (args[0])
+        result = apply_row(ROW_where, args, 3);
+    Py_XDECREF(args[0]);
+    return result;
+}
+
+/* What stands for a float: 0.0, and not -0.0. */
+static PyObject *number_out(PyObject *x, PyObject *outside)
+{
+    PyObject *sum = positive(x), *result;
+    if (!sum || outside == Py_None)
+        return sum;
+    result = constant_beside(outside, sum);
+    Py_DECREF(sum);
+    return result;
+}
+
+/* A Value: no leaf of the caller's, nor a constant where none from outside has a say. */
+static PyObject *value_out(PyObject *x, PyObject *outside, Recorder *recorder)
+{
+    PyObject *out = is_leaf((Node *)x) ? method_identity(x, NULL) : held(x), *result;
+    if (outside == Py_None)
+        out = settled(out, recorder);
+    if (!out || !PyFloat_CheckExact(out))
+        return out;
+    result = positive(out);
+    Py_DECREF(out);
+    return result;
+}
+
+static PyObject *derivative_out(PyObject *x, PyObject *outside, Recorder *recorder)
+{
+    PyObject *total, *out;
+    if (!is_share(x))
+        return is_number_in(recorder, x) ? number_out(x, outside)
+                                         : value_out(x, outside, recorder);
+    total = is_number_in(recorder, ((Share *)x)->share) ? share_total(x, NULL)
+                                                        : share_number(x, NULL);
+    out = total ? derivative_out(total, outside, recorder) : NULL;
+    Py_XDECREF(total);
+    return out;
+}
+
+/* traced.derivatives(xs, outside): see traced.py. */
+static PyObject *traced_derivatives(PyObject *self, PyObject *args)
+{
+    PyObject *given, *outside, *xs, *list;
+    int failed = 0;
+    if (!PyArg_ParseTuple(args, "OO:derivatives", &given, &outside) ||
+        !(xs = PySequence_Tuple(given)))
+        return NULL;
+    list = PyList_New(0);
+    for (Py_ssize_t i = 0; list && !failed && i < PyTuple_Size(xs); i++)
+        failed = append(list, derivative_out(PyTuple_GetItem(xs, i), outside,
+                                             ((Traced *)self)->recorder));
+    Py_DECREF(xs);
+    if (failed)
+        Py_CLEAR(list);
+    return list;
+}

@@ -318,6 +318,11 @@ static int choose(Recorder *recorder, PyObject **partials, uint32_t n)
 /* ---- the type ------------------------------------------------------------------------------- */
 
 static PyObject *traced_call(PyObject *self, PyObject *args, PyObject *names);
+static PyObject *traced_derivatives(PyObject *self, PyObject *args);
+
+static PyMethodDef traced_methods[] = {
+    {"derivatives", traced_derivatives, METH_VARARGS, "What to hand out of adjoints."},
+    {NULL, NULL, 0, NULL}};
 
 /* Traced(recorder, graph) */
 static PyObject *traced_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(names))
@@ -355,6 +360,7 @@ static PyType_Slot traced_slots[] = {
     {Py_tp_dealloc, traced_dealloc},
     {Py_tp_traverse, traced_traverse},
     {Py_tp_call, traced_call},
+    {Py_tp_methods, traced_methods},
     {0, NULL}};
 
 static PyType_Spec traced_spec = {

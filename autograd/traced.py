@@ -15,8 +15,8 @@ from typing import Any
 
 from .absent import Share
 from .accelerator import in_c
-from .graph import Graph, rerun, results_and_operands
-from .primitives import equal
+from .graph import Graph, rerun, results_and_operands, settled
+from .primitives import equal, identity, where
 from .recorder import Recorder
 from .value import Value
 
@@ -47,6 +47,29 @@ class Traced:
                 found = [self._choice(partial) for partial in found]
             self._again[node] = found
         return self._again[node]
+
+    def derivatives(self, xs: Sequence[Any], outside: Value | None) -> list[Any]:
+        """What to hand out of adjoints or tangents, as a sweep has left them.
+
+        Where a Value from outside has a say, what stands for a number is one as well,
+        for the constant that it is.
+        """
+        return [self._derivative(x, outside) for x in xs]
+
+    def _derivative(self, x: Any, outside: Value | None) -> Any:
+        """0.0 where it is absent, and never -0.0 for a float."""
+        if type(x) is Share:  # its total is -0.0 then, which 0.0 is added to
+            x = x.total if self._is_number(x.share) else x.number
+        if self._is_number(x):
+            x = x + 0.0
+            return x if outside is None else where(0.0, outside, x)
+        x = identity(x) if x._row is None else x
+        if outside is None:
+            x = settled(x, self._recorder.number)
+        return x + 0.0 if type(x) is float else x
+
+    def _is_number(self, x: Any) -> bool:
+        return type(x) is not Value or self._recorder.is_number(x)
 
     def _choice(self, partial: Any) -> Any:
         """The partial of a select, absent where it is zero."""

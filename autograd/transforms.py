@@ -437,16 +437,18 @@ class _Recording:
             outside = self._oldest([outside, *given])
         if outside is None and _FLOAT.issuperset(map(type, xs)):
             return xs
+        if self._partials_of is not None:
+            found: list[Any] = self._partials_of.derivatives(xs, outside)
+            return found
         return [self._derivative(x, outside) for x in xs]
 
     def _derivative(self, x: Any, outside: Value | None) -> Any:
         """A Value or a number; never a leaf of the caller's, nor the number -0.0."""
-        x = self.numbers.result(x)
         if type(x) is Value and x._row is None:
             x = identity(x)
         if outside is not None:
             return self.numbers.as_value(x, outside)
-        x = settled(x, self.numbers.number)
+        x = settled(x, None)
         return x + 0.0 if type(x) is float else x
 
     def given(self, ys: Sequence[Any]) -> list[Any]:
@@ -519,10 +521,6 @@ class _Eager:
     def outside(self, xs: Sequence[Any]) -> Sequence[Any]:
         """Those of xs that may be Values from outside: not what stands for a number."""
         return xs
-
-    def result(self, x: Any) -> Any:
-        """A derivative as a sweep leaves it."""
-        return x
 
     def as_value(self, x: Any, outside: Value) -> Any:
         """x, or a constant Value where it is a number."""

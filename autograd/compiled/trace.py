@@ -18,7 +18,6 @@ from array import array
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
-from ..absent import Share
 from ..graph import Graph
 from ..primitives import brief, where
 from ..recorder import Recorder
@@ -161,16 +160,8 @@ class Trace(Recorder):
 
         That is one because of a Value from outside, which so is an operand.
         """
-        return where(0.0, outside, x) if self._stands_for_number(x) else x
-
-    def result(self, x: Any) -> Any:
-        """A derivative to hand out: 0.0 where it is absent, never -0.0 for a float."""
-        if type(x) is Share:  # its total is -0.0 then, which 0.0 is added to
-            x = x.total if self._stands_for_number(x.share) else x.number
-        return x + 0.0 if self.is_number(x) else x
-
-    def _stands_for_number(self, x: Any) -> bool:
-        return type(x) is not Value or self.is_number(x)
+        number = type(x) is not Value or self.is_number(x)
+        return where(0.0, outside, x) if number else x
 
 
 def numbers_of(xs: Sequence[Any]) -> list[float]:
