@@ -17,6 +17,7 @@ from seeds import seeds
 
 from autograd import (
     Value,
+    VectorPrimitive,
     bracket,
     check_grads,
     cos,
@@ -567,6 +568,42 @@ def test_a_root_in_a_root_has_derivatives_of_every_order_in_every_mode() -> None
     assert derivatives(nested, 1.5, 2) == pytest.approx(
         [nested(1.5), grad(nested)(1.5), grad(grad(nested))(1.5)], rel=1e-13
     )
+
+
+def _pullback(ys: Any, xs: Any, y_bars: Any) -> list[Any]:
+    (s, c), (s_bar, c_bar) = ys, y_bars
+    return [s_bar * c - c_bar * s]
+
+
+sincos = VectorPrimitive(
+    "sincos", lambda x: (sin(x), cos(x)), _pullback, outputs=2, arity=1
+)
+powers = jit(lambda x: [x * x, exp(x)])
+square = jit(lambda x, p: x * x * p)
+lanes = vmap(lambda a, x: exp(a * x), in_axes=(0, None))
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x, p: sincos(x)[0] + p * sincos(x)[1] + p * x * x - 0.1 * exp(x),
+        lambda x, p: sin(x) + p * cos(x) + p * powers(x)[0] - 0.1 * powers(x)[1],
+        lambda x, p: sin(x) + p * cos(x) + square(x, p) - 0.1 * exp(x),
+        lambda x, p: sin(x) + p * cos(x) + p * x * x - 0.1 * sum(lanes([1.0], x)),
+    ],
+    ids=["vector primitive", "compiled, several", "compiled, one", "batch"],
+)
+def test_calls_inside_f_are_part_of_the_equation(f: Any) -> None:
+    def plain(x: Any, p: Any) -> Any:
+        return sin(x) + p * cos(x) + p * x * x - 0.1 * exp(x)
+
+    found, wanted = root(f, -0.2), root(plain, -0.2)
+    for of in (lambda g: g, grad, lambda g: grad(grad(g))):
+        assert of(found)(0.3) == pytest.approx(of(wanted)(0.3), rel=1e-13)
+        assert jit(of(found))(0.3) == pytest.approx(of(wanted)(0.3), rel=1e-13)
+    y = copy.deepcopy(found(Value(0.3)))
+    y.backward()
+    assert y.parents[0].grad == pytest.approx(grad(wanted)(0.3), rel=1e-13)
 
 
 def test_a_branch_of_f_counts_as_it_is_at_the_solution() -> None:

@@ -12,7 +12,9 @@ more. So compiled code seldom has a second path, and each step the bits of eager
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from math import inf
+from operator import add, mul
 from typing import Any, Final, NamedTuple
 
 from ...primitives import clip, div, maximum
@@ -127,8 +129,8 @@ def _is_zero(fs: list[Any]) -> Truth:
 def _is_noise(now: _Iterate) -> Truth:
     """Whether a step is so small that rounding explains why it makes f no smaller.
 
-    One that is not that small, but explained by nothing else: not by a curved f either,
-    as the eighth of it made f no smaller.
+    A larger one counts once a sixteenth of it is no better: no bend of f is as sharp as
+    that.
     """
     least, most = 1e-14 * _size(now.xs), choose(now.fraction < 0.2, 1e-8, 1e-14)
     return every([
@@ -137,7 +139,7 @@ def _is_noise(now: _Iterate) -> Truth:
 
 
 def _times(matrix: Matrix, xs: list[Any]) -> list[Any]:
-    return [sum([c * x for c, x in zip(row, xs)][1:], row[0] * xs[0]) for row in matrix]
+    return [reduce(add, map(mul, row, xs)) for row in matrix]  # sum may round once
 
 
 def _size(xs: Sequence[Any]) -> Any:
@@ -150,8 +152,8 @@ def _cancelled(inverse: Matrix, matrix: Matrix) -> Any:
     """How much larger than 1 the terms are that add up to a 1 of J⁻¹·J, whatever the
     units of f and x: where ∂f/∂x is singular it is not finite, or made of rounding."""
     columns = zip(*matrix)
-    terms = [[abs(a * b) for a, b in zip(*pair)] for pair in zip(inverse, columns)]
-    return _size([sum(each[1:], each[0]) for each in terms])
+    terms = [map(abs, map(mul, *pair)) for pair in zip(inverse, columns)]
+    return _size([reduce(add, each) for each in terms])
 
 
 # ---- a bracket -----------------------------------------------------------------------
