@@ -329,6 +329,19 @@ def test_what_python_raises_is_inf_or_nan_in_its_lane_alone() -> None:
     same(tape, [xs])
 
 
+def test_generated_python_takes_over_where_groups_are_narrow() -> None:
+    code = [Instruction(p.sin, (0,))]
+    for k in range(60):
+        row = (p.sin, p.tanh, p.exp)[k % 3]
+        code.append(Instruction(row, (k + 1,)))
+    narrow, wide = Tape(1, tuple(code), (61,)), sum_of_rows(30, 8)
+    for tape, is_narrow in ((narrow, True), (wide, False)):
+        run, xs = compile(tape), [0.3] * tape.inputs
+        found = [run.scalar(xs) for _ in range(40)]
+        assert {repr(each) for each in found} == {repr(tape.run(xs))}
+        assert (vars(run).get("_straight") is not None) is is_narrow
+
+
 def test_it_runs_without_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "autograd.compiled.rolled.vectors", raising=False)
     monkeypatch.setitem(sys.modules, "numpy", None)

@@ -13,16 +13,19 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from itertools import count
 from operator import add, eq, itemgetter, mul, sub
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ... import primitives as p
 from ...primitives import ARITHMETIC_ERRORS
-from ..source import Once
+from ..source import Once, Source
 from ..tape import Tape
 from .groups import MASKED, NEGATIVE, PRODUCT, Group, Groups, groups
 
 Slots = Any  # a list or an array of floats
 Step = Callable[[Slots], Iterable[float]]
+
+NARROW: Final = 25  # instructions in a group: Python runs as many in the time of one
+OFTEN: Final = 30  # calls that cost as much as to generate Python
 
 
 def compile(tape: Tape) -> Rolled:
@@ -38,10 +41,21 @@ def compile(tape: Tape) -> Rolled:
 
 
 class Rolled:
-    """A tape that runs group by group, at one point."""
+    """A tape that runs group by group, at one point.
+
+    Where groups have few lanes, generated Python is faster once it is there: it takes
+    over after some calls.
+    """
 
     def __init__(self, tape: Tape) -> None:
         self.tape = tape
+        self._calls = 0
+
+    @Once
+    def _straight(self) -> Source | None:
+        """Generated Python, if it is faster."""
+        narrow = len(self.tape.code) < NARROW * len(self.groups.groups)
+        return Source(self.tape) if narrow else None
 
     @Once
     def groups(self) -> Groups:
@@ -67,6 +81,10 @@ class Rolled:
         Everything runs before guards are looked at. What a row refuses may be behind
         one that fails: then the tape itself says which it is.
         """
+        if self._calls < OFTEN:
+            self._calls += 1
+        elif self._straight:
+            return self._straight.scalar(xs)
         try:
             slots = self._run(xs)
         except Exception:
