@@ -14,7 +14,7 @@
    depends on the inputs: shares that lead nowhere do no harm. Where a Value from outside
    has a say, it records: adjoints are objects, rules run again, and may run any Python. */
 
-enum { FOUND = 1, DEPENDS = 2, LIVE = 4, INPUT = 8, AGAIN = 16 }; /* marks of a place */
+enum { FOUND = 1, DEPENDS = 2, LIVE = 4, INPUT = 8, AGAIN = 16, IN_SLOTS = 32 }; /* marks */
 
 static const uint32_t INSIDE = UINT32_MAX, OUTSIDE = UINT32_MAX - 1;
 
@@ -28,6 +28,7 @@ typedef struct {
     uint32_t *operand; /* of each edge: the place of its operand */
     uint8_t *marks;    /* of each place, once they are asked for, as are the two before */
     PyObject **again;  /* of each edge: the partial by the rule on Values, if AGAIN */
+    struct Slots *slots; /* likewise, without Values: see `_slots.h` */
     char by_time;      /* whether the place of a node follows from when it was made */
     char whole, live;
     char calls; /* whether there are calls with several results among the nodes */
@@ -300,6 +301,8 @@ static size_t edges_again(const Graph *graph)
     return graph->again ? graph->first[graph->size] : 0;
 }
 
+static void free_slots(Graph *graph);
+
 static void forget_again(Graph *graph)
 {
     size_t edges = edges_again(graph);
@@ -308,6 +311,7 @@ static void forget_again(Graph *graph)
     for (size_t i = 0; i < edges; i++)
         Py_XDECREF(again[i]);
     PyMem_Free(again);
+    free_slots(graph);
 }
 
 /* Mark what depends on the inputs, and what is live. */

@@ -391,6 +391,8 @@ static PyObject *push_recording(Graph *graph, const Sweep *sweep)
     return list;
 }
 
+#include "_slots.h"
+
 /* A sweep of plain numbers, or one that records. */
 static PyObject *walk(Graph *graph, Sweep *sweep, int up)
 {
@@ -405,7 +407,10 @@ static PyObject *walk(Graph *graph, Sweep *sweep, int up)
     if (!(sweep->found = PyMem_Calloc((size_t)graph->size + 1, 1)))
         return PyErr_NoMemory();
     find_below(graph, sweep->found, sweep->ys, graph->whole && !up);
-    list = up ? push_recording(graph, sweep) : pull_recording(graph, sweep);
+    if (!up && is_for_slots(graph, sweep))
+        list = pull_in_slots(graph, sweep);
+    else
+        list = up ? push_recording(graph, sweep) : pull_recording(graph, sweep);
     PyMem_Free(sweep->found);
     return list;
 }
