@@ -20,6 +20,7 @@ typedef struct {
 typedef struct {
     Slotted share, absent, total;
     int has_total;
+    PyObject *object; /* lent, while results are made: of two inputs it is one share */
 } Shared;
 
 enum { NOT_THERE, LEFT, A_NUMBER, A_SHARE };
@@ -117,7 +118,7 @@ static int new_shared(struct Slots *slots, Slotted share, Slotted absent, Bar *b
 {
     if (have_room(&slots->shares, 1, sizeof(Shared)) < 0)
         return -1;
-    *shared_at(slots, (uint32_t)slots->shares.count) = (Shared){share, absent, ZERO, 0};
+    *shared_at(slots, (uint32_t)slots->shares.count) = (Shared){share, absent, ZERO, 0, NULL};
     *bar = (Bar){ZERO, (uint32_t)slots->shares.count++, A_SHARE};
     return 0;
 }
@@ -446,7 +447,7 @@ static PyObject *object_in_slot(Recorder *recorder, Slotted x)
 static PyObject *object_of_bar(const Graph *graph, Recorder *recorder, const Bar *bar,
                                PyObject *missing)
 {
-    const Shared *shared;
+    Shared *shared;
     PyObject *total = NULL;
     if (bar->kind == NOT_THERE || bar->kind == LEFT)
         return held(missing);
@@ -455,10 +456,13 @@ static PyObject *object_of_bar(const Graph *graph, Recorder *recorder, const Bar
     if (bar->kind == A_NUMBER)
         return object_in_slot(recorder, bar->x);
     shared = shared_at(graph->slots, bar->shared);
+    if (shared->object)
+        return held(shared->object);
     if (shared->has_total && !(total = object_in_slot(recorder, shared->total)))
         return NULL;
-    return new_share(object_in_slot(recorder, shared->share),
-                     object_in_slot(recorder, shared->absent), total);
+    shared->object = new_share(object_in_slot(recorder, shared->share),
+                               object_in_slot(recorder, shared->absent), total);
+    return shared->object;
 }
 
 static PyObject *list_in_slots(const Graph *graph, Recorder *recorder, const Bar *bars,
@@ -473,6 +477,11 @@ static PyObject *list_in_slots(const Graph *graph, Recorder *recorder, const Bar
             Py_CLEAR(list);
         else
             PyList_SetItem(list, k, x);
+    }
+    for (Py_ssize_t k = 0; k < n; k++) {
+        uint32_t place = place_of_any(graph, PyTuple_GetItem(graph->inputs, k));
+        if (bars[place].kind == A_SHARE)
+            shared_at(graph->slots, bars[place].shared)->object = NULL;
     }
     return list;
 }
