@@ -12,9 +12,9 @@ typedef struct {
     int bad;
 } Check;
 
-static void read_slot(Check *c, int32_t slot, int is_padding)
+static void read_slot(Check *c, int32_t slot, int padding)
 {
-    if (slot < 0 || slot >= c->slots || (!is_padding && c->state[slot] != KNOWN))
+    if (slot < 0 || slot >= c->slots || (!padding && c->state[slot] != KNOWN))
         c->bad = 1;
 }
 
@@ -45,6 +45,11 @@ static void write_lanes(Check *c, int32_t out, int lanes, int again)
 {
     for (int j = 0; j < lanes && !c->bad; j++)
         write_slot(c, out + j, again);
+}
+
+static void check_scratch(Check *c, int32_t slot, int32_t count)
+{
+    c->bad |= slot < 0 || slot > c->slots - count;
 }
 
 /* ---- steps -------------------------------------------------------------------------- */
@@ -111,7 +116,7 @@ static const int32_t *check_row(Check *c, const int32_t *p)
     const int32_t *at = p + 4;
     if (takes_any_number(p[0])) {
         count = p[4];
-        c->bad |= p[5] < 0 || p[5] + count > c->slots;
+        check_scratch(c, p[5], count);
         at += 2;
     }
     for (int32_t i = 0; i < count; i++, at = next_operand(at, vectors))
@@ -149,8 +154,10 @@ static const int32_t *check_operands(Check *c, int code, const int32_t *p)
                                      : SHORT_SUM_2);
     if (code < ROW_KINDS)
         return read_slots(c, p, kinds[code].operands);
-    if (takes_any_number(code))
+    if (takes_any_number(code)) {
+        check_scratch(c, p[1], p[0]);
         return read_slots(c, p + 2, p[0]);
+    }
     if (code == SUM) {
         terms = *p++;
         while (terms--)
