@@ -659,3 +659,14 @@ def test_names_of_a_call_are_those_of_the_parameters() -> None:
     assert [each.name for each in found] == ["w[]", "x", "k", "b", "closed[]"]
     assert names.parameters_of(max) == []
     assert names.parameters_of(grad(rosenbrock)) == ["x"]
+
+
+def test_no_key_and_no_label_spoils_a_name() -> None:
+    args = ({"a[]": [1.0, 2.0, 3.0], "b\nc": 4.0},)
+    named = names.of_arguments(flatten((args, {}))[1], ["x"])
+    assert [each.name for each in named[2:]] == ["x['a[ ]'][]", "x['b\\nc']"]
+    code = [Instruction(p.mul, (k, 3)) for k in range(3)]
+    shown = text.text(Tape(4, tuple(code), (4, 5, 6)), named)
+    assert "p1[i] = x['a[ ]'][i]·x['b\\nc']" in shown
+    assert names.of_label("w[]\n1", 0) == Named("w[ ] []", (1,))
+    assert names.of_label("9" * 5, 0) == Named("closed[]", (99999,))

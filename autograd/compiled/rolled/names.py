@@ -13,6 +13,7 @@ from itertools import product
 from math import prod
 from typing import Any, Final, NamedTuple
 
+from ...primitives import brief, clean
 from ...trees import NUMBER, Array, Container, Form, Objects, Static
 
 HOLE: Final = "[]"
@@ -91,8 +92,10 @@ def of_label(label: str | None, otherwise: int) -> Named:
     """
     if not label:
         return Named("closed[]", (otherwise,))
+    label = _without_holes(label)
     index = [int(digits) for digits in re.findall(r"\d+", label)]
-    return Named(re.sub(r"\.?\d+", HOLE, label), tuple(index))
+    name = re.sub(r"\.?\d+", HOLE, label)
+    return Named("closed" * name.startswith(HOLE) + name, tuple(index))
 
 
 def _in(form: Form, name: str, index: tuple[int, ...]) -> Iterator[Named]:
@@ -112,7 +115,14 @@ def _in(form: Form, name: str, index: tuple[int, ...]) -> Iterator[Named]:
 def _places(form: Container, keys: Any) -> list[str]:
     if keys is None:
         return [HOLE] * len(form.forms)
-    return [f".{key}" if str(key).isidentifier() else f"[{key!r}]" for key in keys]
+    return [
+        f".{key}" if str(key).isidentifier() else f"[{_without_holes(brief(key))}]"
+        for key in keys
+    ]
+
+
+def _without_holes(text: str) -> str:
+    return clean(text).replace(HOLE, "[ ]")
 
 
 def _forms(form: Array | Objects) -> Iterable[Form]:
