@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from autograd import grad, jit, sin
+from autograd import Value, grad, jit, sin
 from autograd.compiled import points
 from autograd.compiled.machine import native
 
@@ -119,3 +119,22 @@ def test_process_ends_while_a_thread_compiles() -> None:
         [sys.executable, "-c", AT_EXIT], capture_output=True, text=True, check=True
     )
     assert (done.stdout, done.stderr) == ("done\n", "")
+
+
+# ---- for reading ---------------------------------------------------------------------
+
+
+def test_rolled_shows_arguments_and_labels_by_name() -> None:
+    w = Value(2.0, label="w")
+    f = jit(lambda x, rate: sum(a * a for a in x) * rate + w)
+    text = f.rolled([1.0, 2.0], rate=0.5)
+    assert text.splitlines()[0] == "def f(x[2], rate, w):"
+    assert "Σ_r x[r]·x[r]" in text and f.rolled() == text
+
+
+def test_rolled_shows_the_path_taken_with_its_guards() -> None:
+    f = jit(lambda x: serial(300)(x) if x > 0.0 else -x)
+    assert "assert not 0 < x" in f.rolled(-1.0) and "return" in f.rolled(-1.0)
+    assert "assert 0 < x" in f.rolled(1.0) and "sin" in f.rolled(1.0)
+    with pytest.raises(ValueError, match="must have been called"):
+        jit(lambda x: x).rolled()

@@ -33,6 +33,8 @@ from .paths import MOST_PATHS, OnePath, Path, Paths, tell_of_paths
 from .places import Places, Search, is_of_table, moved, of_numbers, settle, swaps
 from .points import NEVER, short_code
 from .portable import Name, portable
+from .rolled.names import of_call
+from .rolled.text import text
 from .statics import NO_STATICS, Statics, statics_in, statics_of
 from .tape import Tape
 from .trace import Doubt, Trace, numbers_of, replay
@@ -307,6 +309,23 @@ class Compiled(Generic[F]):
             return v2
         """
         return self.path(*args, **kwargs).short
+
+    def rolled(self, *args: Any, **kwargs: Any) -> str:
+        """The loops that a path comes to, as a person would write them: print it.
+
+        >>> f = jit(grad(lambda w, x: sum(a * b for a, b in zip(w, x)) ** 2))
+        >>> print(f.rolled([1.0, 2.0, 3.0], [4.0, 5.0, 6.0]))
+        def gradient(w[3], x[3]):
+            # sums add term by term, from the left; 0 + is not shown
+            p1 = 2·(Σ_r w[r]·x[r])
+            for i in 0..2: z1[i] = x[i]·p1
+            return z1
+        """
+        path = self.path(*args, **kwargs)
+        tree = next(tree for tree in self.trees.values() if path in tree.paths)
+        labels = [x.label for x in tree.closed]
+        names = of_call(self.f or self, tree.form, labels)[: path.long.inputs]
+        return text(path.code.tape, names, self.__name__)
 
     def source(self, *args: Any, **kwargs: Any) -> str:
         """The Python generated for a path, which runs where LLVM is not installed."""
