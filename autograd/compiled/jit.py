@@ -313,6 +313,7 @@ class Compiled(Generic[F]):
     def rolled(self, *args: Any, **kwargs: Any) -> str:
         """The loops that a path comes to, as a person would write them: print it.
 
+        >>> from autograd import grad
         >>> f = jit(grad(lambda w, x: sum(a * b for a, b in zip(w, x)) ** 2))
         >>> print(f.rolled([1.0, 2.0, 3.0], [4.0, 5.0, 6.0]))
         def gradient(w[3], x[3]):
