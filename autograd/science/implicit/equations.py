@@ -25,7 +25,7 @@ from ...value import Value, topological
 from ...vector import Call, Component
 from ...watch import tracing
 from .choices import Matrix, inverted, plain
-from .solvers import newton
+from .solvers import NEWTON, newton
 
 Slot = int | float  # a place, or a constant
 Step = tuple[Primitive | None, tuple[Slot, ...]]  # no row: a place of a call's results
@@ -163,7 +163,7 @@ class Implicit(Call):
     def near(self, xs: Sequence[float]) -> list[float]:
         """The solution for operands that may have moved, near that which there was."""
         start, operands = [*xs[: self.unknowns]], xs[self.unknowns :]
-        stand = newton(lambda xs: self.looked_at(xs, operands)[:2], start)
+        stand = newton(lambda xs: self.looked_at(xs, operands)[:2], start, NEWTON[:2])
         return stand.xs if stand.done else [nan for _ in start]
 
 

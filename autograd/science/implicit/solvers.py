@@ -65,7 +65,7 @@ class _Iterate(NamedTuple):
     done: Truth
 
 
-def newton(slopes: Slopes, xs: list[Any]) -> Stand:
+def newton(slopes: Slopes, xs: list[Any], blocks: Sequence[int] = NEWTON) -> Stand:
     """x with f(x) = 0 by damped steps from xs.
 
     A step is taken where it makes J⁻¹f smaller, by the J from before, which no scaling
@@ -75,7 +75,7 @@ def newton(slopes: Slopes, xs: list[Any]) -> Stand:
     if not either(now.done, both(now.sound, _size(now.steps) < inf)):
         return Stand(now.xs, now.fs, False, 0)
     count = 0
-    for size in NEWTON:
+    for size in blocks:
         for _ in range(size):
             if type(now.done) is not Value and now.done:
                 break
