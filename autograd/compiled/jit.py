@@ -39,6 +39,7 @@ from .statics import NO_STATICS, Statics, statics_in, statics_of
 from .tape import Tape
 from .trace import Doubt, Trace, numbers_of, replay
 
+READABLE: Final = 20_000  # instructions that are simplified before they are shown
 MOST_FORMS: Final = 256  # of arguments, whose paths are kept
 _FLOAT: Final = frozenset({float})
 
@@ -85,7 +86,9 @@ def jit(
     from then on, and a RuntimeWarning says so once, with the line.
 
     A path is generated Python for its first hundred calls, and machine code after them,
-    where llvmlite is installed; a long one is so from the start. The bits are the same.
+    where llvmlite is installed. A long one runs as a few loops from the start, which
+    `rolled()` prints; llvmlite takes over, in a thread, what has no loops and is called
+    often. The bits are the same.
     Of the paths, 64 are kept: a call that takes yet another one runs op by op, said
     once, with the line; where() in place of that branch makes it one path. Raises
     TypeError where f writes to its arguments, which would be lost.
@@ -326,7 +329,8 @@ class Compiled(Generic[F]):
         tree = next(tree for tree in self.trees.values() if path in tree.paths)
         labels = [x.label for x in tree.closed]
         names = of_call(self.f or self, tree.form, labels)[: path.long.inputs]
-        return text(path.code.tape, names, self.__name__)
+        brief = len(path.long.code) <= READABLE
+        return text(path.short if brief else path.code.tape, names, self.__name__)
 
     def source(self, *args: Any, **kwargs: Any) -> str:
         """The Python generated for a path, which runs where LLVM is not installed."""
