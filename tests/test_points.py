@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from autograd import Value, grad, jit, sin
+from autograd import Value, grad, jit, sin, stop_gradient
 from autograd.compiled import points
 from autograd.compiled.machine import native
 
@@ -47,6 +47,20 @@ def test_tape_that_gets_short_counts_as_short() -> None:
     assert len(f.path().long.code) == 300 and f.path().code.simple
 
 
+@pytest.mark.parametrize("result", [3.0, [], "the argument"])
+def test_long_program_of_which_nothing_is_left_can_be_called(result: Any) -> None:
+    def f(x: Any) -> Any:
+        serial(500)(x)
+        return x if result == "the argument" else result
+
+    g = jit(f)
+    for x in (0.3, 0.4, 0.3):
+        assert g(x) == (x if result == "the argument" else result)
+    assert jit(grad(lambda x: serial(500)(x) * 0.0 + 1.0))(0.3) == 0.0
+    slope = jit(grad(lambda x: stop_gradient(serial(500)(x))))
+    assert [slope(x) for x in (0.3, 0.4)] == [0.0, 0.0]
+
+
 @needs_llvm
 def test_llvm_takes_over_once_calls_have_cost_as_much(
     monkeypatch: pytest.MonkeyPatch,
@@ -64,6 +78,17 @@ def test_llvm_takes_over_once_calls_have_cost_as_much(
     assert [f(x) for x in xs] == [plain(x) for x in xs]
     assert path.taken == 1 + 2 * len(xs)
     assert grad(f)(0.3) == grad(plain)(0.3)
+
+
+def test_code_may_be_replaced_while_c_gets_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    f = jit(serial(500))
+    first = f(0.3)
+    tree = next(iter(f.trees.values()))
+    replaced = f.path().ready.clear  # as it is when LLVM takes over, in a thread
+    monkeypatch.setattr(tree, "_get_ready", lambda path, on_values: replaced())
+    replaced()
+    assert tree.ready(False) is None
+    assert f(0.3) == first
 
 
 @needs_llvm

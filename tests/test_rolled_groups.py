@@ -295,6 +295,35 @@ def refuse(x: float) -> float:
     return x
 
 
+@pytest.mark.parametrize("make", [compile, by_loops])
+def test_users_rows_never_see_what_a_guard_keeps_out(
+    make: Callable[[Tape], Rolled],
+) -> None:
+    seen: list[float] = []
+    row = Primitive("seen", lambda x: seen.append(x) or 2.0 * x, 2.0)  # type: ignore[func-returns-value]
+    code = Instruction(p.less, (0, 1.0)), Instruction(row, (0,))
+    run = make(Tape(1, code, (2,), (Guard(1, 1, True),)))
+    found = [run.scalar([x]) for x in (2.0, 0.5, 3.0, nan)]
+    assert found == [((), 0), ((1.0,), -1), ((), 0), ((), 0)]
+    assert seen == [0.5]
+
+
+def test_of_two_rows_that_refuse_the_first_one_in_the_program_is_heard() -> None:
+    first, second = (Primitive(f"row{i}", refusal(i), 1.0) for i in (1, 2))
+    code = Instruction(p.exp, (0,)), Instruction(first, (1,)), Instruction(second, (0,))
+    tape = Tape(1, code, (2, 3))
+    for run in (compile(tape), by_loops(tape)):
+        with pytest.raises(RuntimeError, match="row 1"):
+            run.scalar([2.0])
+
+
+def refusal(i: int) -> Callable[[float], float]:
+    def refuse(x: float) -> float:
+        raise RuntimeError(f"row {i}")
+
+    return refuse
+
+
 def test_what_a_row_refuses_behind_a_guard_that_fails_is_not_heard() -> None:
     row = Primitive("refuse", refuse, 1.0)
     code = Instruction(p.less, (0, 1.0)), Instruction(row, (0,))

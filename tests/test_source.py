@@ -183,3 +183,21 @@ def test_no_thread_waits_for_what_another_generates():
     finally:
         done.set()
         thread.join()
+
+
+def test_threads_that_find_the_same_get_one_object() -> None:
+    """C may have the address of what the first of them has found."""
+    both = threading.Barrier(2)
+
+    class Slow:
+        @Once
+        def found(self) -> object:
+            both.wait(60.0)
+            return object()
+
+    slow, seen = Slow(), []
+    thread = threading.Thread(target=lambda: seen.append(slow.found))
+    thread.start()
+    seen.append(slow.found)
+    thread.join()
+    assert seen[0] is seen[1] is slow.found

@@ -510,7 +510,7 @@ class Tree:
         if on_values not in path.ready:
             with self._lock:
                 self._get_ready(path, on_values)
-        return path.ready[on_values]
+        return path.ready.get(on_values)  # another thread may have replaced the code
 
     def _get_ready(self, path: Path, on_values: bool) -> None:
         if on_values not in path.ready:  # no other thread has been here

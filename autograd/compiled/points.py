@@ -69,7 +69,7 @@ def patience(code: Code) -> int:
         return NEVER
     run: Any = code.executable
     count, blocks = len(code.tape.code), run.blocks
-    if count > max(WITH_CARE, NARROW * blocks):
+    if not blocks or count > max(WITH_CARE, NARROW * blocks):
         return NEVER
     return int(count * COMPILING / (blocks * RUNNING)) + 1
 

@@ -60,7 +60,11 @@ def _sum(xs: Sequence[float]) -> float:
 
 
 class Once(Generic[Found]):
-    """A property that is found once, without a lock, which a fork could leave held."""
+    """A property that is found once, without a lock, which a fork could leave held.
+
+    Threads that meet here each look for it, and all get what the first of them found:
+    C may have its address already.
+    """
 
     def __init__(self, find: Callable[[Any], Found]) -> None:
         self._find = find
@@ -71,7 +75,7 @@ class Once(Generic[Found]):
     def __get__(self, owner: Any, kind: Any = None) -> Found:
         if owner is None:  # who asks the class gets the property itself
             return self  # type: ignore[return-value]
-        found = vars(owner)[self._name] = self._find(owner)
+        found: Found = vars(owner).setdefault(self._name, self._find(owner))
         return found
 
 

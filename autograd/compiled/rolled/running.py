@@ -53,9 +53,16 @@ class Rolled:
 
     @Once
     def _straight(self) -> Source | None:
-        """Generated Python, if it is faster."""
+        """Generated Python, if it is faster, or must be: it looks at guards in time."""
         narrow = len(self.tape.code) < NARROW * len(self.groups.groups)
-        return Source(self.tape) if narrow else None
+        return Source(self.tape) if narrow or self._keeps_out else None
+
+    @Once
+    def _keeps_out(self) -> bool:
+        """Whether users' rows stand behind guards, and must not see what those stop."""
+        first = self.tape.guards[0].after if self.tape.guards else len(self.tape.code)
+        known = vars(p)
+        return any(known.get(row.name) is not row for row, _ in self.tape.code[first:])
 
     @Once
     def groups(self) -> Groups:
@@ -78,10 +85,10 @@ class Rolled:
     def scalar(self, xs: Sequence[float]) -> tuple[tuple[float, ...], int]:
         """(outputs, -1) at a point, or ((), the index of the first guard that fails).
 
-        Everything runs before guards are looked at. What a row refuses may be behind
-        one that fails: then the tape itself says which it is.
+        Everything runs before guards are looked at, if it is of the table. Users' rows
+        are called in another order than theirs: which refuses first, the tape says.
         """
-        if self._calls < OFTEN:
+        if self._calls < OFTEN and not self._keeps_out:
             self._calls += 1
         elif self._straight:
             return self._straight.scalar(xs)
