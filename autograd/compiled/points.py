@@ -25,6 +25,7 @@ WITH_CARE: Final = 3000  # instructions that LLVM makes the fastest code of
 NARROW: Final = 7  # operations in a block of rolled code, which costs as much as these
 COMPILING: Final = 8e-5  # seconds that it takes to simplify and compile an instruction
 RUNNING: Final = 3e-8  # and to run a block
+SOON: Final = 1000  # calls after which LLVM has a try at what it is quick with
 NEVER: Final = 2**62
 
 
@@ -64,14 +65,18 @@ def _rolled(tape: Tape) -> Code:
 
 
 def patience(code: Code) -> int:
-    """How many calls cost about as much as LLVM does, if that is worth a try."""
+    """How many calls cost about as much as LLVM does, if that is worth a try.
+
+    What LLVM compiles in less than a second, it gets after fewer, for calls to come.
+    """
     if code.simple or native()[0] is None:
         return NEVER
     run: Any = code.executable
     count, blocks = len(code.tape.code), run.blocks
     if not blocks or count > max(WITH_CARE, NARROW * blocks):
         return NEVER
-    return int(count * COMPILING / (blocks * RUNNING)) + 1
+    worth = int(count * COMPILING / (blocks * RUNNING)) + 1
+    return min(worth, SOON) if count <= WITH_CARE else worth
 
 
 def uncompiled(tape: Tape) -> Code:
