@@ -30,7 +30,7 @@ LANES, FLAGS = ir.VectorType(F64, WIDTH), ir.VectorType(I32, WIDTH)
 BODY: Final = ir.FunctionType(VOID, [PTR] * 5 + [I64] * 2)
 
 
-class Code:
+class Builder:
     """An IRBuilder with the few words that loops over arrays need."""
 
     def __init__(self, module: Any, name: str, kinds: Sequence[Any]) -> None:
@@ -95,7 +95,7 @@ def _batch(module: Any) -> None:
     failed      gets the guard that fails for each lane, or -1
     tail_ins    groups that have room for a vector; tail_outs likewise, and flags
     """
-    code = Code(module, "batch", [I64] * 3 + [BODY.as_pointer()] + [PTR] * 8)
+    code = Builder(module, "batch", [I64] * 3 + [BODY.as_pointer()] + [PTR] * 8)
     n, in_count, out_count, body, ins, outs, failed, *rooms = code.args
     shared, ws, tail_ins, tail_outs, flags = rooms
     b = code.b
@@ -119,7 +119,7 @@ def _total(module: Any) -> None:
     sums        gets the sum of each output over each block
     vectors     room for a vector of sums for each output; the others as for `batch`
     """
-    code = Code(module, "total", [I64] * 3 + [BODY.as_pointer()] + [PTR] * 8)
+    code = Builder(module, "total", [I64] * 3 + [BODY.as_pointer()] + [PTR] * 8)
     n, in_count, outputs, body, ins, vectors, failed, *rooms = code.args
     shared, ws, tail_ins, flags, sums = rooms
     b = code.b
@@ -144,7 +144,7 @@ def _total(module: Any) -> None:
 # ---- the lanes at the end ------------------------------------------------------------
 
 
-def _group(code: Code, groups: Any, g: Any) -> tuple[Any, Any, Any]:
+def _group(code: Builder, groups: Any, g: Any) -> tuple[Any, Any, Any]:
     """The count, address and stride of a group."""
     first = code.b.mul(g, whole(3))
     count, address, stride = [
@@ -153,7 +153,9 @@ def _group(code: Code, groups: Any, g: Any) -> tuple[Any, Any, Any]:
     return count, code.b.inttoptr(address, PTR), stride
 
 
-def _copy_in(code: Code, ins: Any, count: Any, tails: Any, at: Any, rest: Any) -> None:
+def _copy_in(
+    code: Builder, ins: Any, count: Any, tails: Any, at: Any, rest: Any
+) -> None:
     """Copy the rows from `at` on, the last one once and again."""
     b = code.b
     with code.loop(whole(0), count) as g, code.loop(whole(0), whole(WIDTH)) as i:
@@ -167,7 +169,7 @@ def _copy_in(code: Code, ins: Any, count: Any, tails: Any, at: Any, rest: Any) -
 
 
 def _copy_out(
-    code: Code, outs: Any, count: Any, tails: Any, at: Any, rest: Any
+    code: Builder, outs: Any, count: Any, tails: Any, at: Any, rest: Any
 ) -> None:
     """Copy rows back to where they belong."""
     b = code.b
@@ -180,7 +182,7 @@ def _copy_out(
             code.store(x, code.at(row, j))
 
 
-def _fill_flags(code: Code, failed: Any, n: Any) -> None:
+def _fill_flags(code: Builder, failed: Any, n: Any) -> None:
     none, full = ir.Constant(FLAGS, [-1] * WIDTH), code.b.and_(n, whole(-WIDTH))
     with code.loop(whole(0), full, WIDTH) as i:
         code.store(none, code.at(failed, i, I32))
@@ -188,13 +190,13 @@ def _fill_flags(code: Code, failed: Any, n: Any) -> None:
         code.store(ir.Constant(I32, -1), code.at(failed, i, I32))
 
 
-def _copy_flags(code: Code, flags: Any, failed: Any, at: Any, rest: Any) -> None:
+def _copy_flags(code: Builder, flags: Any, failed: Any, at: Any, rest: Any) -> None:
     with code.loop(whole(0), rest) as i:
         place = code.at(failed, code.b.add(at, i), I32)
         code.store(code.item(flags, i, I32), place)
 
 
-def _reduce(code: Code, out: Any, outputs: Any, block: Any, sums: Any) -> None:
+def _reduce(code: Builder, out: Any, outputs: Any, block: Any, sums: Any) -> None:
     """Add up the lanes of each output's vector, neighbours first, eight at a time."""
     b = code.b
     to = code.at(sums, b.mul(block, outputs))

@@ -24,7 +24,7 @@ from ..trees import Form, static
 from ..value import Value, _components
 from ..vector import Call
 from . import calls
-from .points import Code, code_of
+from .points import PathCode, code_of
 from .tape import Tape, joined
 from .trace import OPERATORS, Doubt, numbers_of, replay
 
@@ -52,7 +52,7 @@ class Single(Primitive):
         super().__init__(name, self._value, self._rule)
         self.variadic, self.arity = True, 0
         self._tree, self._path, self._shares = tree, path, shares
-        self._code: Code | None = None  # of value and shares
+        self._code: PathCode | None = None  # of value and shares
 
     def __reduce__(self) -> Any:
         return self._tree.single, (self._path,)

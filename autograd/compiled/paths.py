@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from ..trees import Form, fill
 from .nodes import Several, Single
-from .points import Code, code_of, patience, short_code, shortened, uncompiled
+from .points import PathCode, code_of, patience, short_code, shortened, uncompiled
 from .structure import described, filler
 from .tape import AtPoint, Tape
 from .trace import OPERATORS
@@ -43,7 +43,7 @@ class Path:
         self.ready: dict[bool, Any] = {}  # for C to call: on numbers, and on Values
         self._sources: frozenset[int] | None = None
 
-    def _first_code(self) -> Code:
+    def _first_code(self) -> PathCode:
         return code_of(self.long)
 
     @property
@@ -75,7 +75,7 @@ class Path:
         known = i < len(self.branches) and self.branches[i] is branch
         return known and self.long.guards[i].expected is turn
 
-    def replace(self, code: Code) -> None:
+    def replace(self, code: PathCode) -> None:
         """Run by other code from now on."""
         self._taken, self.ready = self.taken, {}
         self.code, self.scalar = code, code.scalar
@@ -129,14 +129,14 @@ def _filler(form: Form, truths: frozenset[int]) -> Callable[[tuple[Any, ...]], A
 class OnePath(Path):
     """A path for one call, which is not worth compiling."""
 
-    def _first_code(self) -> Code:
+    def _first_code(self) -> PathCode:
         return uncompiled(self.long)
 
 
 class LanePath(Path):
     """A path for the lanes of a batch."""
 
-    def _first_code(self) -> Code:
+    def _first_code(self) -> PathCode:
         return short_code(self.long)
 
 

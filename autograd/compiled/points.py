@@ -3,7 +3,7 @@
 A short tape is simplified, printed as Python, and compiled by LLVM once it was called
 often. A long one is rolled at once: LLVM would take longer than thousands of its runs.
 Where there is no structure to roll, a thread has LLVM compile it as soon as its calls
-have cost about what that will; they go on meanwhile as before.
+have cost about what that will, or sooner if it is quick; they go on meanwhile as before.
 
     kept   which guards of the path those of the code are
 """
@@ -29,7 +29,7 @@ SOON: Final = 1000  # calls after which LLVM has a try at what it is quick with
 NEVER: Final = 2**62
 
 
-class Code(NamedTuple):
+class PathCode(NamedTuple):
     """What runs at one point."""
 
     tape: Tape  # that it was made of
@@ -40,7 +40,7 @@ class Code(NamedTuple):
     simple: bool = False  # whether the tape was simplified
 
 
-def code_of(tape: Tape) -> Code:
+def code_of(tape: Tape) -> PathCode:
     """What runs at first."""
     if len(tape.code) <= BULKY:
         short = short_code(tape)
@@ -49,22 +49,22 @@ def code_of(tape: Tape) -> Code:
     return _rolled(tape)
 
 
-def short_code(tape: Tape) -> Code:
+def short_code(tape: Tape) -> PathCode:
     """The tape simplified, as Python for its first calls and by LLVM."""
     short, kept = shortened(tape)
     run = executable(short)
     brief = len(short.code) <= LONG  # a call of machine code has its price
     at_point = source.compile(short) if brief else run
     often = calls.OFTEN if brief else 0
-    return Code(short, kept, run, at_point.scalar, often, simple=True)
+    return PathCode(short, kept, run, at_point.scalar, often, simple=True)
 
 
-def _rolled(tape: Tape) -> Code:
+def _rolled(tape: Tape) -> PathCode:
     run = rolled.compile(tape)
-    return Code(tape, range(len(tape.guards)), run, run.scalar)
+    return PathCode(tape, range(len(tape.guards)), run, run.scalar)
 
 
-def patience(code: Code) -> int:
+def patience(code: PathCode) -> int:
     """How many calls cost about as much as LLVM does, if that is worth a try.
 
     What LLVM compiles in less than a second, it gets after fewer, for calls to come.
@@ -79,9 +79,9 @@ def patience(code: Code) -> int:
     return min(worth, SOON) if count <= WITH_CARE else worth
 
 
-def uncompiled(tape: Tape) -> Code:
+def uncompiled(tape: Tape) -> PathCode:
     """What runs once, and never again."""
-    return Code(tape, range(len(tape.guards)), source.compile(tape), tape.run)
+    return PathCode(tape, range(len(tape.guards)), source.compile(tape), tape.run)
 
 
 def shortened(tape: Tape) -> tuple[Tape, tuple[int, ...]]:

@@ -58,9 +58,11 @@ class Arrays(NamedTuple):
     guards: tuple[Guard, ...] = ()
 
     @property
-    def code(self) -> Code:
+    def code(self) -> Instructions:
         """The instructions, made when one is asked for."""
-        return Code(self.rows, self.row, self.start, self.operand, self.constants)
+        return Instructions(
+            self.rows, self.row, self.start, self.operand, self.constants
+        )
 
     def tape(self) -> Tape:
         """The tape that these are the arrays of."""
@@ -69,7 +71,7 @@ class Arrays(NamedTuple):
         return Tape(self.inputs, self.code, tuple(outputs), self.guards)
 
 
-class Code(Sequence[Instruction]):
+class Instructions(Sequence[Instruction]):
     """Instructions in arrays: see `Arrays`. As a sequence, it is as a tuple of them."""
 
     def __init__(
@@ -85,7 +87,7 @@ class Code(Sequence[Instruction]):
         self._made: tuple[Instruction, ...] | None = None
 
     @classmethod
-    def of(cls, code: Iterable[tuple[Primitive, tuple[Operand, ...]]]) -> Code:
+    def of(cls, code: Iterable[tuple[Primitive, tuple[Operand, ...]]]) -> Instructions:
         """The arrays of these instructions."""
         numbers: dict[Primitive, int] = {}
         constants = Constants()
@@ -124,7 +126,7 @@ class Code(Sequence[Instruction]):
         return iter(self.made)
 
     def __eq__(self, other: Any) -> bool:
-        if isinstance(other, (Code, tuple)):
+        if isinstance(other, (Instructions, tuple)):
             return len(self) == len(other) and self.made == tuple(other)
         return NotImplemented
 
@@ -135,7 +137,7 @@ class Code(Sequence[Instruction]):
         return repr(self.made)
 
     def __reduce__(self) -> Any:
-        return Code, (self.rows, *map(_copied, self.arrays))
+        return Instructions, (self.rows, *map(_copied, self.arrays))
 
     @property
     def arrays(self) -> tuple[Any, Any, Any, Any]:
@@ -188,7 +190,11 @@ class Tape:
     @property
     def arrays(self) -> Arrays:
         """The same as arrays."""
-        code = self.code if isinstance(self.code, Code) else Code.of(self.code)
+        code = (
+            self.code
+            if isinstance(self.code, Instructions)
+            else Instructions.of(self.code)
+        )
         constants = Constants(code.constants)
         outputs = array("i", [constants.place(y) for y in self.outputs])
         row, start, operand, _ = code.arrays
@@ -198,7 +204,7 @@ class Tape:
     @property
     def rows(self) -> frozenset[Primitive]:
         """The rows of the table that it uses."""
-        if isinstance(self.code, Code):
+        if isinstance(self.code, Instructions):
             return frozenset(self.code.rows)
         return frozenset([row for row, _ in self.code])
 
