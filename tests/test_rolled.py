@@ -27,7 +27,7 @@ from test_simplify import ROWS, SPECIAL, bits, random_tape
 
 from autograd import Primitive
 from autograd import primitives as p
-from autograd.compiled.rolled.code import extension, in_c, kind
+from autograd.compiled.rolled.code import extension, kind, roll
 from autograd.compiled.tape import Guard, Instruction, Operand, Tape
 
 pytestmark = needs_c
@@ -103,7 +103,7 @@ def width(flags: int) -> int:
 
 def check(tape: Tape, points: Sequence[Sequence[float]]) -> Any:
     """Rolled code that gives what the tape gives, by every set of instructions."""
-    codes = [in_c(tape.arrays, name) for name in ("groups", *SETS)]
+    codes = [roll(tape.arrays, name) for name in ("groups", *SETS)]
     for code in codes:
         check_plan(code, tape.inputs)
         assert code.is_sound(), str(tape)
@@ -460,7 +460,7 @@ def test_own_rows_are_called_in_order_behind_the_guards_before_them() -> None:
         Instruction(second, (0,)),  # computed before
     )
     tape = Tape(1, code, (6, 7), (Guard(1, 1, True), Guard(4, 4, True)))
-    done = in_c(tape.arrays)
+    done = roll(tape.arrays)
     check_plan(done, 1)
     assert done.entry() is None
     for x in (0.0, 2.0, -inf, nan):
@@ -485,7 +485,7 @@ def test_what_an_own_row_raises_comes_out_and_leaves_all_in_order() -> None:
         return -x
 
     code = (Instruction(p.exp, (0,)), Instruction(row(value), (1,)))
-    done = in_c(Tape(1, code, (2,)).arrays)
+    done = roll(Tape(1, code, (2,)).arrays)
     for _ in range(3):
         with pytest.raises(OwnError):
             done.scalar([1.0])
@@ -498,7 +498,7 @@ def test_what_math_refuses_is_nan_in_an_own_row() -> None:
 
 
 def test_an_own_row_takes_any_number_of_operands_and_calls_again() -> None:
-    inner = in_c(Tape(1, (Instruction(p.sin, (0,)),), (1,)).arrays)
+    inner = roll(Tape(1, (Instruction(p.sin, (0,)),), (1,)).arrays)
     own = Primitive("many", lambda *xs: sum(xs), lambda z, *xs: [1.0] * len(xs))
     again = row(lambda x: inner.scalar([x])[0][0])
     code = (
@@ -526,7 +526,7 @@ def called(done: Any, xs: Sequence[float], outputs: int) -> tuple[list[float], i
 def test_entry_writes_outputs_unless_a_guard_fails() -> None:
     code = (Instruction(p.less, (0, 1)), Instruction(p.mul, (0, 1)))
     tape = Tape(2, code, (3, 0, 2.5), (Guard(1, 2, True),))
-    done = in_c(tape.arrays)
+    done = roll(tape.arrays)
     assert called(done, [2.0, 3.0], 3) == ([6.0, 2.0, 2.5], -1)
     assert called(done, [3.0, 2.0], 3) == ([7.0, 7.0, 7.0], 0)
 
@@ -537,7 +537,7 @@ def test_threads_share_a_program_and_no_number() -> None:
     for _ in range(6):
         writer.sums()
     tape = writer.tape()
-    done = in_c(tape.arrays)
+    done = roll(tape.arrays)
     points = random_points(source, tape.inputs, 8)
     wants = [bits(tape.run(xs)) for xs in points]
     wrong: list[int] = []
@@ -558,7 +558,7 @@ def test_threads_share_a_program_and_no_number() -> None:
 
 
 def test_scalar_takes_what_is_a_number_and_refuses_others() -> None:
-    done = in_c(Tape(2, (Instruction(p.add, (0, 1)),), (2,)).arrays)
+    done = roll(Tape(2, (Instruction(p.add, (0, 1)),), (2,)).arrays)
     assert done.scalar((1, 2.5)) == ((3.5,), -1)
     assert done.scalar(array("d", [1.0, 2.0])) == ((3.0,), -1)
     for xs in ([1.0], [1.0, 2.0, 3.0], [1.0, "a"], None):
@@ -657,12 +657,12 @@ def roll_without_memory() -> None:
     for write in (writer.sums, writer.chains, writer.rows):
         write()
     tape = writer.tape()
-    in_c(tape.arrays)
+    roll(tape.arrays)
     for n in range(5000):
         done = None
         _testcapi.set_nomemory(n, n + 1)
         try:
-            done = in_c(tape.arrays)
+            done = roll(tape.arrays)
         except MemoryError:
             pass
         finally:

@@ -21,14 +21,14 @@ from autograd.compiled.rolled.groups import (
     groups,
     ordered,
 )
-from autograd.compiled.rolled.running import Loops, Rolled, compile
+from autograd.compiled.rolled.python import Loops, RolledInPython, compile
 from autograd.compiled.tape import Guard, Instruction, Operand, Tape
 from autograd.primitives import Primitive
 
 ADD_UNLESS = vars(p).get("_add_unless")
 
 
-def by_loops(tape: Tape) -> Rolled:
+def by_loops(tape: Tape) -> RolledInPython:
     """The tape as it runs where NumPy is not."""
     run = compile(tape)
     vars(run)["_run"] = Loops(run.groups).run
@@ -339,7 +339,7 @@ def test_what_a_row_refuses_behind_a_guard_that_fails_is_not_heard() -> None:
 @pytest.mark.parametrize("lanes", [1, 40])
 @pytest.mark.parametrize("make", [compile, by_loops])
 def test_users_rows_are_called_once_in_each_lane(
-    make: Callable[[Tape], Rolled], lanes: int
+    make: Callable[[Tape], RolledInPython], lanes: int
 ) -> None:
     seen: list[float] = []
     row = Primitive("seen", lambda x: seen.append(x) or 2.0 * x, 2.0)  # type: ignore[func-returns-value]

@@ -15,7 +15,7 @@ from test_simplify import ROWS, SPECIAL, bits
 
 from autograd import Primitive
 from autograd import primitives as p
-from autograd.compiled.rolled.code import extension, in_c
+from autograd.compiled.rolled.code import extension, roll
 from autograd.compiled.tape import Instruction, Operand, Tape
 
 pytestmark = needs_c
@@ -49,8 +49,8 @@ def point(source: random.Random, count: int) -> list[float]:
 
 def check(tape: Tape, source: random.Random, points: int = 2) -> Any:
     """Blocks of all sets against groups as they stand, and these against the tape."""
-    groups = in_c(tape.arrays, "groups")
-    codes = [in_c(tape.arrays, name) for name in extension.sets]
+    groups = roll(tape.arrays, "groups")
+    codes = [roll(tape.arrays, name) for name in extension.sets]
     for xs in [point(source, tape.inputs) for _ in range(points)]:
         want = bits(groups.scalar(xs))
         assert want == bits(tape.run(xs)), str(tape)
@@ -217,11 +217,11 @@ def test_matrices_times_vectors_keep_their_bits(rows: int, columns: int) -> None
 
 def test_the_best_set_is_first_and_runs_unless_another_is_named() -> None:
     tape = Tape(1, (Instruction(p.sin, (0,)),), (1,))
-    assert in_c(tape.arrays).set == extension.sets[0]
+    assert roll(tape.arrays).set == extension.sets[0]
     assert extension.sets[-1] == "plain"
-    assert [in_c(tape.arrays, name).set for name in extension.sets] == [*extension.sets]
+    assert [roll(tape.arrays, name).set for name in extension.sets] == [*extension.sets]
 
 
 def test_a_set_that_is_not_there_is_named() -> None:
     with pytest.raises(ValueError, match='set must be one of .* but is "mmx"'):
-        in_c(Tape(1, (), (0,)).arrays, "mmx")
+        roll(Tape(1, (), (0,)).arrays, "mmx")

@@ -14,12 +14,12 @@ from ...accelerator import load
 from ...primitives import Primitive
 from ..source import Once
 from ..tape import Arrays, Entry, Tape
-from . import running
+from . import python
 
 extension, reason = load("compiled.rolled._rolled")
 
 
-def compile(tape: Tape) -> Rolled | running.Rolled:
+def compile(tape: Tape) -> RolledInC | python.RolledInPython:
     """The tape as rolled code, which gives what `Tape.run` gives.
 
     >>> from autograd.primitives import mul, sin
@@ -28,10 +28,10 @@ def compile(tape: Tape) -> Rolled | running.Rolled:
     >>> compile(tape).scalar([2.0])
     ((-0.7568024953079282,), -1)
     """
-    return running.compile(tape) if extension is None else Rolled(tape)
+    return python.compile(tape) if extension is None else RolledInC(tape)
 
 
-class Rolled:
+class RolledInC:
     """A tape as rolled code in C, found when it first runs."""
 
     def __init__(self, tape: Tape) -> None:
@@ -40,7 +40,7 @@ class Rolled:
     @Once
     def code(self) -> Any:
         """The groups, and what runs them."""
-        return in_c(self.tape.arrays)
+        return roll(self.tape.arrays)
 
     def scalar(self, xs: Sequence[float], /) -> tuple[tuple[float, ...], int]:
         """(outputs, -1), or ((), the index of the first guard that fails)."""
@@ -59,7 +59,7 @@ class Rolled:
         return count
 
 
-def in_c(arrays: Arrays, set: str | None = None) -> Any:
+def roll(arrays: Arrays, set: str | None = None) -> Any:
     """The arrays of a tape, rolled by C, which must be there.
 
     set   the instructions that run it, of `extension.sets`, or "groups", one by one

@@ -82,7 +82,7 @@ class Group(NamedTuple):
     places: list[tuple[int, ...]]
 
 
-class Groups(NamedTuple):
+class Grouped(NamedTuple):
     """Rolled code: slots are inputs, then constants, then the lanes of each group."""
 
     inputs: int
@@ -92,7 +92,7 @@ class Groups(NamedTuple):
     guards: list[tuple[int, bool]]
 
 
-def groups(tape: Tape) -> Groups:
+def groups(tape: Tape) -> Grouped:
     """The groups of a tape, in an order in which they can run.
 
     >>> from autograd.primitives import add, mul
@@ -340,7 +340,7 @@ def _late(line: Line, last: int) -> list[int]:
 # ---- lanes ---------------------------------------------------------------------------
 
 
-def _placed(line: Line, found: Iterable[tuple[tuple[int, int], list[int]]]) -> Groups:
+def _placed(line: Line, found: Iterable[tuple[tuple[int, int], list[int]]]) -> Grouped:
     """Slots for the lanes of each group, one group after the other."""
     size, count = line.first + len(line.constants), len(line.constants)
     now = list(range(size))
@@ -357,7 +357,7 @@ def _placed(line: Line, found: Iterable[tuple[tuple[int, int], list[int]]]) -> G
         slot += len(lanes)
     outputs = [now[x] for x in line.outputs]
     guards = [(now[x], expected) for x, expected in line.guards]
-    return Groups(line.inputs, line.constants, made, outputs, guards)
+    return Grouped(line.inputs, line.constants, made, outputs, guards)
 
 
 def ordered(lanes: Sequence[tuple[int, ...]]) -> Sequence[int]:

@@ -18,8 +18,8 @@ import numpy as np
 from ... import primitives as p
 from ...formulas import COMPARISONS, Line
 from ...primitives import ARITHMETIC_ERRORS, Primitive
-from .groups import Group, Groups
-from .running import mapped, steps, terms
+from .groups import Group, Grouped
+from .python import mapped, steps, terms
 
 MANY: Final = 24  # numbers that a group reads, from which vectors are faster
 LONG: Final = 100  # operands of a row, from which it is not taken apart
@@ -30,7 +30,7 @@ Kernel = Callable[..., Any]  # of vectors, or floats that are the same in all la
 class Vectors:
     """Groups as vectors, and those of few lanes as loops."""
 
-    def __init__(self, rolled: Groups) -> None:
+    def __init__(self, rolled: Grouped) -> None:
         count = sum([group.lanes for group in rolled.groups])
         self.after = array("d", [*rolled.constants, *[0.0] * count])  # the inputs
         self.steps = [_step(group) for group in rolled.groups]

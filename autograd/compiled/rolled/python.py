@@ -19,7 +19,7 @@ from ... import primitives as p
 from ...primitives import ARITHMETIC_ERRORS
 from ..source import Once, Source
 from ..tape import Tape
-from .groups import MASKED, NEGATIVE, PRODUCT, Group, Groups, groups
+from .groups import MASKED, NEGATIVE, PRODUCT, Group, Grouped, groups
 
 Slots = Any  # a list or an array of floats
 Step = Callable[[Slots], Iterable[float]]
@@ -28,7 +28,7 @@ NARROW: Final = 25  # instructions in a group: Python runs as many in the time o
 OFTEN: Final = 30  # calls that cost as much as to generate Python
 
 
-def compile(tape: Tape) -> Rolled:
+def compile(tape: Tape) -> RolledInPython:
     """The tape as rolled code in Python.
 
     >>> from autograd.primitives import mul, sin
@@ -37,10 +37,10 @@ def compile(tape: Tape) -> Rolled:
     >>> compile(tape).scalar([2.0])
     ((-0.7568024953079282,), -1)
     """
-    return Rolled(tape)
+    return RolledInPython(tape)
 
 
-class Rolled:
+class RolledInPython:
     """A tape that runs group by group, at one point.
 
     Where groups have few lanes, generated Python is faster once it is there: it takes
@@ -65,7 +65,7 @@ class Rolled:
         return any(known.get(row.name) is not row for row, _ in self.tape.code[first:])
 
     @Once
-    def groups(self) -> Groups:
+    def groups(self) -> Grouped:
         """What runs."""
         return groups(self.tape)
 
@@ -108,7 +108,7 @@ class Rolled:
 class Loops:
     """Groups as loops over floats."""
 
-    def __init__(self, rolled: Groups) -> None:
+    def __init__(self, rolled: Grouped) -> None:
         self.constants = rolled.constants
         self.steps = [(group.slot, *steps(group)) for group in rolled.groups]
 
