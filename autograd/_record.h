@@ -326,19 +326,39 @@ INLINE int settle(Recorder *recorder, Node *node, int32_t *codes)
     return 0;
 }
 
-/* Room for one instruction more. */
-INLINE int make_room_for(Recorder *recorder, const Node *node)
+/* Room for one instruction more, of so many operands. */
+INLINE int have_room_for(Recorder *recorder, uint32_t operands)
 {
     if (recorder->row.count >= FROM_OUTSIDE - 1 - (size_t)recorder->own ||
-        recorder->operand.count + node->count > INT32_MAX) {
+        recorder->operand.count + operands > INT32_MAX) {
         PyErr_NoMemory();
         return -1;
     }
     return have_room(&recorder->row, 1, sizeof(uint16_t)) < 0 ||
                    have_room(&recorder->start, 2, sizeof(int32_t)) < 0 ||
-                   have_room(&recorder->operand, node->count, sizeof(int32_t)) < 0
+                   have_room(&recorder->operand, operands, sizeof(int32_t)) < 0
                ? -1
                : 0;
+}
+
+/* The codes of its operands, behind those of all others. */
+INLINE int32_t *next_codes(const Recorder *recorder)
+{
+    return (int32_t *)recorder->operand.at + recorder->operand.count;
+}
+
+INLINE int32_t next_slot(const Recorder *recorder)
+{
+    return recorder->own + (int32_t)recorder->row.count;
+}
+
+/* Add an instruction whose codes are there: the row at that place, so many operands. */
+INLINE void add_instruction(Recorder *recorder, int32_t place, uint32_t operands)
+{
+    recorder->operand.count += operands;
+    ((uint16_t *)recorder->row.at)[recorder->row.count++] = (uint16_t)place;
+    ((int32_t *)recorder->start.at)[recorder->row.count] = (int32_t)recorder->operand.count;
+    recorder->start.count = recorder->row.count;
 }
 
 /* Enter a new node, or the call that it is of, with the slot of the instruction. */
@@ -356,17 +376,12 @@ INLINE int enter_result(Recorder *recorder, Node *node, int32_t slot, int is_num
 INLINE int write_down(Recorder *recorder, Node *node, Node *joined, PyObject *row,
                       int is_number)
 {
-    int32_t *codes = (int32_t *)recorder->operand.at + recorder->operand.count;
-    int32_t slot = recorder->own + (int32_t)recorder->row.count;
-    int32_t place = place_of_row(recorder, row);
-    if (place < 0 || settle(recorder, joined, codes) < 0 ||
+    int32_t slot = next_slot(recorder), place = place_of_row(recorder, row);
+    if (place < 0 || settle(recorder, joined, next_codes(recorder)) < 0 ||
         enter_result(recorder, node, slot, is_number) < 0 ||
         (joined != node && enter_result(recorder, joined, slot, is_number) < 0))
         return -1;
-    recorder->operand.count += joined->count;
-    ((uint16_t *)recorder->row.at)[recorder->row.count++] = (uint16_t)place;
-    ((int32_t *)recorder->start.at)[recorder->row.count] = (int32_t)recorder->operand.count;
-    recorder->start.count = recorder->row.count;
+    add_instruction(recorder, place, joined->count);
     return 0;
 }
 
@@ -377,11 +392,9 @@ INLINE int see_row(Recorder *recorder, Node *node, PyObject *row)
     for (;;) {
         int has_slots = 0, are_numbers = 1;
         PyObject *unknown;
-        if (make_room_for(recorder, joined) < 0)
+        if (have_room_for(recorder, joined->count) < 0)
             return -1;
-        unknown = look_up(recorder, joined,
-                          (int32_t *)recorder->operand.at + recorder->operand.count,
-                          &has_slots, &are_numbers);
+        unknown = look_up(recorder, joined, next_codes(recorder), &has_slots, &are_numbers);
         if (unknown && meet(recorder, unknown) < 0)
             return -1;
         if (unknown)

@@ -1,13 +1,19 @@
 /* A reverse sweep under a trace that needs no nodes: it is written down at once.
 
-   Where no Value from outside has a say, what a sweep gives stands for plain numbers, and
-   nothing is differentiated through it. So adjoints and partials are not Values here but
-   numbers with slots, and each step goes to the recorder as an instruction: the same ones,
-   in the same order, as the sweep on Values of `_sweep.h` has written down, at a fraction
-   of its time and memory. Read Share in absent.py, and `_again.h`, first.
+   Under a trace there are two ways to sweep, and `walk` in `_sweep.h` takes one. In
+   general adjoints are Values: partials come from `_traced.h`, shares and sums from
+   `_again.h` and `_share.h`, and each step is a node, shown to the recorder, which an
+   outer derivative may pass through. Where no Value from outside has a say, what a sweep
+   gives stands for plain numbers, and none will: then nodes are of no use. Here adjoints
+   and partials are numbers with slots, and each step goes to the recorder itself: the same
+   instructions, in the same order, at a fraction of the time and memory.
+
+   So what is said of Values there is said of slots here, function by function; the lines
+   of rules are those of `_traced.h`. Read Share in absent.py, and `_again.h`, first.
 
    slotted   a number, and the slot that it has on the tape if it is no constant
-   bar       an adjoint: a slotted number, a share that may be absent, or nothing at all */
+   bar       an adjoint, or a partial: a slotted number, a share that may be absent, or
+             nothing, as it was left out, or as none has come yet */
 
 enum { NO_SLOT = -1 };
 
@@ -23,7 +29,7 @@ typedef struct {
     PyObject *object; /* lent, while results are made: of two inputs it is one share */
 } Shared;
 
-enum { NOT_THERE, LEFT, A_NUMBER, A_SHARE };
+enum { NOT_THERE, IS_LEFT_OUT, A_NUMBER, A_SHARE };
 
 typedef struct {
     Slotted x;
@@ -41,6 +47,16 @@ INLINE int is_on_tape(Slotted x) { return x.slot >= 0; }
 
 static const Slotted ZERO = {0.0, NO_SLOT}, MINUS_ZERO = {-0.0, NO_SLOT};
 
+/* A plain number, or a Value that the trace knows, or meets. */
+static int slotted(Recorder *recorder, PyObject *x, Slotted *found)
+{
+    const Entry *entry = is_value(x) ? known_entry(recorder, x) : NULL;
+    if (is_value(x) && !entry)
+        return -1;
+    *found = (Slotted){number_of(x), entry && has_slot(entry) ? entry->slot : NO_SLOT};
+    return 0;
+}
+
 INLINE Bar number_bar(Slotted x) { return (Bar){x, 0, A_NUMBER}; }
 
 INLINE int is_one_bar(const Bar *bar)
@@ -50,31 +66,22 @@ INLINE int is_one_bar(const Bar *bar)
 
 /* ---- what is written down --------------------------------------------------------------- */
 
-/* Write an instruction down whose operands are there. */
+/* Write an instruction down. */
 static int append_step(Recorder *recorder, const Row *row, const Slotted *xs, unsigned n,
                        int32_t *slot)
 {
-    int32_t place = place_of_row(recorder, (PyObject *)row), *codes;
-    if (place < 0 || have_room(&recorder->row, 1, sizeof(uint16_t)) < 0 ||
-        have_room(&recorder->start, 2, sizeof(int32_t)) < 0 ||
-        have_room(&recorder->operand, n, sizeof(int32_t)) < 0)
+    int32_t place = place_of_row(recorder, (PyObject *)row);
+    if (place < 0 || have_room_for(recorder, n) < 0)
         return -1;
-    if (recorder->row.count >= FROM_OUTSIDE - 1 - (size_t)recorder->own ||
-        recorder->operand.count + n > INT32_MAX) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    codes = (int32_t *)recorder->operand.at + recorder->operand.count;
     for (unsigned k = 0; k < n; k++) {
-        codes[k] = is_on_tape(xs[k]) ? xs[k].slot : constant_code(recorder, xs[k].number);
-        if (!is_on_tape(xs[k]) && codes[k] == FROM_OUTSIDE)
+        int32_t code =
+            is_on_tape(xs[k]) ? xs[k].slot : constant_code(recorder, xs[k].number);
+        if (!is_on_tape(xs[k]) && code == FROM_OUTSIDE)
             return -1;
+        next_codes(recorder)[k] = code;
     }
-    *slot = recorder->own + (int32_t)recorder->row.count;
-    recorder->operand.count += n;
-    ((uint16_t *)recorder->row.at)[recorder->row.count++] = (uint16_t)place;
-    ((int32_t *)recorder->start.at)[recorder->row.count] = (int32_t)recorder->operand.count;
-    recorder->start.count = recorder->row.count;
+    *slot = next_slot(recorder);
+    add_instruction(recorder, place, n);
     return 0;
 }
 
@@ -210,8 +217,8 @@ static int share_in_slots(Recorder *recorder, struct Slots *slots, Node *node, B
                           Bar bar, Bar *share)
 {
     *share = partial;
-    if (bar.kind == LEFT || partial.kind == LEFT) {
-        share->kind = LEFT;
+    if (bar.kind == IS_LEFT_OUT || partial.kind == IS_LEFT_OUT) {
+        share->kind = IS_LEFT_OUT;
         return 0;
     }
     if (is_one_bar(&bar))
@@ -230,14 +237,22 @@ static int add_in_slots(Recorder *recorder, struct Slots *slots, Bar *sum, Bar s
         *sum = share;
         return 0;
     }
-    if (before.kind != LEFT && share.kind != LEFT)
+    if (before.kind != IS_LEFT_OUT && share.kind != IS_LEFT_OUT)
         return sum_of_bars(recorder, slots, before, share, sum);
-    if (before.kind == LEFT)
+    if (before.kind == IS_LEFT_OUT)
         *sum = share;
     return passed_on(recorder, sum);
 }
 
 /* ---- partials ------------------------------------------------------------------------------ */
+
+/* What a step of a line takes: what is given, or came before, or a constant. */
+static Slotted slotted_at(const Line *line, const Slotted *at, unsigned operand)
+{
+    return operand < MOST_PLACES
+               ? at[operand]
+               : (Slotted){line->constant[operand - MOST_PLACES].number, NO_SLOT};
+}
 
 /* Run a line of `_traced.h` on slotted numbers. */
 static int run_line_in_slots(Recorder *recorder, const Line *line, const Slotted *given,
@@ -246,36 +261,26 @@ static int run_line_in_slots(Recorder *recorder, const Line *line, const Slotted
     Slotted at[MOST_PLACES];
     unsigned next = count;
     memcpy(at, given, count * sizeof *at);
-    for (unsigned i = 0; i <= line->count; i++) {
-        const Step *step = &line->steps[i];
+    for (unsigned i = 0; i < line->count; i++) {
+        const Row *row = line->steps[i].row;
         Slotted xs[MOST_OPERANDS];
-        if (i == line->count) {
-            *result = line->result < MOST_PLACES
-                          ? at[line->result]
-                          : (Slotted){line->constant[line->result - MOST_PLACES].number, NO_SLOT};
-            break;
-        }
-        if (!step->row)
+        if (!row)
             continue;
-        for (int k = 0; k < step->row->kernel->arity; k++)
-            xs[k] = step->operand[k] < MOST_PLACES
-                        ? at[step->operand[k]]
-                        : (Slotted){line->constant[step->operand[k] - MOST_PLACES].number,
-                                    NO_SLOT};
-        if (apply_step(recorder, step->row, xs, (unsigned)step->row->kernel->arity,
-                       &at[next++]) < 0)
+        for (int k = 0; k < row->kernel->arity; k++)
+            xs[k] = slotted_at(line, at, line->steps[i].operand[k]);
+        if (apply_step(recorder, row, xs, (unsigned)row->kernel->arity, &at[next++]) < 0)
             return -1;
     }
+    *result = slotted_at(line, at, line->result);
     return 0;
 }
 
 /* What was found on Values, without them. */
 static int bar_of_object(Recorder *recorder, struct Slots *slots, PyObject *x, Bar *bar)
 {
-    const Entry *entry;
     Bar share, absent;
     if (!x || x == Py_None) {
-        bar->kind = LEFT;
+        bar->kind = IS_LEFT_OUT;
         return 0;
     }
     if (is_share(x))
@@ -287,11 +292,8 @@ static int bar_of_object(Recorder *recorder, struct Slots *slots, PyObject *x, B
         PyErr_SetString(PyExc_TypeError, "jit: a partial must be a number");
         return -1;
     }
-    entry = is_value(x) ? known_entry(recorder, x) : NULL;
-    if (is_value(x) && !entry)
-        return -1;
-    *bar = number_bar((Slotted){number_of(x), entry && has_slot(entry) ? entry->slot : NO_SLOT});
-    return 0;
+    *bar = number_bar(ZERO);
+    return slotted(recorder, x, &bar->x);
 }
 
 static int bars_of_objects(Graph *graph, uint32_t i, Recorder *recorder, Bar *partials)
@@ -320,23 +322,21 @@ static int bars_by_lines(const Graph *graph, uint32_t i, Recorder *recorder, Bar
     Node *node = graph->nodes[i];
     Row *row = row_of(node);
     const Line *line[MOST_OPERANDS] = {NULL};
-    Slotted given[MOST_GIVEN];
-    Given kinds = {.recorder = recorder, .node = node, .count = node->count + 1};
+    Slotted at[MOST_GIVEN];
+    Given given = {.recorder = recorder, .node = node, .count = node->count + 1};
     if (!row->kernel || node->count != (uint32_t)row->arity)
         return 0;
-    for (unsigned place = 0; place < kinds.count; place++) {
-        PyObject *x = given_object(&kinds, place);
-        const Entry *entry = is_value(x) ? known_entry(recorder, x) : NULL;
-        if (is_value(x) && !entry)
+    for (unsigned place = 0; place < given.count; place++) {
+        PyObject *x = given_object(&given, place);
+        if (slotted(recorder, x, &at[place]) < 0)
             return -1;
-        given[place] = (Slotted){number_of(x), entry && has_slot(entry) ? entry->slot : NO_SLOT};
-        kinds.items[place] = (Item){x, given[place].number};
-        kinds.kinds |= (unsigned)(is_on_tape(given[place]) ? A_SLOT : A_FLOAT)
+        given.items[place] = (Item){x, at[place].number};
+        given.kinds |= (unsigned)(is_on_tape(at[place]) ? A_SLOT : A_FLOAT)
                        << KIND_BITS * place;
     }
     for (uint32_t k = 0; k < node->count; k++)
         if (is_wanted(graph, i, k) && !fixed_partial(row, k) &&
-            !(line[k] = traced_line(row, k, &kinds)))
+            !(line[k] = traced_line(row, k, &given)))
             return PyErr_Occurred() ? -1 : 0;
     for (uint32_t k = 0; k < node->count; k++) {
         Slotted partial = ZERO;
@@ -344,7 +344,7 @@ static int bars_by_lines(const Graph *graph, uint32_t i, Recorder *recorder, Bar
             continue;
         if (!line[k])
             partial.number = PyFloat_AsDouble(fixed_partial(row, k));
-        else if (run_line_in_slots(recorder, line[k], given, kinds.count, &partial) < 0)
+        else if (run_line_in_slots(recorder, line[k], at, given.count, &partial) < 0)
             return -1;
         partials[k] = number_bar(partial);
     }
@@ -358,7 +358,7 @@ static int choice_in_slots(Recorder *recorder, struct Slots *slots, Bar *partial
     if (partial->kind != A_NUMBER)
         return 0;
     if (!is_on_tape(x)) {
-        partial->kind = x.number == 0.0 ? LEFT : A_NUMBER;
+        partial->kind = x.number == 0.0 ? IS_LEFT_OUT : A_NUMBER;
         return 0;
     }
     return apply_two_steps(recorder, ROW_equal, x, ZERO, &absent) < 0
@@ -372,7 +372,7 @@ static int find_in_slots(Graph *graph, uint32_t i, Recorder *recorder, Bar *part
     Node *node = graph->nodes[i];
     int done = require_current(graph, node) < 0 ? -1 : 0;
     for (uint32_t k = 0; k < node->count; k++)
-        partials[k].kind = LEFT;
+        partials[k].kind = IS_LEFT_OUT;
     if (!done && !row_of(node)->is_dot)
         done = bars_by_lines(graph, i, recorder, partials);
     if (done <= 0)
@@ -396,7 +396,7 @@ static const Bar *partials_in_slots(Graph *graph, uint32_t i, Recorder *recorder
         return partials;
     for (uint32_t k = 0; !is_followed && k < node->count; k++)
         partials[k] = left_out(&node->edges[k])
-                          ? (Bar){ZERO, 0, LEFT}
+                          ? (Bar){ZERO, 0, IS_LEFT_OUT}
                           : number_bar((Slotted){node->edges[k].partial, NO_SLOT});
     if (is_followed && find_in_slots(graph, i, recorder, partials) < 0)
         return NULL;
@@ -413,11 +413,11 @@ static int pull_one_in_slots(Graph *graph, Bar *bars, uint32_t i, Recorder *reco
     const uint32_t *operand = graph->operand + graph->first[i];
     const Bar *partials = NULL;
     if (is_leaf(node) || graph->marks[i] & INPUT)
-        return bars[i].kind != LEFT ? input_reached(graph, i) : 0;
-    if (bars[i].kind != LEFT && !(partials = partials_in_slots(graph, i, recorder)))
+        return bars[i].kind != IS_LEFT_OUT ? input_reached(graph, i) : 0;
+    if (bars[i].kind != IS_LEFT_OUT && !(partials = partials_in_slots(graph, i, recorder)))
         return -1;
     for (uint32_t k = 0; k < node->count; k++) {
-        Bar share = {ZERO, 0, LEFT};
+        Bar share = {ZERO, 0, IS_LEFT_OUT};
         if (!is_there(operand[k]) || !(graph->marks[operand[k]] & DEPENDS) || never(node, k))
             continue;
         if ((partials && share_in_slots(recorder, graph->slots, node, partials[k], bars[i],
@@ -449,7 +449,7 @@ static PyObject *object_of_bar(const Graph *graph, Recorder *recorder, const Bar
 {
     Shared *shared;
     PyObject *total = NULL;
-    if (bar->kind == NOT_THERE || bar->kind == LEFT)
+    if (bar->kind == NOT_THERE || bar->kind == IS_LEFT_OUT)
         return held(missing);
     if (bar->kind == A_NUMBER && !is_on_tape(bar->x))
         return PyFloat_FromDouble(bar->x.number + 0.0); /* never -0.0 */
@@ -486,7 +486,8 @@ static PyObject *list_in_slots(const Graph *graph, Recorder *recorder, const Bar
     return list;
 }
 
-/* Whether all that is given stands for numbers, so that nothing is to be differentiated. */
+/* Whether nothing is to be differentiated: all that is given stands for numbers. Calls, and
+   who watches, are shown Values, and partials that were found as Values stay such. */
 static int is_for_slots(const Graph *graph, const Sweep *sweep)
 {
     Recorder *recorder = recorder_of(sweep->partials_of);

@@ -6,6 +6,9 @@
    each; only numbers that no trace has written down may be guarded, and are looked at
    before the first step is taken, since what is on the tape stays there.
 
+   Lines run on Values here, for a sweep that makes nodes. Where it needs none, `_slots.h`
+   finds lines by what is here, and runs them without.
+
    kind      of z or of an operand, as in rules.py: A_FLOAT, A_CONSTANT, which is a Value
              that is not written down, or A_SLOT, one that is
    lowered   put in a leaf of its own, which stands for a number */
