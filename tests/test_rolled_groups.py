@@ -297,7 +297,7 @@ def refuse(x: float) -> float:
 
 @pytest.mark.parametrize("make", [compile, by_loops])
 def test_users_rows_never_see_what_a_guard_keeps_out(
-    make: Callable[[Tape], Rolled],
+    make: Callable[[Tape], RolledInPython],
 ) -> None:
     seen: list[float] = []
     row = Primitive("seen", lambda x: seen.append(x) or 2.0 * x, 2.0)  # type: ignore[func-returns-value]

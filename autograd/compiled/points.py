@@ -3,7 +3,8 @@
 A short tape is simplified, printed as Python, and compiled by LLVM once it was called
 often. A long one is rolled at once: LLVM would take longer than thousands of its runs.
 Where there is no structure to roll, a thread has LLVM compile it as soon as its calls
-have cost about what that will, or sooner if it is quick; they go on meanwhile as before.
+have cost about what that will, or sooner if LLVM is quick; till then they go on as
+before.
 
     kept   which guards of the path those of the code are
 """
