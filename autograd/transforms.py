@@ -205,8 +205,12 @@ def jacrev(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
 
 
 def _are_fewer(xs: Sequence[Any], ys: Sequence[Any]) -> bool:
-    """Whether fewer sweeps are made for the inputs than for the results."""
-    return len(xs) < list(map(type, ys)).count(Value)
+    """Whether fewer sweeps are made for the inputs than for the results.
+
+    Those that are plain numbers count: compiled, they may be Values, and the bits are
+    those of the same sweeps.
+    """
+    return len(xs) < len(ys)
 
 
 def _jacobian(

@@ -136,6 +136,21 @@ def test_machine_code_of_random_programs_has_the_bits_of_eager_code(
 
 
 @pytest.mark.parametrize("seed", seeds(4))
+def test_rolled_code_of_random_programs_has_the_bits_of_eager_code(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LONG", "BULKY"):  # what is called at one point is rolled
+        monkeypatch.setattr(f"autograd.compiled.points.{name}", -1)
+    for k in range(25):
+        source = random.Random(1000 * seed + k + 900)
+        eager = value_and_grad(program(source, branches=k % 3 > 0))
+        compiled = jit(eager)
+        for x in 2 * points(source, edges=True):
+            assert outcome(compiled, x) == outcome(eager, x), (k, x)
+        assert compiled.paths and not any(path.code.simple for path in compiled.paths)
+
+
+@pytest.mark.parametrize("seed", seeds(4))
 def test_lanes_of_random_programs_agree_however_they_are_cut(seed: int) -> None:
     for k in range(10):
         source = random.Random(1000 * seed + k + 700)

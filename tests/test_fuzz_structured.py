@@ -459,21 +459,64 @@ def at_one_point(program: Program, choices: Random) -> tuple[Any, Any]:
     return eager, jit(eager)
 
 
-@pytest.mark.parametrize("soon", [False, True], ids=["python", "machine code"])
+@pytest.mark.parametrize("code", ["python", "machine code", "rolled", "rolled, python"])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_one_point_has_the_bits_of_eager_code(
-    monkeypatch: pytest.MonkeyPatch, seed: int, soon: bool
+    monkeypatch: pytest.MonkeyPatch, seed: int, code: str
 ) -> None:
-    if soon:  # C calls what was called twice
+    if code == "machine code":  # C calls what was called twice
         monkeypatch.setattr(calls, "OFTEN", 1)
         monkeypatch.setattr(points, "LONG", 1)
-    for program in programs(seed + 2000, 4 if soon else 6):
+    elif code.startswith("rolled"):
+        roll_all(monkeypatch, in_python=code != "rolled")
+    for program in programs(seed + 2000, 6 if code == "python" else 4):
         eager, compiled = at_one_point(program, Random(program.seed + 2))
         arguments = program.lanes(3)
         for i in (0, 1, 2, 0):
             lane = program.lane(arguments, i)
             found, wanted = flat(compiled(*lane)), flat(eager(*lane))
             assert bits(found) == bits(wanted), (program.seed, i)
+
+
+def roll_all(monkeypatch: pytest.MonkeyPatch, in_python: bool) -> None:
+    """Let rolled code run what is called at one point, however short."""
+    monkeypatch.setattr(points, "LONG", -1)
+    monkeypatch.setattr(points, "BULKY", -1)
+    if in_python:
+        monkeypatch.setattr("autograd.compiled.rolled.code.extension", None)
+
+
+ODD = (0.0, -0.0, 1.0, -1.0, math.inf, -math.inf, math.nan, 5e-324, 1e-310, 1e300)
+
+
+def odd_ones(choices: Random, numbers: Sequence[float]) -> list[float]:
+    """The numbers with others among them: few, many, or in place of all."""
+    share = choices.choice([0.05, 0.3, 1.0])
+    odd = choices.choice([ODD, ODD[:2], ODD[:4]])
+    return [choices.choice(odd) if choices.random() < share else x for x in numbers]
+
+
+@pytest.mark.parametrize("in_python", [False, True], ids=["in C", "in Python"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_rolled_code_has_the_bits_of_eager_code_at_odd_points(
+    monkeypatch: pytest.MonkeyPatch, seed: int, in_python: bool
+) -> None:
+    roll_all(monkeypatch, in_python)
+    for program in programs(seed + 4000, 4 if in_python else 12):
+        choices = Random(program.seed + 2)
+        small = Program(program.seed, program.exact, small=True)
+        argnums = choices.choice([0, tuple(range(len(small.axes)))])
+        name, eager, sizes = choices.choice([
+            (*first_order(program, choices), program.sizes),
+            ("jacobian", jacobian(small.vector, argnums=argnums), small.sizes),
+        ])  # fmt: skip
+        compiled = jit(eager)
+        lane = [[choices.gauss(0.0, 1.0) for _ in range(size)] for size in sizes]
+        for k in range(5):
+            odd = [odd_ones(choices, numbers) for numbers in lane] if k % 4 else lane
+            found, wanted = flat(compiled(*odd)), flat(eager(*odd))
+            assert bits(found) == bits(wanted), (program.seed, name, odd)
+        assert compiled.paths and not any(path.code.simple for path in compiled.paths)
 
 
 def second_order(program: Program, choices: Random) -> Callable[..., Any]:

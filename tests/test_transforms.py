@@ -651,7 +651,23 @@ def test_jacobian_is_forward_where_f_takes_fewer_numbers_than_it_gives() -> None
         "three", lambda x: [3.0 * x], pullback, outputs=1, pushforward=pushforward
     )
     assert jacobian(lambda x: [*three(x), x * x])(2.0) == [3.0, 4.0] and not pulled
-    assert jacobian(lambda x: [*three(x), 7.0])(2.0) == [3.0, 0.0] and pulled == [1]
+    assert jacobian(lambda x: [*three(x), 7.0])(2.0) == [3.0, 0.0] and not pulled
+    assert jacobian(lambda x: [*three(x)])(2.0) == [3.0] and pulled == [1]
+
+
+def test_jacobian_has_the_bits_of_the_same_sweeps_compiled() -> None:
+    """Another argument is a Value where the function is compiled."""
+
+    def f(x: list[Any], w: float) -> list[Any]:
+        a = x[0] * 0.1 + x[1] * 0.7 + x[0] * x[1] * 0.3
+        return [a * a * x[0] + a * x[1], w * w]
+
+    xs = [[0.1 * i - 0.7, 0.3 * i + 0.1] for i in range(20)]
+    for jac in (jacobian(f), jacobian(lambda x, w: [*f(x, w), *f(x, w)])):
+        compiled = ag.jit(jac)
+        assert [compiled(x, 0.3) for x in xs] == [jac(x, 0.3) for x in xs]
+    three = jacobian(lambda x, w: [*f(x, w), w])
+    assert [ag.jit(three)(x, 0.3) for x in xs] == [three(x, 0.3) for x in xs]
 
 
 @pytest.mark.parametrize("inputs", [1, 3, 64, 65, 130])
