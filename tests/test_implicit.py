@@ -285,6 +285,14 @@ def test_lanes_of_a_batch_are_solved_each_for_itself() -> None:
     assert np.allclose(vmap(hard)([1.0, 1e5, 1e-9]), np.log([1.0, 1e5, 1e-9]))
 
 
+def test_a_lane_that_is_done_a_digit_before_its_trace_is_solved() -> None:
+    for d in (-3, -1, 0, 5, 6, 10):  # a first path each: 16 steps, or some more
+        price = 32.92168461696327 * (1 + d * 2.0**-52)
+        one = vmap(volatility, in_axes=(0, None, None, None, None))
+        (s,) = one([price], 100.0, 70.0, 1.0, 0.03)
+        assert s == pytest.approx(0.27812742668, rel=1e-10)
+
+
 def test_a_batch_called_on_values_has_their_derivatives() -> None:
     def batched(s: Any) -> Any:
         return sum(vmap(lambda e: anomaly(e * s, 1.0))([0.1, 0.5]))

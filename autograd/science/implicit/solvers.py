@@ -182,7 +182,7 @@ def narrowed(f: Callable[[Any], Any], low: Any, high: Any) -> Stand | None:
     if not either(up, down):
         return None
     now = _Bracket(high, b, low, a, low, a, either(a == 0.0, b == 0.0))
-    count = 0
+    count, done = 0, False
     for size in NARROWING:
         for _ in range(size):
             if type(now.done) is not Value and now.done:
@@ -190,10 +190,11 @@ def narrowed(f: Callable[[Any], Any], low: Any, high: Any) -> Stand | None:
             t = _place(now) if 0 < count < HALVED else 0.5
             now, count = _narrower(f, now, t), count + 1
         if now.done:
+            done = True  # for a lane of a batch, even if a trace at its numbers is not
             break
     x, y = _best(now)
     sense = choose(either(both(up, high > low), both(down, high < low)), 1.0, -1.0)
-    return Stand([x], [y], now.done, count, sense)
+    return Stand([x], [y], done, count, sense)
 
 
 def _best(now: _Bracket) -> tuple[Any, Any]:
