@@ -430,7 +430,7 @@ def _watch_numpy(patch: pytest.MonkeyPatch, find: Find) -> None:
 
 
 def _watch_llvm(patch: pytest.MonkeyPatch, find: Find) -> None:
-    native, lower, loops = find("native"), find("lower"), find("loops")
+    native, lower, loops = find("native"), find("lower"), find("product_loops")
 
     def split(found: Any, tape: Any, is_shared: Any) -> None:
         check_split(tape, is_shared, found)
@@ -460,8 +460,8 @@ def _watch_llvm(patch: pytest.MonkeyPatch, find: Find) -> None:
         patch, loops, "_cut",
         lambda chunks, name, x: check_chunks(x.items, x.checks, chunks),
     )  # fmt: skip
-    behind(patch, lower, "_places", places)
-    behind(patch, loops, "_places", places)
+    behind(patch, lower, "travelling_places", places)
+    behind(patch, loops, "travelling_places", places)
     behind(
         patch, lower, "_due",
         lambda due, endings, _, made, __: check_due(endings, made, due),

@@ -16,7 +16,7 @@ pytest.importorskip("llvmlite")
 
 import numpy as np
 
-from autograd.compiled import loops, native, numpy_blocks
+from autograd.compiled import native, numpy_blocks, product_loops
 from autograd.compiled.lower import Check, Ending, Plan, Step
 from autograd.compiled.native import compile
 
@@ -82,10 +82,10 @@ def mixed(w: Any, v: Any, x: Any) -> Any:
     return [sum(w[3 * o + r] * y[r] for r in range(3)) for o in range(6)] + y
 
 
-Change = Callable[[loops.Looped], None]
+Change = Callable[[product_loops.Looped], None]
 
 
-def later(looped: loops.Looped) -> None:
+def later(looped: product_loops.Looped) -> None:
     """Move the first step that copies a number to the end."""
     k = next(k for k, x in enumerate(looped.items) if is_copy(x))
     looped.items.append(looped.items.pop(k))
@@ -95,20 +95,20 @@ def is_copy(item: Any) -> bool:
     return isinstance(item, Step) and item.row is p.identity
 
 
-def without(looped: loops.Looped) -> None:
+def without(looped: product_loops.Looped) -> None:
     """Leave the first copy out."""
     looped.items.remove(next(filter(is_copy, looped.items)))
 
 
-def reversed_loops(looped: loops.Looped) -> None:
+def reversed_loops(looped: product_loops.Looped) -> None:
     looped.items.reverse()
 
 
-def with_one_ending_less(looped: loops.Looped) -> None:
+def with_one_ending_less(looped: product_loops.Looped) -> None:
     looped.endings.pop()
 
 
-def elsewhere(looped: loops.Looped) -> None:
+def elsewhere(looped: product_loops.Looped) -> None:
     """Let the places of two numbers change."""
     places = looped.layout.places
     x, y, *_ = places
@@ -139,7 +139,7 @@ def seen(monkeypatch: pytest.MonkeyPatch, change: Change) -> list[Any]:
 def test_a_plan_with_loops_that_is_wrong_is_found(
     monkeypatch: pytest.MonkeyPatch, change: Change
 ) -> None:
-    def check_after(looped: loops.Looped) -> None:
+    def check_after(looped: product_loops.Looped) -> None:
         plan, shared = asked
         check_looped(plan, shared, looped)
         change(looped)

@@ -538,11 +538,11 @@ def lower(plan: Plan, target: Target, new: Callable[[], Writer]) -> Code:
             for slot in _read_in(chunk, due[k]):
                 if slot not in made and target.costly(slot):
                     made[slot] = k
-    places, size = _places(made, chunks, due)
+    places, size = travelling_places(made, chunks, due)
     texts, declared = [], set()
     for k, chunk in enumerate(chunks):
         w = new()
-        _lower_chunk(w, target, chunk, due[k], places, made, k)
+        lower_chunk(w, target, chunk, due[k], places, made, k)
         texts.append(
             f"define {target.result} @{plan.name}.{k}({target.parameters}) "
             "#0 {\n" + "\n".join(w.lines) + "\n}"
@@ -601,7 +601,7 @@ def _chunked(plan: Plan) -> list[Plan]:
     return chunks
 
 
-def _places(
+def travelling_places(
     made: dict[int, int], chunks: Sequence[Plan], due: Sequence[Sequence[Ending]]
 ) -> tuple[dict[int, int], int]:
     """A place in the workspace for each number that a later chunk reads."""
@@ -633,7 +633,7 @@ def relatives(steps: Iterable[Step]) -> dict[int, list[Step]]:
     return {step.slot: family for family in families for step in family}
 
 
-def _lower_chunk(
+def lower_chunk(
     w: Writer,
     target: Target,
     chunk: Plan,
@@ -642,6 +642,7 @@ def _lower_chunk(
     made: dict[int, int],
     here: int | None = None,
 ) -> None:
+    """Write one chunk; a number from another one is read at its place."""
     names: dict[int, str] = {}
 
     def value(operand: Operand) -> str:

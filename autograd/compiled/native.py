@@ -33,7 +33,6 @@ from llvmlite import binding, ir  # type: ignore[import-untyped]
 from .. import primitives as p
 from .blocks import BLOCK, driver
 from .kernels import vector_function
-from .loops import Looped, LoopLanes, LoopTarget, LoopTotal, looped, lower_looped
 from .lower import (
     LIBM,
     MANY,
@@ -51,6 +50,14 @@ from .lower import (
     relatives,
 )
 from .machine import announced, compiling, go_on
+from .product_loops import (
+    Looped,
+    LoopLanes,
+    LoopTarget,
+    LoopTotal,
+    looped,
+    lower_looped,
+)
 from .rows import WIDTH, Group, address_of, find_groups
 from .source import combine
 from .tape import Entry, Operand, Tape

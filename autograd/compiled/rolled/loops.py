@@ -1,4 +1,4 @@
-"""A tape as loops over arrays: h[o] = Σ_r w[o, r]·x[r], to be read, and to be run.
+"""A tape as loops over arrays, to be read: h[o] = Σ_r w[o, r]·x[r]. Tests run it, too.
 
 Like operations that read the same arrays are one loop. Where they read is found by
 regression: the places of lane o and term r are a + b·o + c·r along each axis, and o may

@@ -31,8 +31,8 @@ from .lower import (
     Step,
     TotalTarget,
     Writer,
-    _lower_chunk,
-    _places,
+    lower_chunk,
+    travelling_places,
 )
 from .matrices import Line, Outer, Presence, Product, find, with_signs_inside
 from .rows import WIDTH
@@ -437,7 +437,7 @@ def lower_looped(
     due = _due(looped, target, chunks, made)
     layout = looped.layout
     travels = {x: k for x, k in made.items() if x not in layout.places}
-    places, target.travelling = _places(travels, plans, due)
+    places, target.travelling = travelling_places(travels, plans, due)
     places |= {x: target.number(place) for x, place in layout.places.items()}
     made |= dict.fromkeys(layout.places, -1)
     made |= {step.slot: k for k, plan in enumerate(plans) for step in plan.steps}
@@ -445,7 +445,7 @@ def lower_looped(
     for k, chunk in enumerate([*chunks, *looped.outers]):
         w = new()
         if isinstance(chunk, Plan):
-            _lower_chunk(w, target, chunk, due[k], places, made)
+            lower_chunk(w, target, chunk, due[k], places, made)
         elif isinstance(chunk, ProductLoop):
             _ProductWriter(w, target, chunk, SUMS if wide else FEW_SUMS).write()
         else:

@@ -15,7 +15,7 @@ import numpy as np
 
 from autograd import dot, exp, logsumexp, relu, tanh, value_and_grad, vmap, where
 from autograd import primitives as p
-from autograd.compiled import loops
+from autograd.compiled import product_loops
 from autograd.compiled.jit import jit
 from autograd.compiled.native import Native, compile
 from autograd.compiled.tape import Guard, Instruction, Tape
@@ -432,5 +432,5 @@ def test_a_layer_that_needs_its_own_result_stays_a_line(
 
 def test_tiles_cover_everything_once() -> None:
     for count_ in range(1, 40):
-        tile = loops._tile(count_, 8)
+        tile = product_loops._tile(count_, 8)
         assert 1 <= tile <= min(8, count_)
