@@ -1,6 +1,7 @@
-/* The derivative of a gradient in one direction, for `hvp` of plain numbers: what
-   recording the reverse sweep and pushing tangents through it gives, bit for bit, without
-   recording it. Every number that would be a Value has its tangent with it from the start:
+/* The derivative of a gradient in one direction: `along` of graph.py, for `hvp` of plain
+   numbers. It is, bit for bit, what recording the reverse sweep and pushing tangents
+   through it gives, without recording it. Every number that would be a Value has its
+   tangent with it from the start:
 
    the nodes of f      their tangents, by one walk up
    adjoints, shares    a walk down, on duals; rules run on duals, by their lines

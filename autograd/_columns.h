@@ -1,5 +1,5 @@
-/* Forward sweeps, one for each input: the columns of a Jacobian. Where all is plain
-   numbers, one walk up takes the tangents of several inputs at once, side by side.
+/* Forward sweeps, one for each input: `columns` of graph.py, for a Jacobian. Where all is
+   plain numbers, one walk up takes the tangents of several inputs at once, side by side.
 
    An input that does not move has no tangent, so beside the tangents of a place there is
    a word that says which of them it has: an infinite slope times nothing is nothing. */

@@ -32,7 +32,7 @@ from .nodes import Several, Shares, Single
 from .paths import MOST_PATHS, OnePath, Path, Paths, tell_of_paths
 from .places import Places, Search, is_of_table, moved, of_numbers, settle, swaps
 from .points import NEVER, short_code
-from .portable import Name, portable
+from .portable import portable, restored
 from .rolled.names import of_call
 from .rolled.text import text
 from .statics import NO_STATICS, Statics, statics_in, statics_of
@@ -350,10 +350,7 @@ class Compiled(Generic[F]):
     def __setstate__(self, state: dict[str, Any]) -> None:
         del state["version"]
         self.__dict__.update(state)
-        if isinstance(self.f, list):
-            self.f = self.f[1]
-        if isinstance(self.f, Name):
-            self.f = self.f.found(type(self))
+        self.f = restored(self.f, type(self))
 
 
 calls.connect(Compiled)

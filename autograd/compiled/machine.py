@@ -1,4 +1,4 @@
-"""Whether machine code can be had here, or why not.
+"""Whether machine code can be had here, or why not; and which thread compiles it when.
 
 NumPy and llvmlite are not required: lists and generated Python give the same results.
 One that is broken may raise anything when it is imported (OSError for a library that

@@ -21,6 +21,9 @@ MOST_PATHS: Final = 64  # that are kept
 class Path:
     """One way through a function: its tape, and what its results are put into.
 
+    long     the tape as it was traced; `short` is the same, simplified for reading
+    code     what runs it at one point, until `until` calls were made: see points.py
+    ready    what C calls instead, once it was taken often: see calls.py
     truths   the outputs that are bools: 1.0 stands for True
     """
 

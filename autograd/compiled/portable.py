@@ -1,4 +1,9 @@
-"""The function of a compiled one in a pickle: by value, by name, or not at all."""
+"""The function of a compiled one in a pickle: by value, by name, or not at all.
+
+Python's pickle takes a function by name, and refuses one that is found nowhere, such as
+a lambda; cloudpickle takes that one by value. Neither says which of them is at work, so
+what cannot be imported comes behind a `Mark` that only cloudpickle gets to see.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +16,13 @@ from typing import Any, NamedTuple
 
 
 def portable(compiled: Any) -> Any:
-    """f itself where it can be pickled, where it can be imported its name.
+    """What goes into a pickle for f: its name where it can be imported, else f itself.
 
-    Otherwise, for the pickler to take by value if it can, [what tells so, f or None].
+    Where pickle refuses that: [what tells whether f goes by value, f or its name].
+
+    >>> from autograd import exp, jit
+    >>> portable(jit(exp))
+    Name(module='autograd.primitives', qualname='exp')
     """
     name = Name(compiled.__module__, compiled.__qualname__)
     known = name if name.found(type(compiled)) is compiled.f else None
@@ -28,6 +37,13 @@ def portable(compiled: Any) -> Any:
             return compiled.f
     travels = Travels(compiled.f, known)
     return [Asking("asking", (), {"mark": Mark(travels)}), travels]
+
+
+def restored(f: Any, kind: type) -> Any:
+    """The function again, from what `portable` gave; None where it is not to be had."""
+    if isinstance(f, list):
+        f = f[1]
+    return f.found(kind) if isinstance(f, Name) else f
 
 
 class Asking(type):

@@ -34,12 +34,11 @@ from ..transforms import _Recording, jacfwd
 from ..value import Value, require_current, topological
 from ..watch import tracing
 from .slopes import Rows, opaque
-from .tangents import Pairs as PairsOfRow
-from .tangents import scaled, total
+from .tangents import Pairs, scaled, total
 
-Pairs = dict[int, Any]
+ByPlace = dict[int, Any]  # a pair's weight, or an entry of a row: by the other place
 Entries = tuple[Sequence[int], Sequence[int], Sequence[Any]]  # rows, columns, numbers
-Facts = tuple[bytes, list[tuple[int, int]], bool, bool]
+Facts = tuple[bytes, list[tuple[int, int]], bool, bool]  # moving, pairs, ones, lopsided
 MISSING: Final = "missing"  # where not even a left-out share has come
 FIRST_TRY: Final = 8  # shares for each edge
 
@@ -67,7 +66,7 @@ class Places:
         self.nodes = [*run.fresh, *(x for x in nodes if depends(x) and x not in own)]
         self.of = {x: i for i, x in enumerate(self.nodes)}
         self._edges: dict[int, list[Edge]] = {}
-        self._opened: dict[Any, list[Pairs]] = {}
+        self._opened: dict[Any, list[ByPlace]] = {}
 
     def edges(self, i: int) -> list[Edge]:
         """The operands of a node that move it."""
@@ -83,8 +82,8 @@ class Places:
             if type(x) is Value and x in self.of and k in partials
         ]
 
-    def _partials(self, node: Value) -> Pairs:
-        """Those that are anywhere other than zero, by the place of the operand."""
+    def _partials(self, node: Value) -> dict[int, Any]:
+        """Those that are anywhere other than zero, by the position of the operand."""
         row: Any = node._row
         count = len(node._args)
         found: Sequence[Any] = node._partials
@@ -95,7 +94,7 @@ class Places:
         known = self.rows.slopes(row, count) if is_plain(row) else opaque(count)
         return {k: found[k] for k in range(count) if known.moving[k]}
 
-    def _inside(self, node: Value) -> Pairs:
+    def _inside(self, node: Value) -> dict[int, Any]:
         """Likewise, of a compiled call: those of the operands that a result is of."""
         call = node if node._call is None else node._call
         if call not in self._opened:
@@ -171,7 +170,7 @@ def _by_rules(
     lopsided: bool,
     values: Sequence[Any],
     chosen: Sequence[int],
-    pairs: PairsOfRow,
+    pairs: Pairs,
 ) -> list[tuple[int, int, Any]]:
     """By forward mode through the rules, as they are."""
     if not pairs:
@@ -223,10 +222,8 @@ def hessian_entries(run: _Recording, y: Any) -> Entries:
         return [], [], []
     found, rows = None, Rows()
     if tracing() is None:
-        tell, second = (
-            functools.partial(facts, rows),
-            functools.partial(_seconds_of, rows),
-        )
+        tell = functools.partial(facts, rows)
+        second = functools.partial(_seconds_of, rows)
         with suppress(OpenError):
             found = push_pairs(run._graph, y, tell, second)
     return pushed(Places(run, [y]), y) if found is None else _unpacked(*found)
@@ -256,7 +253,7 @@ def pushed(places: Places, y: Value) -> Entries:
     """Edge pushing, from the result down."""
     size = len(places.nodes)
     bars: list[Any] = [MISSING] * size
-    weights: list[Pairs] = [{} for _ in range(size)]
+    weights: list[ByPlace] = [{} for _ in range(size)]
     bars[places.of[y]] = 1.0
     for i in range(size - 1, places.inputs - 1, -1):
         if bars[i] is not MISSING or weights[i]:
@@ -269,7 +266,7 @@ def pushed(places: Places, y: Value) -> Entries:
     return rows, columns, found
 
 
-def _push(places: Places, i: int, bars: list[Any], weights: list[Pairs]) -> None:
+def _push(places: Places, i: int, bars: list[Any], weights: list[ByPlace]) -> None:
     """Hand the pairs and the adjoint of one node down."""
     require_current(places.nodes[i], places.run.operation)
     edges, pairs, bar = places.edges(i), weights[i], bars[i]
@@ -295,7 +292,7 @@ def _push(places: Places, i: int, bars: list[Any], weights: list[Pairs]) -> None
         bars[j] = share if bars[j] is MISSING else total(None, bars[j], share)
 
 
-def _add(weights: list[Pairs], j: int, k: int, share: Any, twice: bool) -> None:
+def _add(weights: list[ByPlace], j: int, k: int, share: Any, twice: bool) -> None:
     """Add to a pair, which is kept at the later of its places."""
     if twice and share is not None:
         share = share + share
@@ -316,9 +313,9 @@ def jacobian_entries(run: _Recording, ys: Sequence[Any]) -> Entries:
     return _rows(Places(run, ys), ys) if found is None else _unpacked(*found)
 
 
-def as_rows(entries: Entries, count: int) -> list[Pairs]:
+def as_rows(entries: Entries, count: int) -> list[ByPlace]:
     """Entries by row and column."""
-    rows: list[Pairs] = [{} for _ in range(count)]
+    rows: list[ByPlace] = [{} for _ in range(count)]
     for i, j, x in zip(*entries):
         rows[i][j] = x
     return rows
@@ -336,7 +333,7 @@ def _rows(places: Places, ys: Sequence[Any]) -> Entries:
     starts = [places.of.get(y) if type(y) is Value else None for y in ys]
     edges = sum(len(places.edges(i)) for i in range(places.inputs, len(places.nodes)))
     most = FIRST_TRY * (edges + 1)
-    rows: list[Pairs] | None = None
+    rows: list[ByPlace] | None = None
     while rows is None:
         rows = _backward(places, starts, most)
         if rows is None:
@@ -351,11 +348,11 @@ def _rows(places: Places, ys: Sequence[Any]) -> Entries:
 
 def _backward(
     places: Places, starts: Sequence[int | None], most: int
-) -> list[Pairs] | None:
+) -> list[ByPlace] | None:
     """A reverse sweep for each result; None if they hand out more shares than that."""
     rows = []
     for start in starts:
-        row: Pairs = {}
+        row: ByPlace = {}
         for j, share, spent in _swept(places, start):
             row[j] = share
             most -= spent
@@ -367,7 +364,7 @@ def _backward(
 
 def _swept(places: Places, start: int | None) -> Iterator[tuple[int, Any, int]]:
     """The inputs below a result, their adjoints, and the shares until then."""
-    bars: Pairs = {} if start is None else {start: 1.0}
+    bars: ByPlace = {} if start is None else {start: 1.0}
     heap, spent = [-i for i in bars], 0
     while heap:
         i = -heappop(heap)
@@ -386,11 +383,11 @@ def _swept(places: Places, start: int | None) -> Iterator[tuple[int, Any, int]]:
 
 def _forward(
     places: Places, starts: Sequence[int | None], most: int
-) -> list[Pairs] | None:
+) -> list[ByPlace] | None:
     """One forward sweep with the tangents of each node, likewise."""
-    dots: list[Pairs] = [{i: 1.0} for i in range(places.inputs)]
+    dots: list[ByPlace] = [{i: 1.0} for i in range(places.inputs)]
     for i in range(places.inputs, len(places.nodes)):
-        own: Pairs = {}
+        own: ByPlace = {}
         for _, j, partial in places.edges(i):
             most -= len(dots[j])
             for column, dot in dots[j].items():

@@ -67,7 +67,7 @@ typedef struct {
     size_t slots;        /* of a room */
     PyObject *callbacks; /* the functions of rows that only Python computes: a tuple */
     int32_t given;       /* operations before rolling */
-    Place rooms[ROOMS];
+    Vacancy rooms[ROOMS];
 } Core;
 
 /* The first of the guards from..to that fails, or PASSED. */

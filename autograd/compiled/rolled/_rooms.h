@@ -2,18 +2,20 @@
 
    A run takes a room that is free and gives it back; from then on none is made, unless
    more runs meet than ever before. Exchanging one pointer does it, so runs from many
-   threads, with Python's lock and without, do not meet in a room. */
+   threads, with Python's lock and without, do not meet in a room.
+
+   vacancy   where a free room is kept, or NULL */
 
 #if defined(_MSC_VER)
 #include <intrin.h>
-typedef void *volatile Place;
+typedef void *volatile Vacancy;
 #define exchanged(place, new) _InterlockedExchangePointer(place, new)
 #define INTO(place, new) (!_InterlockedCompareExchangePointer(place, new, NULL))
 #else
 #include <stdatomic.h>
-typedef _Atomic(void *) Place;
+typedef _Atomic(void *) Vacancy;
 #define exchanged(place, new) atomic_exchange(place, new)
-INLINE int put_into(Place *place, void *new)
+INLINE int put_into(Vacancy *place, void *new)
 {
     void *empty = NULL;
     return atomic_compare_exchange_strong(place, &empty, new);
@@ -47,7 +49,7 @@ static Room *make_room(const Program *program, size_t count)
 }
 
 /* A room with constants in their slots, or NULL without memory. */
-static Room *take_room(Place *rooms, const Program *program, size_t count)
+static Room *take_room(Vacancy *rooms, const Program *program, size_t count)
 {
     for (int i = 0; i < ROOMS; i++) {
         Room *room = exchanged(&rooms[i], NULL);
@@ -57,7 +59,7 @@ static Room *take_room(Place *rooms, const Program *program, size_t count)
     return make_room(program, count);
 }
 
-static void give_back(Place *rooms, Room *room)
+static void give_back(Vacancy *rooms, Room *room)
 {
     for (int i = 0; i < ROOMS; i++)
         if (INTO(&rooms[i], room))
