@@ -163,3 +163,40 @@ def test_rolled_shows_the_path_taken_with_its_guards() -> None:
     assert "assert 0 < x" in f.rolled(1.0) and "for t in 0..299" in f.rolled(1.0)
     with pytest.raises(ValueError, match="must have been called"):
         jit(lambda x: x).rolled()
+
+
+WITHOUT_NUMPY = """
+import sys
+sys.modules["numpy"] = sys.modules["llvmlite"] = None
+from autograd import Value, accelerated, grad, jit, sin
+from autograd.compiled.rolled import code
+
+def f(x, more):
+    y = x
+    for k in range(300):
+        y = sin(y) * more[k % 2] + y * 0.5
+    return {"y": y, "positive": y > 0.0, "both": [y, x]}
+
+def slope(x, more):
+    return grad(lambda x: f(x, more)["y"])(x)
+
+for each in (f, slope):
+    compiled = jit(each)
+    for x in (0.3, 0.4, 0.3, 2, True):
+        assert compiled(x, [0.5, 2.0]) == each(x, [0.5, 2.0])
+    in_c = accelerated and code.extension is not None
+    assert (compiled.ready is not None) is in_c or each is f
+x = Value(0.3)
+for _ in range(3):
+    jit(f)(x, [0.5, 2.0])["y"].backward()
+    jit(lambda x: f(x, [0.5, 2.0])["y"])(x).backward()
+assert abs(x.grad / 6.0 - slope(0.3, [0.5, 2.0])) < 1e-12
+print("done")
+"""
+
+
+def test_long_programs_run_without_numpy() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_NUMPY], capture_output=True, text=True
+    )
+    assert (done.stdout, done.stderr) == ("done\n", "")

@@ -266,12 +266,19 @@ def _leaf(batch: Batch, count: int) -> list[Step | None]:
 
 
 def _know_numpy() -> None:
-    """Machine code comes with NumPy, so it is there."""
-    import numpy as np
-
+    """Tell C the types of NumPy; where that is not, types that nothing is of."""
+    try:
+        import numpy as np
+    except Exception:  # not there, or broken: see machine.py
+        extension.know_numpy(_NoArray, _NoArray, frozenset(), _NoArray)
+        return
     scalars = frozenset(map(np.dtype, "efbhilqBHILQ"))
     types = frozenset([each.type for each in scalars])
     extension.know_numpy(np.ndarray, np.float64, types, np.empty)
+
+
+class _NoArray:
+    """In place of what NumPy would lend."""
 
 
 def steps(form: Form, taken: bool = True) -> Iterator[Step | None]:
