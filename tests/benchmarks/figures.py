@@ -9,12 +9,23 @@ from __future__ import annotations
 
 import platform
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from time import process_time
+from typing import Any, Literal
 
 ROOT = Path(__file__).resolve().parents[2]
+SAMPLE_SECONDS = 0.1
+
+
+def seconds(task: Callable[[], Any]) -> float:
+    """CPU time of one run, of as many as fill a sample."""
+    start, runs = process_time(), 0
+    while (spent := process_time() - start) < SAMPLE_SECONDS:
+        task()
+        runs += 1
+    return spent / runs
 
 
 @dataclass(frozen=True)

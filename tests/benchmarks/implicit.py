@@ -12,15 +12,13 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections.abc import Callable
-from time import process_time
 from typing import Any
 
 import numpy as np
-from figures import Figure, print_figures
+from figures import Figure, print_figures, seconds
 
 from autograd import cos, jit, root, sin, value_and_grad, vmap
 
-SAMPLE_SECONDS = 0.1
 POINTS = [(0.1 + 0.017 * i, 0.3 + 0.05 * i) for i in range(40)]
 LANES = 20_000
 
@@ -40,15 +38,6 @@ def both(f: Callable[..., Any]) -> Callable[..., Any]:
 
 def at_each_point(f: Callable[..., Any]) -> Callable[[], Any]:
     return lambda: [f(e, m) for e, m in POINTS]
-
-
-def seconds(task: Callable[[], Any]) -> float:
-    """CPU time of one run, of as many as fill a sample."""
-    start, runs = process_time(), 0
-    while (spent := process_time() - start) < SAMPLE_SECONDS:
-        task()
-        runs += 1
-    return spent / runs
 
 
 def require_equal(one: Any, other: Any) -> None:

@@ -19,11 +19,10 @@ from time import process_time
 from typing import Any
 
 import mpmath
-from figures import Figure, print_figures
+from figures import Figure, print_figures, seconds
 
 from autograd import derivatives, exp, jacobian, jacrev, jit, jvp, sin, taylor
 
-SAMPLE_SECONDS = 0.1
 ORDERS = (10, 30)
 POINT = [0.9, 0.3, 0.5]
 X = 1.0
@@ -82,15 +81,6 @@ def once(task: Callable[[], Any]) -> float:
     start = process_time()
     task()
     return process_time() - start
-
-
-def seconds(task: Callable[[], Any]) -> float:
-    """CPU time of one run, of as many as fill a sample."""
-    start, runs = process_time(), 0
-    while (spent := process_time() - start) < SAMPLE_SECONDS:
-        task()
-        runs += 1
-    return spent / runs
 
 
 def made(transform: Any, f: Any, point: Any) -> float:

@@ -15,7 +15,7 @@ from time import process_time
 from typing import Any
 
 import numpy as np
-from figures import Figure, print_figures
+from figures import Figure, print_figures, seconds
 
 from autograd import Value, cos, hessian, jacobian, jit, sin
 
@@ -24,7 +24,6 @@ try:
 except ImportError:
     casadi = None
 
-SAMPLE_SECONDS = 0.1
 Task = Callable[[], Any]
 
 
@@ -77,15 +76,6 @@ def once(task: Task) -> float:
     start = process_time()
     task()
     return process_time() - start
-
-
-def seconds(task: Task) -> float:
-    """CPU time of one run, of as many as fill a sample."""
-    start, runs = process_time(), 0
-    while (spent := process_time() - start) < SAMPLE_SECONDS:
-        task()
-        runs += 1
-    return spent / runs
 
 
 def in_turns(ours: Task, other: Task, rounds: int) -> list[float]:

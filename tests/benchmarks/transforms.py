@@ -15,16 +15,14 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable
-from time import process_time
 from typing import Any
 
-from figures import ROOT, Figure, print_figures
+from figures import ROOT, Figure, print_figures, seconds
 
 import autograd as ag
 from autograd import Value, grad, hessian, hvp, jacobian, jit, jvp, value_and_grad, vjp
 
 MANY = 10_000
-SAMPLE_SECONDS = 0.1
 chance = random.Random(0)
 POINT = [chance.gauss(0.0, 1.0) for _ in range(MANY)]
 WIDTHS = (1, 12, 12, 1)
@@ -152,15 +150,6 @@ BOUNDS = [
     ("physics, Values", "physics, floats", 1.5),
 ]
 FASTER = {"hessian of 30": 3.0, "hvp": 3.0, "physics, Values": 3.0, "small": 1.0}
-
-
-def seconds(task: Callable[[], Any]) -> float:
-    """CPU time of one run, of as many as fill a sample."""
-    start, runs = process_time(), 0
-    while (spent := process_time() - start) < SAMPLE_SECONDS:
-        task()
-        runs += 1
-    return spent / runs
 
 
 def ratios(slow: str, fast: str, samples: int) -> list[float]:

@@ -1,4 +1,5 @@
-/* What was found, for people and for tests: nothing here is needed to run. */
+/* What was found, for people, for tests and for who decides what runs (points.py, by
+   `counts`): a run itself needs nothing of it. */
 
 static PyObject *group_of(const Core *core, const Group *group)
 {
