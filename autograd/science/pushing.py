@@ -33,7 +33,7 @@ from ..primitives import Primitive
 from ..transforms import _Recording, jacfwd
 from ..value import Value, require_current, topological
 from ..watch import tracing
-from .slopes import Rows, opaque
+from .slopes import SlopesOfRows, opaque
 from .tangents import Pairs, scaled, total
 
 ByPlace = dict[int, Any]  # a pair's weight, or an entry of a row: by the other place
@@ -59,7 +59,7 @@ class Places:
     """The nodes that depend on the inputs, each with a place, and their edges."""
 
     def __init__(self, run: _Recording, ys: Sequence[Any]) -> None:
-        self.run, self.inputs, self.rows = run, len(run.fresh), Rows()
+        self.run, self.inputs, self.slopes = run, len(run.fresh), SlopesOfRows()
         own, depends = set(run.fresh), run._graph.depends
         roots = [y for y in ys if type(y) is Value]
         nodes = topological(*roots, since=run.since, whole=True)
@@ -91,7 +91,7 @@ class Places:
             found = self.run._partials_of(node)
         elif self.run._partials_of is not None:
             found = row.derivatives(*self.lower(node))
-        known = self.rows.slopes(row, count) if is_plain(row) else opaque(count)
+        known = self.slopes.of(row, count) if is_plain(row) else opaque(count)
         return {k: found[k] for k in range(count) if known.moving[k]}
 
     def _inside(self, node: Value) -> dict[int, Any]:
@@ -127,13 +127,13 @@ def opened(call: Any, xs: Sequence[Any]) -> list[Any]:
     return [*found] if call._row.call else [found]
 
 
-def facts(rows: Rows, row: Primitive, count: int) -> Facts:
+def facts(slopes: SlopesOfRows, row: Primitive, count: int) -> Facts:
     """What C has to know of a row: see `Slopes`."""
     if hasattr(row, "inside"):
         raise OpenError
     if not is_plain(row):
         return b"\1" * count, [], False, False
-    known = rows.slopes(row, count)
+    known = slopes.of(row, count)
     for_c = count <= 3 and not row.variadic
     pairs = [*known.pairs(range(count))] if for_c else []
     return bytes(known.moving), pairs, known.ones is not None, known.lopsided
@@ -143,7 +143,7 @@ def facts(rows: Rows, row: Primitive, count: int) -> Facts:
 
 
 def seconds(
-    rows: Rows, node: Value, values: Sequence[Any], chosen: Sequence[int]
+    slopes: SlopesOfRows, node: Value, values: Sequence[Any], chosen: Sequence[int]
 ) -> list[tuple[int, int, Any]]:
     """(a, b, second partial) of a node for those of these operands that have one.
 
@@ -154,7 +154,7 @@ def seconds(
         return _of_inside(node, values[1:], chosen)
     known = opaque(len(values) - 1)
     if is_plain(row):
-        known = rows.slopes(row, len(values) - 1)
+        known = slopes.of(row, len(values) - 1)
     pairs, found = known.pairs(chosen), None
     if known.ones is not None:
         return [(a, b, 1.0) for a, b in pairs]
@@ -220,10 +220,10 @@ def hessian_entries(run: _Recording, y: Any) -> Entries:
     run._graph.mark(True)
     if type(y) is not Value or not run._graph.depends(y):
         return [], [], []
-    found, rows = None, Rows()
+    found, slopes = None, SlopesOfRows()
     if tracing() is None:
-        tell = functools.partial(facts, rows)
-        second = functools.partial(_seconds_of, rows)
+        tell = functools.partial(facts, slopes)
+        second = functools.partial(_seconds_of, slopes)
         with suppress(OpenError):
             found = push_pairs(run._graph, y, tell, second)
     return pushed(Places(run, [y]), y) if found is None else _unpacked(*found)
@@ -234,11 +234,11 @@ def _unpacked(rows: bytes, columns: bytes, numbers: bytes) -> Entries:
 
 
 def _seconds_of(
-    rows: Rows, node: Value, chosen: Sequence[int]
+    slopes: SlopesOfRows, node: Value, chosen: Sequence[int]
 ) -> list[tuple[int, int, Any]]:
     """For C: `seconds` at the numbers that were recorded."""
     values = [x._data if type(x) is Value else x for x in (node, *node._args)]
-    return seconds(rows, node, values, chosen)
+    return seconds(slopes, node, values, chosen)
 
 
 @in_c
@@ -285,7 +285,7 @@ def _push(places: Places, i: int, bars: list[Any], weights: list[ByPlace]) -> No
     of = {edge.position: edge.place for edge in edges}
     node = places.nodes[i]
     values = places.lower(node)
-    for a, b, c in seconds(places.rows, node, values, [*of]) if of else ():
+    for a, b, c in seconds(places.slopes, node, values, [*of]) if of else ():
         _add(weights, of[a], of[b], scaled(c, bar), a != b and of[a] == of[b])
     for _, j, partial in edges:
         share = scaled(partial, bar)
@@ -309,7 +309,7 @@ def jacobian_entries(run: _Recording, ys: Sequence[Any]) -> Entries:
     found = None
     if tracing() is None:
         with suppress(OpenError):
-            found = push_rows(run._graph, ys, functools.partial(facts, Rows()))
+            found = push_rows(run._graph, ys, functools.partial(facts, SlopesOfRows()))
     return _rows(Places(run, ys), ys) if found is None else _unpacked(*found)
 
 

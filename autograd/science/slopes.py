@@ -84,17 +84,17 @@ def opaque(count: int) -> Slopes:
     return Slopes((True,) * count, None, every, False, None)
 
 
-class Rows:
-    """What the rules of rows say, each once for a number of operands."""
+class SlopesOfRows:
+    """What the rules of rows say, found once for each number of operands."""
 
     def __init__(self) -> None:
         self._slopes: dict[tuple[Primitive, int], Slopes] = {}
         self._moved: dict[tuple[Primitive, int], tuple[bool, ...]] = {}
 
-    def slopes(self, row: Primitive, count: int) -> Slopes:
+    def of(self, row: Primitive, count: int) -> Slopes:
         """The partials of a row; where its rules are no lines, nothing is known."""
         if row in OF_TABLE and self is not TABLE:
-            return TABLE.slopes(row, count)
+            return TABLE.of(row, count)
         if (row, count) not in self._slopes:
             try:
                 found = self._found(row, count)
@@ -148,7 +148,7 @@ class Rows:
         return [_lane_mask(line, known, p, {}) for p in partials]
 
 
-TABLE: Final = Rows()
+TABLE: Final = SlopesOfRows()
 
 
 def _ones(partials: Sequence[Operand]) -> Pairs:

@@ -30,7 +30,7 @@ from .choices import (
     inverted,
 )
 
-Slopes = Callable[[list[Any]], tuple[list[Any], Matrix]]  # f and ∂f/∂x
+Linearized = Callable[[list[Any]], tuple[list[Any], Matrix]]  # f and ∂f/∂x
 EPSILON: Final = 2.0**-52
 NEWTON: Final = (8, 16, 32, 64, 128)
 NARROWING: Final = (16, 32, 64, 128, 256, 512, 1024)
@@ -65,7 +65,7 @@ class _Iterate(NamedTuple):
     done: Truth
 
 
-def newton(slopes: Slopes, xs: list[Any], blocks: Sequence[int] = NEWTON) -> Stand:
+def newton(slopes: Linearized, xs: list[Any], blocks: Sequence[int] = NEWTON) -> Stand:
     """x with f(x) = 0 by damped steps from xs.
 
     A step is taken where it makes J⁻¹f smaller, by the J from before, which no scaling
@@ -85,7 +85,7 @@ def newton(slopes: Slopes, xs: list[Any], blocks: Sequence[int] = NEWTON) -> Sta
     return Stand(now.xs, now.fs, False, count)
 
 
-def _arrived(slopes: Slopes, xs: list[Any]) -> _Iterate:
+def _arrived(slopes: Linearized, xs: list[Any]) -> _Iterate:
     fs, matrix = slopes(xs)
     inverse = inverted(matrix)
     steps = _times(inverse, fs)
@@ -95,7 +95,7 @@ def _arrived(slopes: Slopes, xs: list[Any]) -> _Iterate:
     return _Iterate(xs, fs, inverse, steps, sound, 1.0, done)
 
 
-def _next(slopes: Slopes, now: _Iterate) -> _Iterate:
+def _next(slopes: Linearized, now: _Iterate) -> _Iterate:
     """One step further, or the same place with half of the step to try."""
     part = now.fraction
     then = _arrived(slopes, [x - part * d for x, d in zip(now.xs, now.steps)])
