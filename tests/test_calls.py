@@ -10,8 +10,10 @@ from __future__ import annotations
 import gc
 import importlib.util
 import math
+import os
 import pickle
 import random
+import subprocess
 import sys
 import threading
 import weakref
@@ -20,6 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, is_dataclass
 from enum import Enum
 from fractions import Fraction
+from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -771,13 +774,10 @@ def test_dropped_function_is_freed_with_its_code() -> None:
     assert gone() is None and [ref() for ref in code] == [None, None]
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("_testcapi") is None or sys.version_info >= (3, 12),
-    reason="no _testcapi, or a Python that fails itself where an allocation does",
-)
-def test_failed_allocations_are_errors_or_go_unnoticed() -> None:
+def call_without_memory() -> None:
     import _testcapi
 
+    calls.OFTEN = 0  # type: ignore[misc]
     f = jit(lambda x: [x[0], (x[1], np.array([x[0] * 600.0], dtype=object))])
     total = vmap(lambda w, x: [w * x], in_axes=(None, 0), reduce="sum")
     x, xs = np.ones(600), np.arange(300.0)
@@ -807,6 +807,22 @@ def test_failed_allocations_are_errors_or_go_unnoticed() -> None:
                 _testcapi.remove_mem_hooks()
             assert found is None or told(found) == expected
         assert failures > 0 and told(job()) == expected
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("_testcapi") is None or sys.version_info >= (3, 12),
+    reason="no _testcapi, or a Python that fails itself where an allocation does",
+)
+def test_failed_allocations_are_errors_or_go_unnoticed() -> None:
+    """In a process of its own, in which no thread or old garbage asks for memory."""
+    here = Path(__file__).parent
+    done = subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-c",
+         "import test_calls; test_calls.call_without_memory()"],
+        env={**os.environ, "PYTHONPATH": f"{here}{os.pathsep}{here.parent}"},
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 def test_c_refuses_what_no_function_can_be_called_by() -> None:
