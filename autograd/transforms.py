@@ -87,11 +87,11 @@ def value_and_grad(
     >>> value_and_grad(lambda x: x * x)(3.0)
     (9.0, 6.0)
     """
-    _require_callable("grad", f)
-    _require_positions("grad", argnums)
+    require_callable("grad", f)
+    require_positions("grad", argnums)
 
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
-        run = _Recording("grad", f, args, argnums, kwargs)
+        run = Recording("grad", f, args, argnums, kwargs)
         y, aux = run.out, None
         if has_aux:
             if not isinstance(y, tuple) or len(y) != 2:
@@ -100,7 +100,7 @@ def value_and_grad(
                     f"{type(y).__name__}; return a tuple of two"
                 )
             y, aux = y
-        y = _scalar("grad", y)
+        y = require_scalar("grad", y)
         x_bar = run.unravel(run.pull([y], [1.0]))
         (value,) = run.given([y])
         return ((value, run.values(aux)) if has_aux else value), x_bar
@@ -116,7 +116,7 @@ def vjp(f: Callable[..., Any], *primals: Tree) -> tuple[Tree, Callable[[Tree], A
     >>> y, pullback([1.0, 0.0])
     ([6.0, 5.0], (3.0, 2.0))
     """
-    run = _Recording("vjp", f, primals, tuple(range(len(primals))), {})
+    run = Recording("vjp", f, primals, tuple(range(len(primals))), {})
     ys, form = run.results()
 
     def pullback(y_bar: Tree) -> Any:
@@ -142,10 +142,10 @@ def jvp(
 def _jvp(
     operation: str, f: Callable[..., Any], primals: Any, tangents: Any, static: Statics
 ) -> tuple[Tree, Tree]:
-    _require_callable(operation, f)
+    require_callable(operation, f)
     primals = _sequence(operation, "primals", primals)
     tangents = _sequence(operation, "tangents", tangents)
-    run = _Recording(operation, f, primals, tuple(range(len(primals))), {})
+    run = Recording(operation, f, primals, tuple(range(len(primals))), {})
     form = Container(tuple, None, None, tuple(run.forms))
     x_dots = alike(f"{operation}: tangents", "the primals", form, tangents)
     ys, form = run.results(static)
@@ -220,11 +220,11 @@ def _jacobian(
     static: Statics,
     forward: Callable[[Sequence[Any], Sequence[Any]], bool],
 ) -> Callable[..., Any]:
-    _require_callable(operation, f)
-    _require_positions(operation, argnums)
+    require_callable(operation, f)
+    require_positions(operation, argnums)
 
     def jacobian_of_f(*args: Any, **kwargs: Any) -> Any:
-        run = _Recording(operation, f, args, argnums, kwargs)
+        run = Recording(operation, f, args, argnums, kwargs)
         ys, form = run.results(static)
         if run.fresh and forward(run.fresh, ys):
             rows: Any = zip(*run.columns(ys))
@@ -259,8 +259,8 @@ def hessian(
     """
     if sparse:
         return _in_science("sparse_hessian", f, argnums)
-    _require_callable("hessian", f)
-    _require_positions("hessian", argnums)
+    require_callable("hessian", f)
+    require_positions("hessian", argnums)
     gradient = grad(f, argnums)
     return _jacobian("hessian", gradient, argnums, "named", lambda xs, ys: False)
 
@@ -285,13 +285,13 @@ def hvp(
     >>> hvp(lambda x: x[0] ** 2 * x[1], ([2.0, 3.0],), ([1.0, 0.0],))
     ([6.0, 4.0],)
     """
-    _require_callable("hvp", f)
+    require_callable("hvp", f)
     primals = _sequence("hvp", "primals", primals)
     places, found = tuple(range(len(primals))), []
 
     def gradient(*args: Any) -> Any:
-        run = _Recording("grad", f, args, places, {})
-        y = _scalar("grad", run.out)
+        run = Recording("grad", f, args, places, {})
+        y = require_scalar("grad", run.out)
         dots = run.along(y, tangents)
         if dots is None:
             return run.unravel(run.pull([y], [1.0]))
@@ -305,8 +305,13 @@ def hvp(
 # ---- one run of f --------------------------------------------------------------------
 
 
-class _Recording:
-    """One call of f on fresh inputs, and how its derivatives are handed out."""
+class Recording:
+    """One call of f on fresh inputs, and how its derivatives are handed out.
+
+    fresh    the inputs, made for this call           out     what f gave
+    graph    what f recorded between them, and its sweeps
+    outside  the oldest Value from outside that has a say, or None
+    """
 
     def __init__(
         self,
@@ -316,9 +321,9 @@ class _Recording:
         argnums: ArgNums,
         kwargs: dict[str, Any],
     ) -> None:
-        _require_callable(operation, f)
+        require_callable(operation, f)
         self.operation = operation
-        chosen = _chosen(operation, argnums, len(args), kwargs)
+        chosen = positions_of(operation, argnums, len(args), kwargs)
         flat = [_flat(args[i], f"{operation}: an argument") for i in chosen]
         self.forms = [form for _, form in flat]
         self.since = tick()
@@ -326,7 +331,7 @@ class _Recording:
         self.used: Used = {}  # what was outside for transforms inside f
         given = flat[0][0] if len(flat) == 1 else [x for xs, _ in flat for x in xs]
         self.fresh: list[Value] = self.numbers.copies(given)
-        inputs = dict(zip(chosen, self._trees(self.fresh)))
+        inputs = dict(zip(chosen, self.trees(self.fresh)))
         received = [inputs.get(i, arg) for i, arg in enumerate(args)]
         thread = get_ident()
         around = _running.get(thread)
@@ -348,10 +353,10 @@ class _Recording:
 
     def unravel(self, xs: Sequence[Any]) -> Any:
         """Numbers in the structure of the arguments named."""
-        trees = self._trees(xs)
+        trees = self.trees(xs)
         return trees[0] if self._one else tuple(trees)
 
-    def _trees(self, xs: Sequence[Any]) -> list[Any]:
+    def trees(self, xs: Sequence[Any]) -> list[Any]:
         numbers = iter(xs)
         return [fill(form, numbers) for form in self.forms]
 
@@ -364,7 +369,7 @@ class _Recording:
     ) -> list[Any]:
         """Likewise, as the sweep leaves them, or `missing` where it gives none."""
         seen = self._shown_to("see_adjoints")
-        return self._graph.pull(ys, y_bars, missing, self._partials_of, seen)
+        return self.graph.pull(ys, y_bars, missing, self.partials_of, seen)
 
     def along(self, y: Any, tangents: Sequence[Tree]) -> list[Any] | None:
         """The tangents of y's gradient; None where that must be recorded to know."""
@@ -377,7 +382,7 @@ class _Recording:
             return None
         form = Container(tuple, None, None, tuple(self.forms))
         x_dots = alike("hvp: tangents", "the primals", form, tangents)
-        return self._graph.along(y, x_dots)
+        return self.graph.along(y, x_dots)
 
     def push(self, ys: Sequence[Any], x_dots: Sequence[Any]) -> list[Any]:
         """Forward sweep: the tangent of each result, given those of the inputs."""
@@ -388,12 +393,12 @@ class _Recording:
     ) -> list[Any]:
         """Likewise, as the sweep leaves them, or `missing` where it gives none."""
         seen = self._shown_to("see_tangents")
-        return self._graph.push(ys, x_dots, missing, self._partials_of, seen)
+        return self.graph.push(ys, x_dots, missing, self.partials_of, seen)
 
     def columns(self, ys: Sequence[Any]) -> list[list[Any]]:
         """For each input, the tangents of the results where it alone moves."""
         seen = self._shown_to("see_tangents")
-        found = self._graph.columns(ys, 0.0, self._partials_of, seen)
+        found = self.graph.columns(ys, 0.0, self.partials_of, seen)
         return [self.derivatives(column) for column in found]
 
     def _shown_to(self, method: str) -> Any:
@@ -411,14 +416,14 @@ class _Recording:
         out = self.out
         what = f"{self.operation}: the result of f"
         roots = [out] if type(out) is Value else [*values_in(out, what)]
-        self._graph = Graph(roots, self.fresh, self.since, self.operation)
-        self._partials_of = self.numbers.partials_of(self._graph)
-        met = [*self._graph.older, *given, *self.used]
+        self.graph = Graph(roots, self.fresh, self.since, self.operation)
+        self.partials_of = self.numbers.partials_of(self.graph)
+        met = [*self.graph.older, *given, *self.used]
         if self.used:
             met += Graph([*self.used], [], self.since, self.operation).older
         self.outside = self._oldest(met)  # the oldest Value from outside that f used
-        if self.outside is not None or self._graph.mark(False):
-            self._graph.mark(True)
+        if self.outside is not None or self.graph.mark(False):
+            self.graph.mark(True)
 
     def recall(self) -> None:
         """Tell the run around of Values from outside, where f has run before it did."""
@@ -441,8 +446,8 @@ class _Recording:
             outside = self._oldest([outside, *given])
         if outside is None and _FLOAT.issuperset(map(type, xs)):
             return xs
-        if self._partials_of is not None:
-            found: list[Any] = self._partials_of.derivatives(xs, outside)
+        if self.partials_of is not None:
+            found: list[Any] = self.partials_of.derivatives(xs, outside)
             return found
         return [self._derivative(x, outside) for x in xs]
 
@@ -457,7 +462,7 @@ class _Recording:
 
     def given(self, ys: Sequence[Any]) -> list[Any]:
         """Results of f to hand out: they stay Values if derivatives are."""
-        lowered = self._graph.lower(ys, self.numbers.number)
+        lowered = self.graph.lower(ys, self.numbers.number)
         if self.outside is None:
             return lowered
         return [
@@ -478,7 +483,7 @@ class _Recording:
 Used = dict[Value, None]
 
 # By thread: the latest run of which f has not returned yet.
-_running: dict[int, ref[_Recording] | None] = {}
+_running: dict[int, ref[Recording] | None] = {}
 _PLAIN: Final = frozenset({float, int, bool, str, type(None)})
 _FLOAT: Final = frozenset({float})
 
@@ -537,7 +542,8 @@ class _Eager:
 _EAGER: Final = _Eager()
 
 
-def _scalar(operation: str, y: Any) -> Any:
+def require_scalar(operation: str, y: Any) -> Any:
+    """What f gave, a number or a Value; raise if it is neither."""
     if getattr(y, "ndim", None) == 0:
         y = y.item()
     if type(y) is Value:
@@ -553,7 +559,8 @@ def _scalar(operation: str, y: Any) -> Any:
         ) from None
 
 
-def _require_callable(operation: str, f: Any) -> None:
+def require_callable(operation: str, f: Any) -> None:
+    """Raise unless f can be called, and show how it is meant."""
     if not callable(f):
         usual = f"{operation}(f) first and call the result with numbers"
         pairs = f"{operation}(f, (x,), (x_dot,))"
@@ -564,7 +571,8 @@ def _require_callable(operation: str, f: Any) -> None:
         )
 
 
-def _require_positions(operation: str, argnums: Any) -> None:
+def require_positions(operation: str, argnums: Any) -> None:
+    """Raise unless argnums can name arguments by position."""
     for i in argnums if isinstance(argnums, (tuple, list)) else [argnums]:
         if not hasattr(i, "__index__"):
             raise ValueError(
@@ -582,9 +590,10 @@ def _sequence(operation: str, argument: str, xs: Any) -> tuple[Any, ...]:
     )
 
 
-def _chosen(
+def positions_of(
     operation: str, argnums: ArgNums, count: int, names: dict[str, Any]
 ) -> list[int]:
+    """The arguments that argnums names, counted from 0."""
     chosen = []
     for i in argnums if isinstance(argnums, (tuple, list)) else [argnums]:
         if not count:

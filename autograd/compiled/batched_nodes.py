@@ -18,7 +18,7 @@ from concurrent.futures import Executor
 from typing import Any
 
 from ..absent import Share
-from ..transforms import _Recording
+from ..transforms import Recording
 from ..trees import NUMBER, Form
 from ..value import Value, _components
 from ..vector import Call
@@ -356,16 +356,16 @@ class LaneDerivative:
         """Nothing in which Values could be: its tapes have none."""
         return []
 
-    def _recorded(self, xs: Sequence[Any], wanted: Sequence[int]) -> _Recording:
+    def _recorded(self, xs: Sequence[Any], wanted: Sequence[int]) -> Recording:
         paths, outputs = list(self.tree.paths), self.outputs
 
         def lane(*xs: Any) -> list[Any]:
             return walked(paths, xs)[:outputs]
 
-        return _Recording("vmap", lane, tuple(xs), tuple(wanted), {})
+        return Recording("vmap", lane, tuple(xs), tuple(wanted), {})
 
     def _with_flags(
-        self, run: _Recording, found: list[Any], given: Sequence[Any]
+        self, run: Recording, found: list[Any], given: Sequence[Any]
     ) -> list[Any]:
         absent = [x.absent if type(x) is Share else float(x is None) for x in found]
         shares = run.derivatives([0.0 if x is None else x for x in found], given)

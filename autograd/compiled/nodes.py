@@ -19,7 +19,7 @@ from typing import Any, Final
 from ..absent import Share
 from ..accelerator import twin
 from ..primitives import Primitive
-from ..transforms import _Recording
+from ..transforms import Recording
 from ..trees import Form, static
 from ..value import Value, _components
 from ..vector import Call
@@ -131,7 +131,7 @@ class Shares:
 
     def run(self, form: Form, xs: Sequence[Any]) -> list[Any]:
         every = tuple(range(len(xs)))
-        run = _Recording(
+        run = Recording(
             "jit", lambda *xs: replay(self.tape, xs)[0], tuple(xs), every, {}
         )
         found = run.adjoints([run.out], [1.0], missing=None)
@@ -310,13 +310,13 @@ class Derivative:
         self.tape, self.present = tape, present
         self.__name__ = f"{type(self).__name__.lower()}_{name}"
 
-    def _run(self, xs: list[Any], wanted: Sequence[int]) -> _Recording:
-        return _Recording(
+    def _run(self, xs: list[Any], wanted: Sequence[int]) -> Recording:
+        return Recording(
             "jit", lambda *xs: replay(self.tape, xs), tuple(xs), tuple(wanted), {}
         )
 
     def _handed_out(
-        self, run: _Recording, found: list[Any], given: list[Any]
+        self, run: Recording, found: list[Any], given: list[Any]
     ) -> tuple[list[Any], dict[int, Any]]:
         """The shares, None for what is absent throughout, and flags for some others."""
         absent = {i: x.absent for i, x in enumerate(found) if type(x) is Share}

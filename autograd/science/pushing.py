@@ -30,7 +30,7 @@ from typing import Any, Final, NamedTuple
 
 from ..accelerator import in_c
 from ..primitives import Primitive
-from ..transforms import _Recording, jacfwd
+from ..transforms import Recording, jacfwd
 from ..value import Value, require_current, topological
 from ..watch import tracing
 from .slopes import SlopesOfRows, opaque
@@ -58,9 +58,9 @@ class OpenError(Exception):
 class Places:
     """The nodes that depend on the inputs, each with a place, and their edges."""
 
-    def __init__(self, run: _Recording, ys: Sequence[Any]) -> None:
+    def __init__(self, run: Recording, ys: Sequence[Any]) -> None:
         self.run, self.inputs, self.slopes = run, len(run.fresh), SlopesOfRows()
-        own, depends = set(run.fresh), run._graph.depends
+        own, depends = set(run.fresh), run.graph.depends
         roots = [y for y in ys if type(y) is Value]
         nodes = topological(*roots, since=run.since, whole=True)
         self.nodes = [*run.fresh, *(x for x in nodes if depends(x) and x not in own)]
@@ -87,9 +87,9 @@ class Places:
         row: Any = node._row
         count = len(node._args)
         found: Sequence[Any] = node._partials
-        if self.run._partials_of is not None and node._call is None:
-            found = self.run._partials_of(node)
-        elif self.run._partials_of is not None:
+        if self.run.partials_of is not None and node._call is None:
+            found = self.run.partials_of(node)
+        elif self.run.partials_of is not None:
             found = row.derivatives(*self.lower(node))
         known = self.slopes.of(row, count) if is_plain(row) else opaque(count)
         return {k: found[k] for k in range(count) if known.moving[k]}
@@ -99,14 +99,14 @@ class Places:
         call = node if node._call is None else node._call
         if call not in self._opened:
             args = self.lower(node)[1:]
-            run = _Recording("jacobian", lambda xs: opened(call, xs), (args,), (0,), {})
+            run = Recording("jacobian", lambda xs: opened(call, xs), (args,), (0,), {})
             self._opened[call] = as_rows(jacobian_entries(run, run.out), len(run.out))
         return self._opened[call][node._place]
 
     def lower(self, node: Value) -> list[Any]:
         """z and its operands as the rules take them here."""
         run = self.run
-        lowered: list[Any] = run._graph.lower((node, *node._args), run.numbers.number)
+        lowered: list[Any] = run.graph.lower((node, *node._args), run.numbers.number)
         return lowered
 
 
@@ -200,7 +200,7 @@ def _of_inside(
         return opened(call, _with(args, chosen, xs))[node._place]
 
     given = [args[a] for a in chosen]
-    run = _Recording("hessian", result, (given,), (0,), {})
+    run = Recording("hessian", result, (given,), (0,), {})
     rows, columns, found = hessian_entries(run, run.out)
     return [(chosen[a], chosen[b], c) for a, b, c in zip(rows, columns, found)]
 
@@ -215,17 +215,17 @@ def _with(args: Sequence[Any], chosen: Sequence[int], xs: Sequence[Any]) -> list
 # ---- edge pushing --------------------------------------------------------------------
 
 
-def hessian_entries(run: _Recording, y: Any) -> Entries:
+def hessian_entries(run: Recording, y: Any) -> Entries:
     """The second derivatives for pairs of inputs, rows not below columns."""
-    run._graph.mark(True)
-    if type(y) is not Value or not run._graph.depends(y):
+    run.graph.mark(True)
+    if type(y) is not Value or not run.graph.depends(y):
         return [], [], []
     found, slopes = None, SlopesOfRows()
     if tracing() is None:
         tell = functools.partial(facts, slopes)
         second = functools.partial(_seconds_of, slopes)
         with suppress(OpenError):
-            found = push_pairs(run._graph, y, tell, second)
+            found = push_pairs(run.graph, y, tell, second)
     return pushed(Places(run, [y]), y) if found is None else _unpacked(*found)
 
 
@@ -303,13 +303,13 @@ def _add(weights: list[ByPlace], j: int, k: int, share: Any, twice: bool) -> Non
 # ---- sparse rows ---------------------------------------------------------------------
 
 
-def jacobian_entries(run: _Recording, ys: Sequence[Any]) -> Entries:
+def jacobian_entries(run: Recording, ys: Sequence[Any]) -> Entries:
     """The derivatives of results for the inputs that they depend on."""
-    run._graph.mark(True)
+    run.graph.mark(True)
     found = None
     if tracing() is None:
         with suppress(OpenError):
-            found = push_rows(run._graph, ys, functools.partial(facts, SlopesOfRows()))
+            found = push_rows(run.graph, ys, functools.partial(facts, SlopesOfRows()))
     return _rows(Places(run, ys), ys) if found is None else _unpacked(*found)
 
 

@@ -22,12 +22,12 @@ from .. import signatures
 from ..primitives import brief, number
 from ..signatures import ArgNums, seen_as
 from ..transforms import (
-    _chosen,
-    _Recording,
-    _require_callable,
-    _require_positions,
-    _scalar,
+    Recording,
     hvp,
+    positions_of,
+    require_callable,
+    require_positions,
+    require_scalar,
 )
 from ..trees import register_tree
 from ..value import Value
@@ -85,7 +85,7 @@ def sparsity(
             "Jacobian, 2 of the Hessian"
         )
 
-    def pattern(run: _Recording) -> Any:
+    def pattern(run: Recording) -> Any:
         second = order == 2 or order is None and _is_number(run.out)
         return _hessian(run, True) if second else _jacobian(run, True)
 
@@ -106,20 +106,20 @@ def _made(
     operation: str,
     f: Callable[..., Any],
     argnums: ArgNums,
-    derivative: Callable[[_Recording], Any],
+    derivative: Callable[[Recording], Any],
 ) -> Callable[..., Any]:
     """What runs f, and gives of that run a derivative."""
-    _require_callable(operation, f)
-    _require_positions(operation, argnums)
+    require_callable(operation, f)
+    require_positions(operation, argnums)
     _require_scipy(operation)
 
     def derivative_of_f(*args: Any, **kwargs: Any) -> Any:
-        run = _Recording(operation, f, args, argnums, kwargs)
+        run = Recording(operation, f, args, argnums, kwargs)
         _require_plain(run)
         found = derivative(run)
         watched = operation == "hessian" and watching() is not None
         if watched and tracing() is None and not _is_finite(found):
-            chosen = _chosen(operation, argnums, len(args), kwargs)
+            chosen = positions_of(operation, argnums, len(args), kwargs)
             _look_again(f, args, kwargs, chosen, run)
         return found
 
@@ -135,12 +135,12 @@ def _look_again(
     args: Sequence[Any],
     kwargs: dict[str, Any],
     chosen: Sequence[int],
-    run: _Recording,
+    run: Recording,
 ) -> None:
     """Let who watches see how second derivatives come about that are not finite."""
 
     def of_numbers(xs: list[Any]) -> Any:
-        given = dict(zip(chosen, run._trees(xs)))
+        given = dict(zip(chosen, run.trees(xs)))
         return f(*[given.get(i, arg) for i, arg in enumerate(args)], **kwargs)
 
     xs = [x._data for x in run.fresh]
@@ -163,7 +163,7 @@ def _require_scipy(operation: str) -> None:
             register_tree(csr_array, _taken_apart, _put_together)
 
 
-def _require_plain(run: _Recording) -> None:
+def _require_plain(run: Recording) -> None:
     if run.outside is None:
         return
     dense = "" if run.operation == "sparsity" else f"use {run.operation}(f), or "
@@ -174,21 +174,21 @@ def _require_plain(run: _Recording) -> None:
     )
 
 
-def _hessian(run: _Recording, pattern_alone: bool) -> Any:
-    y = _scalar(run.operation, run.out)
+def _hessian(run: Recording, pattern_alone: bool) -> Any:
+    y = require_scalar(run.operation, run.out)
     _show(run, [y])
     size = len(run.fresh)
     return _matrix(run, hessian_entries(run, y), (size, size), pattern_alone, True)
 
 
-def _jacobian(run: _Recording, pattern_alone: bool) -> Any:
+def _jacobian(run: Recording, pattern_alone: bool) -> Any:
     ys, _ = run.results()
     _show(run, ys)
     shape = len(ys), len(run.fresh)
     return _matrix(run, jacobian_entries(run, ys), shape, pattern_alone, False)
 
 
-def _show(run: _Recording, ys: Sequence[Any]) -> None:
+def _show(run: Recording, ys: Sequence[Any]) -> None:
     """Let who watches, other than a trace, see the adjoints."""
     if watching() is not None and tracing() is None:
         for y in ys:
@@ -259,7 +259,7 @@ def _pattern(
 
 
 def _matrix(
-    run: _Recording,
+    run: Recording,
     entries: Any,
     shape: tuple[int, int],
     pattern_alone: bool,

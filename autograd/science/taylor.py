@@ -36,7 +36,7 @@ from ..primitives import (
 )
 from ..primitives import pow as power
 from ..signatures import seen_as
-from ..transforms import _Recording
+from ..transforms import Recording
 from ..trees import alike, fill
 from ..value import COMPARISONS, Value, require_current, tick, topological
 from ..watch import tracing, watching
@@ -98,7 +98,7 @@ def _along(
 ) -> list[Any]:
     """The coefficients, each times the factors that `scale` has for it."""
     order = _order(operation, order)
-    run = _Recording(operation, f, (x,), (0,), {})
+    run = Recording(operation, f, (x,), (0,), {})
     x_dots = _direction(operation, run, direction)
     ys, form = run.results()
     rows = _Expansion(run).coefficients(ys, x_dots, order)
@@ -123,7 +123,7 @@ def _order(operation: str, order: Any) -> int:
     return int(whole)
 
 
-def _direction(operation: str, run: _Recording, direction: Any) -> list[Any]:
+def _direction(operation: str, run: Recording, direction: Any) -> list[Any]:
     if direction is not None:
         return alike(f"{operation}: direction", "x", run.forms[0], direction)
     if len(run.fresh) == 1:
@@ -264,7 +264,7 @@ def _total(terms: Sequence[Any]) -> Any:
 class _Expansion:
     """The series of one run of f, each of a row and its operands once."""
 
-    def __init__(self, run: _Recording) -> None:
+    def __init__(self, run: Recording) -> None:
         self.run = run
         self.known: dict[Any, tuple[Any, Any]] = {}
         self.constants: dict[Value, Series] = {}
@@ -307,7 +307,7 @@ class _Expansion:
     def lower(self, xs: Sequence[Any]) -> list[Any]:
         """Numbers, save where Values from outside have a say."""
         run = self.run
-        lowered: list[Any] = run._graph.lower(xs, run.numbers.number)
+        lowered: list[Any] = run.graph.lower(xs, run.numbers.number)
         return lowered
 
     def expand(self, ys: Sequence[Any], series: dict[Any, Series]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from ... import signatures
 from ...primitives import Total, brief, clean, div
 from ...signatures import seen_as
-from ...transforms import _Recording, copies
+from ...transforms import Recording, copies
 from ...trees import (
     NUMBER,
     Form,
@@ -206,7 +206,7 @@ class _Problem:
 
     def slopes(self, xs: list[Any]) -> tuple[list[Any], Matrix]:
         """f, and a row of ∂f/∂x for each equation."""
-        run = _Recording(
+        run = Recording(
             self.operation, lambda xs: self.flat(xs, self.plainly), (xs,), 0, {}
         )
         ys, _ = run.results("no truths")
