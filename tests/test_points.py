@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -89,6 +90,19 @@ def test_code_may_be_replaced_while_c_gets_it(monkeypatch: pytest.MonkeyPatch) -
     replaced()
     assert tree.ready(False) is None
     assert f(0.3) == first
+
+
+def test_calls_are_counted_until_c_has_forgotten_the_old_code() -> None:
+    f = jit(serial(500))
+    f(0.3)
+    path, in_c = f.path(), SimpleNamespace(taken=3)
+    path.ready = {False: in_c}
+
+    def forget() -> None:  # while calls go on
+        in_c.taken += 2
+
+    path.replace(path.code, forget)
+    assert path.taken == 1 + 5 and path.ready == {}
 
 
 @needs_llvm

@@ -529,8 +529,7 @@ class Tree:
         better = short_code(path.long)
         better.executable.entry()
         with self._lock:
-            path.replace(better)
-            calls.forget(self.owner)
+            path.replace(better, partial(calls.forget, self.owner))
 
     def _ready(self, path: Path, on_values: bool) -> Any:
         if not on_values:
@@ -613,8 +612,7 @@ class Tree:
                 branch[turn] = next(others, None)
         for path in self.paths:
             path.before = path.taken
-            path.replace(path.code)
-        calls.forget(self.owner)
+            path.replace(path.code, partial(calls.forget, self.owner))
 
     def _traced(
         self, xs: Sequence[float], turns: Sequence[bool] = (), kept: bool = True

@@ -78,9 +78,14 @@ class Path:
         known = i < len(self.branches) and self.branches[i] is branch
         return known and self.long.guards[i].expected is turn
 
-    def replace(self, code: PathCode) -> None:
-        """Run by other code from now on."""
-        self._taken, self.ready = self.taken, {}
+    def replace(self, code: PathCode, forget: Callable[[], None]) -> None:
+        """Run by other code from now on, once C has forgotten what it has of this.
+
+        Calls are counted there until then.
+        """
+        before, self.ready = self.ready, {}
+        forget()
+        self._taken += sum([each.taken for each in before.values() if each])
         self.code, self.scalar = code, code.scalar
 
     def again(self, tree: Any) -> Path:
