@@ -23,6 +23,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from in_python import needs_c
+from seeds import seeds
 from test_simplify import ROWS, SPECIAL, bits, random_tape
 
 from autograd import Primitive
@@ -250,6 +251,39 @@ class Writer:
 
 
 @settings(max_examples=150, deadline=None)
+def knotted(source: random.Random) -> Tape:
+    """Few rows, signs above all, whose results are used here and there, and put out."""
+    inputs, code = source.choice([1, 2, 3]), []
+    rows = [p.mul, p.neg, p.mul, p.neg, p.add, p.sub, ADD_UNLESS, p.where]
+    rows = source.sample(rows, source.randrange(2, len(rows)))
+    for k in range(source.randrange(1, 40)):
+        row, last = source.choice(rows), inputs + k - 1
+        near = [max(last - source.randrange(4), 0) for _ in range(row.arity)]
+        far = [source.randrange(last + 1) for _ in range(row.arity)]
+        args: list[Any] = [source.choice(each) for each in zip(near, far)]
+        if row is p.where and source.random() < 0.7:
+            args[1] = -0.0
+        code.append(Instruction(row, tuple(args)))
+    slots = range(inputs + len(code))
+    share = source.choice([0.1, 0.5, 1.0])
+    outputs = [k for k in slots if k == slots[-1] or source.random() < share]
+    return Tape(inputs, tuple(code), tuple(outputs))
+
+
+@pytest.mark.parametrize("seed", seeds(8))
+def test_signs_and_sums_that_share_their_parts_keep_their_bits(seed: int) -> None:
+    source = random.Random(seed)
+    for _ in range(300):
+        tape = knotted(source)
+        check(tape, random_points(source, tape.inputs, 2))
+
+
+def test_sign_stays_of_a_product_that_is_a_part_of_it() -> None:
+    code = (p.mul, (0, 0)), (p.neg, (2,)), (p.mul, (3, 1)), (p.neg, (4,))
+    tape = Tape(2, tuple([Instruction(*step) for step in code]), (3, 5))
+    check(tape, [[3.0, 0.5], [-0.0, 1.0]])
+
+
 @given(st.integers(0, 2**32), st.sampled_from([1, 2, 3, 5, 8, 13, 40]))
 def test_programs_of_vectors_keep_their_bits(seed: int, lanes: int) -> None:
     source = random.Random(seed)

@@ -246,12 +246,15 @@ static int find_chains(Folder *folder)
 
 /* ---- signs and products -------------------------------------------------------------- */
 
-/* Let an operand that is -x be x, and say whether its sign is to be changed. */
+/* Let an operand that is -x be x, and say whether its sign is to be changed; but not where
+   x is a product that has become a part of -x, and has no value of its own. */
 static int take_sign(Folder *folder, int32_t *operand)
 {
     int sign = 0;
     while (code_of(folder, *operand) == KIND_neg) {
         int32_t neg = node_of(folder, *operand), inner = *operands_at(folder, neg);
+        if (is_part(folder, inner, ABSORBED))
+            break;
         use(folder, inner, 1);
         if (--folder->uses[neg] == 0)
             use(folder, inner, -1);
