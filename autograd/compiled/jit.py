@@ -372,7 +372,8 @@ class Tree:
         self.path: Path | None = None  # the one taken last: where the next call begins
         self._changed = ""  # the line of what f itself puts elsewhere, in its last run
         self._before = before  # paths for other Values, of which some may do again
-        self._crowd: dict[int, int] = {}  # how often a branch to nowhere was taken
+        self._missed: dict[int, int] = {}  # how often a branch to nowhere was taken
+        self._told = False  # that there are more paths than are kept
         self._wait = MOST_PATHS
         self._locks: dict[int, RLock] = {}
 
@@ -382,7 +383,7 @@ class Tree:
     def __setstate__(self, state: Any) -> None:
         self.owner, self.form, self.closed, self.paths, self.path = state
         self.places, self._before = Places(), ()
-        self._crowd, self._wait = {}, MOST_PATHS
+        self._missed, self._told, self._wait = {}, False, MOST_PATHS
         self._rows, self._travelled, self._changed = set(), True, ""
         self._locks = {}
 
@@ -590,13 +591,14 @@ class Tree:
 
         Each path that gets one makes the next wait longer, lest they come and go.
         """
-        if not self._crowd:
+        if not self._told:
+            self._told = True
             tell_of_paths(missed.long.guards[failed].place, self.caller)
         key = id(missed.branches[failed])
-        self._crowd[key] = self._crowd.get(key, 0) + 1
-        if self._crowd[key] < self._wait:
+        self._missed[key] = self._missed.get(key, 0) + 1
+        if self._missed[key] < self._wait:
             return False
-        self._crowd, self._wait = {0: 0}, 2 * self._wait
+        self._missed, self._wait = {}, 2 * self._wait
         return True
 
     def _drop_least(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import takewhile
@@ -13,7 +12,7 @@ from .nodes import Several, Single
 from .points import PathCode, code_of, patience, short_code, shortened, uncompiled
 from .structure import described, filler
 from .tape import AtPoint, Tape
-from .trace import OPERATORS
+from .trace import OPERATORS, warn_at
 
 MOST_PATHS: Final = 64  # that are kept
 
@@ -198,12 +197,9 @@ def _steps(tape: Tape) -> Iterator[str]:
 
 def tell_of_paths(place: str, operation: str) -> None:
     """Say, at the comparison, that there are more paths than are kept."""
-    file, _, line = place.rpartition(":")
-    warnings.warn_explicit(
+    warn_at(
+        place,
         f"{operation}: f has taken {MOST_PATHS} paths, and the comparison at {place} "
         "leads to more; a call that takes a new one runs op by op, the known ones stay "
         "compiled; write where(condition, a, b) there",
-        RuntimeWarning,
-        file,
-        int(line),
     )

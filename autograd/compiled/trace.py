@@ -41,15 +41,18 @@ class Doubt(NamedTuple):
 
     def tell(self, operation: str) -> None:
         """Say, at the line that is the cause, that f runs op by op from now on."""
-        file, _, line = self.place.rpartition(":")
-        warnings.warn_explicit(
+        warn_at(
+            self.place,
             f"{operation}: a compiled function must not {self.what}, which changes "
             f"from call to call, but f does at {self.place}; it runs op by op from "
             "now on",
-            RuntimeWarning,
-            file,
-            int(line),
         )
+
+
+def warn_at(place: str, message: str) -> None:
+    """Warn as if that line of the user's, "file:line", did."""
+    file, _, line = place.rpartition(":")
+    warnings.warn_explicit(message, RuntimeWarning, file, int(line))
 
 
 class Trace(Recorder):
